@@ -1,0 +1,1 @@
+"""Tidings: real-time direct messaging over Server-Sent Events."""
