@@ -1,0 +1,38 @@
+"""What may be a user id: 1..128 characters, NFC, no control characters, no ``/`` or ``\\``, not ``.``, ``..``, ``me``.
+
+Percent signs, emoji, spaces, ``|``, ``@`` and ``:`` are legal. Source: PROTOCOL.md, User ids.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from tidings.protocol.events import UserId
+
+USER_ID_LENGTH_MAX = 128  # characters; longer than any identity provider's subject that we know of
+RESERVED_USER_IDS = frozenset({".", "..", "me"})  # path segments, and the alias for the caller
+
+
+def check_user_id(text: str) -> UserId:
+    """The same text as a user id.
+
+    Raises:
+        ValueError: With a sentence that says which rule it breaks.
+    """
+    if not text:
+        raise ValueError("A user id has at least one character.")
+    if len(text) > USER_ID_LENGTH_MAX:
+        raise ValueError(f"A user id has at most {USER_ID_LENGTH_MAX} characters.")
+    if text in RESERVED_USER_IDS:
+        raise ValueError(f"{text!r} is reserved and cannot be a user id.")
+    if "/" in text or "\\" in text:
+        raise ValueError("A user id contains no slash and no backslash.")
+    if text.isascii():
+        if not text.isprintable():
+            raise ValueError("A user id contains no control characters.")
+        return UserId(text)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("A user id contains no control characters.")
+    if not unicodedata.is_normalized("NFC", text):
+        raise ValueError("A user id is in Unicode normal form C (NFC).")
+    return UserId(text)

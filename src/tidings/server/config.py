@@ -1,0 +1,132 @@
+"""Every setting and limit, with its unit, default and the reason for the default.
+
+Sources, later ones win: the defaults here, ``TIDINGS_*`` in the environment, what the command line or the host's
+code passes. A wrong value fails at start with the setting's name. docs/configuration.md lists them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Self
+
+from tidings.errors import ConfigurationError
+
+SECRET_SIZE_MIN_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
+ENVIRONMENT_PREFIX = "TIDINGS_"
+
+# Limits that nobody needs to set. Their reasons stand beside them, as with the settings below.
+HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and what one answer may cost
+INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX = 30, 100  # conversations; one tall screen
+EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX = 200, 500  # events of one catch-up page
+PAGE_SIZE_MAX_BYTES = 1 << 20  # of text in one page read from the store; bounds what a reader can make us hold
+FRAME_BATCH_MAX_BYTES = 1 << 16  # written at once while catching up; one socket buffer's worth
+RING_EVENTS_MAX = 64  # recent events kept per connected user; a short hiccup is served without the store
+CLIENT_ID_LENGTH_MAX = 64  # characters; a UUID with room
+TAB_LENGTH_MAX = 64  # characters
+TOKEN_CACHE_MAX = 10_000  # tokens checked before; a signature check costs 90 us, a look-up 0.2
+TOKEN_SIZE_MAX_BYTES = 8192  # longer ones are refused unread; proxies cut headers near there
+TOKEN_LEEWAY_S = 30  # clocks differ
+GOODBYE_RETRY_MS = (250, 1500)  # after max_age and token_expired: soon, but not all at once
+REPLACED_RETRY_MS = (30_000, 45_000)  # two tabs that replace each other must not chase each other
+CONNECTED_RETRY_MS = (500, 1500)  # reconnection time of a browser's own EventSource; spreads a restart
+HEARTBEAT_JITTER = 0.1  # so that streams opened together do not beat together
+STREAM_AGE_JITTER = 0.2  # so that streams opened together do not end together
+WRITER_QUEUE_MAX = 10_000  # writes waiting for the disk: about 1 s of work; beyond, 503
+WRITER_BATCH_MAX = 256  # writes in one transaction; more gains nothing and delays the first
+COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is reported as unknown (503)
+READ_WAIT_MAX_S = 10.0  # likewise a read
+BODY_WAIT_MAX_S = 10.0  # a request body that trickles in slower is refused (408)
+HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
+DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
+TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
+RATE_USERS_MAX = 50_000  # users whose rates are remembered; an older one starts with a full bucket
+SLOW_TIMER_TICK_S = 0.25  # resolution of heartbeats, ages and write limits
+
+
+def setting(default: Any, unit: str, reason: str) -> Any:
+    """A field of ``Config`` with what docs/configuration.md says about it."""
+    return field(default=default, metadata={"unit": unit, "reason": reason})
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one server."""
+
+    db: str = setting("sqlite:///tidings.db", "URL", "A file beside the process needs no service")
+    secret: str = setting("", "text", "Signs tokens (HS256), at least 32 bytes; without it or a user() function we refuse")
+    query_token: bool = setting(False, "yes/no", "A token in an address ends in logs; a browser's EventSource needs it")
+    message_types: tuple[str, ...] = setting((), "names", "Types that clients may send besides text; system never")
+    text_bytes_max: int = setting(16_384, "bytes of UTF-8", "A long letter; keeps a frame under 64 KiB however it is escaped")
+    body_bytes_max: int = setting(65_536, "bytes", "The longest text fully escaped fits; nothing larger is read")
+    heartbeat_interval_s: float = setting(15.0, "seconds", "Proxies cut silent connections at 29 s and more")
+    stream_age_max_s: float = setting(600.0, "seconds", "Every stream resumes now and then, so resuming always works")
+    streams_per_user_max: int = setting(20, "streams", "More tabs and devices than a person has open")
+    streams_max: int = setting(18_000, "streams", "Below the usual limit of 20,000 descriptors per process")
+    write_blocked_max_s: float = setting(20.0, "seconds", "A reader that takes nothing for so long is gone")
+    drain_window_s: float = setting(5.0, "seconds", "Reconnections after a restart spread over it")
+    poll_wait_max_s: float = setting(25.0, "seconds", "Below the shortest idle limit of common proxies (29 s)")
+    sends_per_s: float = setting(30.0, "per second and user", "Faster than anyone types; a bot's pace")
+    sends_burst: int = setting(60, "messages", "An outbox that empties after a tunnel")
+    signals_per_s: float = setting(10.0, "per second and user", "Receipts and typing are coalesced by clients to 1/s each")
+    new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
+
+    def __post_init__(self) -> None:
+        if self.secret and len(self.secret.encode()) < SECRET_SIZE_MIN_BYTES:
+            raise ConfigurationError(
+                f"secret (TIDINGS_SECRET) is shorter than {SECRET_SIZE_MIN_BYTES} bytes; make one with: openssl rand -hex 32"
+            )
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and not value > 0:
+                raise ConfigurationError(f"{each.name} ({environment_name(each.name)}) must be above 0, not {value}")
+        for name in self.message_types:
+            if not (name.isascii() and name.isidentifier() and len(name) <= 32):
+                raise ConfigurationError(
+                    f"message_types (TIDINGS_MESSAGE_TYPES): {name!r} is not a name of 1..32 letters, digits and underscores"
+                )
+            if name == "system":
+                raise ConfigurationError("message_types (TIDINGS_MESSAGE_TYPES): system is reserved for the host's own code")
+        # A text fully escaped by JSON (\u00XX, six bytes for one) with its envelope must fit a frame.
+        if self.text_bytes_max > 16_384:
+            raise ConfigurationError("text_bytes_max (TIDINGS_TEXT_BYTES_MAX) is at most 16384: frames end at 64 KiB")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **overrides: Any) -> Self:
+        """The settings from ``TIDINGS_*`` variables; ``overrides`` that are not None win.
+
+        Raises:
+            ConfigurationError: A value cannot be read; the text names the variable.
+        """
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            raw = environment.get(environment_name(each.name))
+            if raw is not None and raw != "":
+                values[each.name] = _read(each, raw)
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        return cls(**values)
+
+
+def environment_name(setting_name: str) -> str:
+    """The environment variable of a setting."""
+    return ENVIRONMENT_PREFIX + setting_name.upper()
+
+
+def _read(each: Field[Any], raw: str) -> Any:
+    name = environment_name(each.name)
+    kind = type(each.default)
+    if kind is bool:
+        if raw.lower() in ("1", "true", "yes", "on"):
+            return True
+        if raw.lower() in ("0", "false", "no", "off"):
+            return False
+        raise ConfigurationError(f"{name} is 1 or 0, not {raw!r}")
+    if kind is tuple:
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    if kind is str:
+        return raw
+    try:
+        return kind(raw)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise ConfigurationError(f"{name} is {wanted} ({each.metadata['unit']}), not {raw!r}") from None
