@@ -1,0 +1,54 @@
+"""Nodes and people for every test.
+
+`node` is one `tidings serve` with its default limits for the whole run; `alice`, `bob` and `carol` are users of it whom
+no other test has met. A module that needs other limits starts a node of its own with `start_node`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from node import Node, Person
+
+_number = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """The node with default limits."""
+    with Node(tmp_path_factory.mktemp("node")) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def start_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
+    """Start a node with limits of its own, e.g. `start_node(heartbeat_interval_s=0.5)`; it stops with the module."""
+    nodes: list[Node] = []
+
+    def start(**limits: Any) -> Node:
+        node = Node(tmp_path_factory.mktemp("node"), **limits)
+        node.start()
+        nodes.append(node)
+        return node
+
+    yield start
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture
+def alice(node: Node) -> Person:
+    return node.person(f"alice-{next(_number)}")
+
+
+@pytest.fixture
+def bob(node: Node) -> Person:
+    return node.person(f"bob-{next(_number)}")
+
+
+@pytest.fixture
+def carol(node: Node) -> Person:
+    return node.person(f"carol-{next(_number)}")
