@@ -1,0 +1,105 @@
+# The commands of this repository; `make` lists them. Prerequisites: git, make, python3 and python3-venv.
+# Everything is installed into .venv and web/node_modules, as the lock files say; nothing outside the tree is changed,
+# except that `make test`, when it runs as root on Debian, installs the programs it needs (TEST_PROGRAMS).
+
+PYTHON ?= python3
+TEST_PROGRAMS := chromium curl
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
+PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+BUILD := .venv/bin/python hatch_build.py
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format lock node page web-packages test-programs
+
+help:
+	@echo "make demo     two people chat in two browser windows, nothing to configure"
+	@echo "make test     every test, with real browsers and real processes; some minutes"
+	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
+	@echo "make check    format, lint, types, layout, documents; seconds"
+	@echo "make format   bring the code into the format that make check wants"
+	@echo "make lock     resolve all dependencies anew and write the lock files"
+
+setup: .venv/.installed page
+
+demo: setup
+	@exec .venv/bin/tidings demo
+
+test: setup .venv/.dev web-packages test-programs
+	.venv/bin/python -m pytest
+	cd web && npm test
+
+check: setup .venv/.dev web-packages
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	cd web && npm run check
+	.venv/bin/python -m pytest -q --durations=0 tests/unit/test_layout.py tests/unit/test_docs.py
+
+format: .venv/.dev web-packages
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+	cd web && npm run format
+
+# Hashes without addresses: the same files install from any index or mirror.
+lock: .venv/.dev node
+	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build -o requirements.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o requirements-node.lock
+	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
+
+UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
+
+# The interpreter is looked for before .venv/bin is on the PATH. A .venv whose Python is gone is made anew.
+.venv/bin/python:
+	@missing=; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	if ! command -v $(PYTHON) >/dev/null; then missing="$$missing python3 python3-venv"; \
+	elif ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "Tidings needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+		echo "Name another one: make setup PYTHON=python3.12" >&2; exit 1; \
+	elif ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then missing="$$missing python3-venv"; fi; \
+	if [ -n "$$missing" ]; then \
+		echo "Missing:$$missing. Install with:" >&2; \
+		echo "  $(SUDO)apt-get update && $(SUDO)apt-get install -y --no-install-recommends$$missing" >&2; exit 1; \
+	fi
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+
+.venv/.runtime: requirements.lock .venv/bin/python
+	@echo "Installing what Tidings needs (requirements.lock)"
+	@$(PIP_INSTALL) --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	@echo "Installing the tools of development (requirements-dev.lock)"
+	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.installed: pyproject.toml hatch_build.py .venv/.runtime | page
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Node builds the page. The system's is used when it is recent enough, else one comes into .venv.
+node: .venv/.runtime
+	@$(BUILD) node-is-suitable || { \
+		echo "No Node 20.19+ with npm on the PATH: installing one into .venv (requirements-node.lock)"; \
+		$(PIP_INSTALL) --require-hashes -r requirements-node.lock && $(BUILD) link-node; }
+
+page: .venv/.runtime
+	@$(BUILD) page-is-built || { $(MAKE) --no-print-directory node && echo "Building the page (web/)" && $(BUILD) page; }
+
+web-packages: node
+	@$(BUILD) packages
+
+test-programs:
+	@missing=; for each in $(TEST_PROGRAMS); do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	if [ -n "$$missing" ]; then \
+		if ! command -v apt-get >/dev/null; then echo "The tests need$$missing; install them." >&2; exit 1; \
+		elif [ "$$(id -u)" = 0 ]; then \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+		else \
+			echo "The tests need$$missing. Install with:" >&2; \
+			echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$$missing" >&2; exit 1; \
+		fi; \
+	fi
