@@ -58,7 +58,7 @@ class DatabaseTooNew(TidingsError):
         self.found = found
         self.known = known
         super().__init__(
-            f"the database has schema version {found}, this Tidings knows {known}; install the newer Tidings that wrote it"
+            f"the database has schema version {found}, this Tidings knows {known}; install the newer one that wrote it"
         )
 
 

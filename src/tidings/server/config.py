@@ -54,11 +54,15 @@ class Config:
     """The settings of one server."""
 
     db: str = setting("sqlite:///tidings.db", "URL", "A file beside the process needs no service")
-    secret: str = setting("", "text", "Signs tokens (HS256), at least 32 bytes; without it or a user() function we refuse")
+    secret: str = setting(
+        "", "text", "Signs tokens (HS256), at least 32 bytes; without it or a user() function we refuse"
+    )
     query_token: bool = setting(False, "yes/no", "A token in an address ends in logs; a browser's EventSource needs it")
     message_types: tuple[str, ...] = setting((), "names", "Types that clients may send besides text; system never")
-    text_bytes_max: int = setting(16_384, "bytes of UTF-8", "A long letter; keeps a frame under 64 KiB however it is escaped")
-    body_bytes_max: int = setting(65_536, "bytes", "The longest text fully escaped fits; nothing larger is read")
+    text_bytes_max: int = setting(
+        16_384, "bytes of UTF-8", "A long letter; however it is escaped, its frame stays under 64 KiB"
+    )
+    body_bytes_max: int = setting(65_536, "bytes", "The longest text fits with its escapes; nothing larger is read")
     heartbeat_interval_s: float = setting(15.0, "seconds", "Proxies cut silent connections at 29 s and more")
     stream_age_max_s: float = setting(600.0, "seconds", "Every stream resumes now and then, so resuming always works")
     streams_per_user_max: int = setting(20, "streams", "More tabs and devices than a person has open")
@@ -68,13 +72,15 @@ class Config:
     poll_wait_max_s: float = setting(25.0, "seconds", "Below the shortest idle limit of common proxies (29 s)")
     sends_per_s: float = setting(30.0, "per second and user", "Faster than anyone types; a bot's pace")
     sends_burst: int = setting(60, "messages", "An outbox that empties after a tunnel")
-    signals_per_s: float = setting(10.0, "per second and user", "Receipts and typing are coalesced by clients to 1/s each")
+    signals_per_s: float = setting(
+        10.0, "per second and user", "Receipts and typing are coalesced by clients to 1/s each"
+    )
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
 
     def __post_init__(self) -> None:
         if self.secret and len(self.secret.encode()) < SECRET_SIZE_MIN_BYTES:
             raise ConfigurationError(
-                f"secret (TIDINGS_SECRET) is shorter than {SECRET_SIZE_MIN_BYTES} bytes; make one with: openssl rand -hex 32"
+                f"secret (TIDINGS_SECRET) is under {SECRET_SIZE_MIN_BYTES} bytes; make one with: openssl rand -hex 32"
             )
         for each in fields(self):
             value = getattr(self, each.name)
@@ -83,11 +89,13 @@ class Config:
         for name in self.message_types:
             if not (name.isascii() and name.isidentifier() and len(name) <= 32):
                 raise ConfigurationError(
-                    f"message_types (TIDINGS_MESSAGE_TYPES): {name!r} is not a name of 1..32 letters, digits and underscores"
+                    f"message_types (TIDINGS_MESSAGE_TYPES): {name!r} is not 1..32 letters, digits and underscores"
                 )
             if name == "system":
-                raise ConfigurationError("message_types (TIDINGS_MESSAGE_TYPES): system is reserved for the host's own code")
-        # A text fully escaped by JSON (\u00XX, six bytes for one) with its envelope must fit a frame.
+                raise ConfigurationError(
+                    "message_types (TIDINGS_MESSAGE_TYPES): system is reserved for the host's own code"
+                )
+        # JSON makes at most three bytes of one here (U+0085), and a frame with its envelope ends at 64 KiB.
         if self.text_bytes_max > 16_384:
             raise ConfigurationError("text_bytes_max (TIDINGS_TEXT_BYTES_MAX) is at most 16384: frames end at 64 KiB")
 
@@ -114,7 +122,7 @@ def environment_name(setting_name: str) -> str:
 
 def _read(each: Field[Any], raw: str) -> Any:
     name = environment_name(each.name)
-    kind = type(each.default)
+    kind: Any = type(each.default)
     if kind is bool:
         if raw.lower() in ("1", "true", "yes", "on"):
             return True

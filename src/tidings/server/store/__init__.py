@@ -1,1 +1,170 @@
+"""Where the logs are kept. The contract that every store meets; tests/contract/test_store.py is its proof.
 
+Rules
+1. A write returns after a durable commit (fsync) that put its events into the logs of everybody concerned: all or
+   none (I1). What is refused writes nothing.
+2. Each log's positions are 1, 2, 3 ...; a position is given out under that user's lock inside the transaction, and
+   no reader sees n+1 before n (I2).
+3. ``on_commit`` tells what was committed, once, in the order of positions, in the event loop's thread, before the
+   write returns. It is a hint for streams (I3): what it misses is found in the log.
+4. Reads never write: a user never seen has an empty log and no row. Each read is one snapshot.
+5. The row at the head of a log is never trimmed.
+6. Waiting is bounded. What is not known to be committed is ``Unavailable``; the same ``client_id`` again is safe.
+
+A store takes one sender and one recipient, and what it answers to the sender does not need the recipient's position:
+a later store may keep both logs on different machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from tidings.errors import ConfigurationError
+from tidings.protocol.cursor import Cursor
+from tidings.protocol.events import LogEvent, Message, UserId, Watermarks
+
+
+class NewMessage(NamedTuple):
+    """A message to be appended; already validated."""
+
+    sender: UserId
+    recipient: UserId
+    text: str
+    message_type: str
+    client_id: str | None
+    opening_limit_per_h: int | None  # conversations that the sender may begin within an hour; None: any number
+
+
+class Committed(NamedTuple):
+    """An event that is now in a log."""
+
+    user: UserId
+    event: LogEvent
+
+
+class Appended(NamedTuple):
+    """The message as its sender sees it; ``is_new`` is false when the same client_id had already stored it."""
+
+    message: Message
+    is_new: bool
+
+
+class Place(NamedTuple):
+    """Where a reader starts in a log, and where the log ends."""
+
+    position: int
+    tag: int
+    head: int
+    head_tag: int
+    reset: str | None  # expired, unknown, future or other_epoch: position and tag are then the head's
+
+
+class HistoryPage(NamedTuple):
+    """Messages oldest first, read at ``cursor``."""
+
+    messages: list[Message]
+    has_more: bool
+    cursor: str
+    watermarks: Watermarks
+
+
+class ConversationSummary(NamedTuple):
+    """One line of the inbox; ``position`` is the log position of its last message."""
+
+    peer: UserId
+    last_message: Message
+    unread: int
+    watermarks: Watermarks
+    position: int
+
+
+class InboxPage(NamedTuple):
+    """Conversations, the latest first, read at ``cursor``."""
+
+    conversations: list[ConversationSummary]
+    has_more: bool
+    cursor: str
+
+
+OnCommit = Callable[[Sequence[Committed]], None]
+
+
+class Store(Protocol):
+    """A durable, ordered log for every user. See the rules above."""
+
+    @property
+    def epoch(self) -> str:
+        """Identity of this database's history; 1..32 lower-case letters and digits."""
+
+    async def start(self) -> None:
+        """Open, migrate and lock the database.
+
+        Raises:
+            DatabaseInUse: Another process serves it.
+            DatabaseTooNew: A newer Tidings wrote it.
+            ConfigurationError: It cannot be opened; the text says why.
+        """
+
+    async def close(self) -> None:
+        """Finish what was accepted, and let go of the database."""
+
+    async def check(self) -> None:
+        """Return when a write would be taken now; raise ``Unavailable`` otherwise."""
+
+    async def append(self, message: NewMessage) -> Appended:
+        """Put a message into the logs of both participants.
+
+        Raises:
+            Conflict: The client_id was used for another recipient, type or text.
+            TooManyRequests: It would begin one conversation more than ``opening_limit_per_h``.
+            Unavailable: Not committed, or not known to be.
+        """
+
+    async def advance(self, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int) -> Watermarks:
+        """Raise the reader's watermarks in the conversation with ``peer``; 0 and lower values change nothing.
+
+        Reading raises delivered too. One event for each watermark that rose: read to both, delivered to the peer.
+
+        Raises:
+            NotFound: A watermark beyond the last message, or no such conversation.
+            Unavailable: Not committed, or not known to be.
+        """
+
+    async def place(self, user: UserId, cursor: Cursor | None) -> Place:
+        """Where a reader with this cursor starts; None: at the head."""
+
+    async def read_after(self, user: UserId, position: int, limit: int) -> list[LogEvent]:
+        """The events after ``position`` in order, at most ``limit`` and about PAGE_SIZE_MAX_BYTES of text."""
+
+    async def heads(self, users: Sequence[UserId]) -> dict[UserId, int]:
+        """The heads of these users' logs; users never seen are left out."""
+
+    async def history(
+        self, user: UserId, peer: UserId, *, before: int | None, after: int | None, limit: int
+    ) -> HistoryPage:
+        """Messages with ``before`` > seq > ``after``: the newest of them, or the oldest when ``after`` is given."""
+
+    async def inbox(self, user: UserId, *, before: int | None, limit: int) -> InboxPage:
+        """Conversations whose last message is at a position below ``before``, the latest first."""
+
+    async def has_written(self, writer: UserId, reader: UserId) -> bool:
+        """Whether ``writer`` ever sent a message to ``reader``."""
+
+
+def open_store(url: str, on_commit: OnCommit) -> Store:
+    """The store that a database URL names; not started yet.
+
+    Raises:
+        ConfigurationError: No store takes this URL.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme == "sqlite" and separator:
+        if not rest.startswith("/") or len(rest) < 2:
+            raise ConfigurationError(
+                f"db (TIDINGS_DB) {url!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
+            )
+        from tidings.server.store.sqlite import SqliteStore
+
+        return SqliteStore(rest[1:], on_commit)
+    raise ConfigurationError(f"db (TIDINGS_DB) {url!r}: only sqlite:///path.db is known")

@@ -1,0 +1,241 @@
+"""The writes of the SQLite store: what happens inside the writer's transaction.
+
+Each function checks everything before its first write, so that a refused one leaves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import time
+
+from tidings.errors import Conflict, NotFound, TooManyRequests
+from tidings.protocol.cursor import tag_of
+from tidings.protocol.events import (
+    MESSAGE_DELIVERED,
+    MESSAGE_READ,
+    NEW_MESSAGE,
+    LogEvent,
+    Message,
+    Receipt,
+    UserId,
+    Watermarks,
+    format_time,
+)
+from tidings.server.store import Appended, Committed, NewMessage
+from tidings.server.store.sqlite_read import (
+    KIND_DELIVERED,
+    KIND_MESSAGE,
+    KIND_READ_BY_OWNER,
+    KIND_READ_BY_PEER,
+    SEQ_BITS,
+    SEQ_MASK,
+    find_user,
+    message_id,
+    read_watermarks,
+)
+from tidings.server.store.threads import Written
+
+SEQ_MAX = SEQ_MASK  # 16.7 million messages in one conversation; the next would run into the neighbour's numbers
+HOUR_MS = 3_600_000
+DIGEST_SIZE_BYTES = 16
+
+
+def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]:
+    """Put a message into both logs; see ``Store.append``."""
+    sender = find_user(connection, new.sender)
+    recipient = find_user(connection, new.recipient)
+    digest = None
+    if new.client_id is not None:
+        digest = _digest(new)
+        if sender is not None and (stored := _find_stored(connection, sender, new, digest)) is not None:
+            return Written(Appended(stored, is_new=False), [])
+
+    side = None
+    if sender is not None and recipient is not None:
+        side = connection.execute(
+            "SELECT cid, last_seq FROM members WHERE uid = ? AND peer = ?", (sender, recipient)
+        ).fetchone()
+    now_ms = time.time_ns() // 1_000_000
+    if side is None:
+        if sender is not None and new.opening_limit_per_h is not None:
+            _check_openings(connection, sender, new.opening_limit_per_h, now_ms)
+        # Checks are done; from here on everything writes.
+        if sender is None:
+            sender = _add_user(connection, new.sender)
+        if recipient is None:
+            recipient = _add_user(connection, new.recipient)
+        conversation, last_seq = _open_conversation(connection, sender, recipient, now_ms), 0
+    else:
+        conversation, last_seq = side
+        if last_seq >= SEQ_MAX:
+            raise Conflict("conversation_full", "This conversation has reached its highest message number.")
+    assert sender is not None
+    assert recipient is not None
+
+    seq = last_seq + 1
+    sender_position = _next_position(connection, sender)
+    recipient_position = _next_position(connection, recipient)
+    (nth,) = connection.execute(
+        "UPDATE members SET last_cur = ?, last_seq = ?, recv_n = recv_n + 1"
+        " WHERE uid = ? AND peer = ? RETURNING recv_n",
+        (recipient_position, seq, recipient, sender),
+    ).fetchone()
+    connection.execute(
+        "UPDATE members SET last_cur = ?, last_seq = ? WHERE uid = ? AND peer = ?",
+        (sender_position, seq, sender, recipient),
+    )
+    mid = conversation << SEQ_BITS | seq
+    connection.execute(
+        "INSERT INTO messages(id, sender, nth, client_id, digest, type, ts, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (mid, sender, nth, new.client_id, digest, new.message_type, now_ms, new.text),
+    )
+    connection.execute(
+        "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?)",
+        (
+            *(recipient, recipient_position, KIND_MESSAGE, sender, mid, now_ms),
+            *(sender, sender_position, KIND_MESSAGE, recipient, mid, now_ms),
+        ),
+    )
+
+    def seen(client_id: str | None) -> Message:
+        return Message(
+            id=message_id(mid),
+            seq=seq,
+            sender_id=new.sender,
+            recipient_id=new.recipient,
+            text=new.text,
+            message_type=new.message_type,
+            sent=True,
+            delivered=False,
+            read=False,
+            createdAt=format_time(now_ms),
+            client_id=client_id,
+        )
+
+    own = seen(new.client_id)
+    tag = tag_of(now_ms)
+    return Written(
+        Appended(own, is_new=True),
+        [
+            Committed(new.recipient, LogEvent(recipient_position, tag, seen(None), NEW_MESSAGE)),
+            Committed(new.sender, LogEvent(sender_position, tag, own, NEW_MESSAGE)),
+        ],
+    )
+
+
+def advance(
+    connection: sqlite3.Connection, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int
+) -> Written[Watermarks]:
+    """Raise watermarks; see ``Store.advance``."""
+    reader_uid, peer_uid = find_user(connection, reader), find_user(connection, peer)
+    side = None
+    if reader_uid is not None and peer_uid is not None:
+        side = connection.execute(
+            "SELECT cid, last_seq, read_seq, dlv_seq FROM members WHERE uid = ? AND peer = ?", (reader_uid, peer_uid)
+        ).fetchone()
+    conversation, last_seq, read_seq, dlv_seq = side or (0, 0, 0, 0)
+    if max(delivered_upto, read_upto) > last_seq:
+        raise NotFound("unknown_message", f"The last message of this conversation is {last_seq}.")
+    if reader_uid is None or peer_uid is None:
+        return Written(Watermarks(), [])
+
+    now_ms = time.time_ns() // 1_000_000
+    at, tag = format_time(now_ms), tag_of(now_ms)
+    committed: list[Committed] = []
+
+    def record(owner: int, owner_name: UserId, other: int, other_name: UserId, kind: int, upto: int) -> None:
+        position = _next_position(connection, owner)
+        connection.execute(
+            "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?)",
+            (owner, position, kind, other, conversation << SEQ_BITS | upto, now_ms),
+        )
+        event_type = MESSAGE_DELIVERED if kind == KIND_DELIVERED else MESSAGE_READ
+        receipt = Receipt(chat_user_id=other_name, by=reader, upto=upto, at=at)
+        committed.append(Committed(owner_name, LogEvent(position, tag, receipt, event_type)))
+
+    if read_upto > read_seq:
+        sender, nth = connection.execute(
+            "SELECT sender, nth FROM messages WHERE id = ?", (conversation << SEQ_BITS | read_upto,)
+        ).fetchone()
+        received = nth if sender == peer_uid else read_upto - nth
+        dlv_seq = max(dlv_seq, read_upto)
+        connection.execute(
+            "UPDATE members SET read_seq = ?, read_n = ?, dlv_seq = ? WHERE uid = ? AND peer = ?",
+            (read_upto, received, dlv_seq, reader_uid, peer_uid),
+        )
+        record(peer_uid, peer, reader_uid, reader, KIND_READ_BY_PEER, read_upto)
+        record(reader_uid, reader, peer_uid, peer, KIND_READ_BY_OWNER, read_upto)
+    if delivered_upto > dlv_seq:
+        connection.execute(
+            "UPDATE members SET dlv_seq = ? WHERE uid = ? AND peer = ?", (delivered_upto, reader_uid, peer_uid)
+        )
+        record(peer_uid, peer, reader_uid, reader, KIND_DELIVERED, delivered_upto)
+    return Written(read_watermarks(connection, reader_uid, peer_uid), committed)
+
+
+def _digest(new: NewMessage) -> bytes:
+    content = f"{new.recipient}\0{new.message_type}\0{new.text}"  # a zero byte is in none of them
+    return hashlib.blake2b(content.encode(), digest_size=DIGEST_SIZE_BYTES).digest()
+
+
+def _find_stored(connection: sqlite3.Connection, sender: int, new: NewMessage, digest: bytes) -> Message | None:
+    row = connection.execute(
+        "SELECT id, digest, type, ts, body FROM messages WHERE sender = ? AND client_id = ?", (sender, new.client_id)
+    ).fetchone()
+    if row is None:
+        return None
+    mid, stored_digest, message_type, ts, body = row
+    if stored_digest != digest:
+        raise Conflict("client_id_reused", "This client_id was used for another message; use a new one.")
+    recipient = find_user(connection, new.recipient)
+    assert recipient is not None, "the same digest names the same recipient"
+    seen_by_peer = read_watermarks(connection, recipient, sender)
+    seq = mid & SEQ_MASK
+    return Message(
+        id=message_id(mid),
+        seq=seq,
+        sender_id=new.sender,
+        recipient_id=new.recipient,
+        text=body,
+        message_type=message_type,
+        sent=True,
+        delivered=seq <= seen_by_peer.delivered_upto,
+        read=seq <= seen_by_peer.read_upto,
+        createdAt=format_time(ts),
+        client_id=new.client_id,
+    )
+
+
+def _check_openings(connection: sqlite3.Connection, sender: int, limit: int, now_ms: int) -> None:
+    """Refuse one conversation too many within an hour; the index holds only conversations that the sender began."""
+    opened = connection.execute(
+        "SELECT opened_ms FROM members WHERE uid = ? AND opened_ms > ? ORDER BY opened_ms DESC LIMIT ?",
+        (sender, now_ms - HOUR_MS, limit),
+    ).fetchall()
+    if len(opened) == limit:
+        wait_s = max(1, -(-(opened[-1][0] + HOUR_MS - now_ms) // 1000))
+        raise TooManyRequests(
+            "new_conversations_limited",
+            f"You may begin {limit} conversations an hour; the next one in {wait_s} s.",
+            retry_after_s=wait_s,
+        )
+
+
+def _add_user(connection: sqlite3.Connection, name: UserId) -> int:
+    row = connection.execute("INSERT INTO users(name) VALUES (?) RETURNING uid", (name,)).fetchone()
+    return int(row[0])
+
+
+def _open_conversation(connection: sqlite3.Connection, opener: int, peer: int, now_ms: int) -> int:
+    (conversation,) = connection.execute("UPDATE meta SET v = v + 1 WHERE k = 'conversations' RETURNING v").fetchone()
+    connection.execute(
+        "INSERT INTO members(uid, peer, cid, opened_ms) VALUES (?, ?, ?, ?), (?, ?, ?, 0)",
+        (opener, peer, conversation, now_ms, peer, opener, conversation),
+    )
+    return int(conversation)
+
+
+def _next_position(connection: sqlite3.Connection, user: int) -> int:
+    row = connection.execute("UPDATE users SET head = head + 1 WHERE uid = ? RETURNING head", (user,)).fetchone()
+    return int(row[0])

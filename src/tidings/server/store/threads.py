@@ -1,0 +1,250 @@
+"""The threads that own SQLite connections: one writer with group commit, a few readers.
+
+Rules
+1. The writer takes what is queued (at most WRITER_BATCH_MAX), runs it in one transaction and commits once. It never
+   waits for company: the queue that forms during a commit is the batch.
+2. A job raises a ``Problem`` before its first write, so that a refused one leaves nothing in the transaction.
+3. A job that fails otherwise fails alone: the batch is rolled back and run again one by one.
+4. After a commit the whole batch is answered by one call into the event loop.
+5. When the disk says that it cannot be trusted (IOERR, CORRUPT, NOTADB), the writer stops for good: a commit that
+   failed in fsync must not be tried again, only a restart reads what is really on the disk.
+6. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from tidings.errors import Problem, Unavailable
+from tidings.server.config import WRITER_BATCH_MAX, WRITER_QUEUE_MAX
+from tidings.server.store import Committed, OnCommit
+
+log = logging.getLogger("tidings.store")
+
+T = TypeVar("T")
+
+_FAIL_STOP = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PRIMARY_CODE_MASK = 0xFF  # the low byte of an extended result code
+
+
+class Written(NamedTuple, Generic[T]):
+    """What a write job gives: its answer, and the events that it put into logs."""
+
+    answer: T
+    committed: list[Committed]
+
+
+class _Job:
+    __slots__ = ("error", "future", "outcome", "work")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.outcome: Any = None
+        self.error: BaseException | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        try:
+            self.outcome = self.work(connection)
+        except Problem as refused:
+            self.error = refused
+
+    def resolve(self, answer: Any) -> None:
+        if self.future.done():  # the one who asked has gone
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(answer)
+
+
+def _unavailable(detail: str) -> Unavailable:
+    return Unavailable("unavailable", detail, retry_after_s=2)
+
+
+class Writer:
+    """The only thread that writes."""
+
+    def __init__(self, connection: sqlite3.Connection, on_commit: OnCommit) -> None:
+        self._connection = connection
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._stopped: str | None = None
+        self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[sqlite3.Connection], Written[T]]) -> asyncio.Future[T]:
+        """Queue a write; the future resolves after its commit, with ``Written.answer``.
+
+        Raises:
+            Unavailable: The queue is full or the writer has stopped.
+        """
+        if self._stopped is not None:
+            raise _unavailable(self._stopped)
+        if self._queue.qsize() >= WRITER_QUEUE_MAX:
+            raise _unavailable("Too many messages are waiting for the disk; send again later.")
+        job = _Job(work, self._loop.create_future())
+        self._queue.put(job)
+        if self._stopped is not None:  # it stopped between the check and the put
+            self._fail_queued()
+        return job.future
+
+    def close(self) -> None:
+        """Finish what is queued, close the connection and end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while self._serve_batch():
+                pass
+            self._stopped = "The server is stopping."
+        except BaseException:
+            log.critical("the writer thread died; sends are refused until a restart", exc_info=True)
+            self._stopped = "The database cannot be written; the server needs a restart."
+        finally:
+            self._fail_queued()
+            self._connection.close()
+
+    def _serve_batch(self) -> bool:
+        first = self._queue.get()
+        batch: list[_Job] = []
+        is_last = first is None
+        if first is not None:
+            batch.append(first)
+        try:
+            while not is_last and len(batch) < WRITER_BATCH_MAX:
+                job = self._queue.get_nowait()
+                if job is None:
+                    is_last = True
+                else:
+                    batch.append(job)
+        except Empty:
+            pass
+        try:
+            self._commit(batch)
+        except BaseException:
+            for job in batch:
+                job.error = _unavailable(
+                    "The message is not known to be stored; send it again with the same client_id."
+                )
+            self._answer(batch)
+            raise
+        self._answer(batch)
+        return not is_last
+
+    def _commit(self, batch: list[_Job]) -> None:
+        """Run the batch in one transaction, or, if that fails, each job in its own."""
+        try:
+            self._transact(batch)
+        except Exception as failure:
+            self._roll_back(failure)
+            log.warning("a batch of %d writes failed (%s); running them one by one", len(batch), failure)
+            self._commit_one_by_one(batch)
+
+    def _commit_one_by_one(self, batch: list[_Job]) -> None:
+        for job in batch:
+            job.error = None
+            try:
+                self._transact([job])
+            except Exception as failure:
+                self._roll_back(failure)
+                log.exception("a write failed")
+                job.error = _unavailable("The message could not be stored; send it again with the same client_id.")
+
+    def _transact(self, jobs: list[_Job]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            job.run(self._connection)
+        self._connection.execute("COMMIT")
+
+    def _roll_back(self, failure: Exception) -> None:
+        code = getattr(failure, "sqlite_errorcode", 0) & _PRIMARY_CODE_MASK
+        if code in _FAIL_STOP:
+            raise failure
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _answer(self, batch: list[_Job]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._resolve, batch)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.info("the event loop is gone; %d writes were not answered", len(batch))
+
+    def _resolve(self, batch: list[_Job]) -> None:
+        """In the event loop: first tell the streams, then answer those who wrote."""
+        committed: list[Committed] = []
+        for job in batch:
+            if job.error is None:
+                committed.extend(job.outcome.committed)
+        if committed:
+            try:
+                self._on_commit(committed)
+            except Exception:  # a hint only (I3): the sweep finds what it missed
+                log.exception("telling the streams of a commit failed")
+        for job in batch:
+            job.resolve(None if job.error is not None else job.outcome.answer)
+
+    def _fail_queued(self) -> None:
+        left: list[_Job] = []
+        try:
+            while True:
+                job = self._queue.get_nowait()
+                if job is not None:
+                    job.error = _unavailable(self._stopped or "The server is stopping.")
+                    left.append(job)
+        except Empty:
+            pass
+        if left:
+            self._answer(left)
+
+
+class Readers:
+    """A few threads with read-only connections; each read is one snapshot."""
+
+    def __init__(self, connections: list[sqlite3.Connection]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, args=(connection,), name="tidings-reader", daemon=True)
+            for connection in connections
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Queue a read; the future resolves with what ``work`` returns."""
+        job = _Job(work, self._loop.create_future())
+        self._queue.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Finish what is queued and end the threads."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, connection: sqlite3.Connection) -> None:
+        while (job := self._queue.get()) is not None:
+            try:
+                connection.execute("BEGIN")
+                try:
+                    job.run(connection)
+                finally:
+                    connection.execute("ROLLBACK")
+            except Exception:
+                log.exception("a read failed")
+                job.error = _unavailable("The database could not be read; try again.")
+            try:
+                self._loop.call_soon_threadsafe(job.resolve, job.outcome)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                break
+        connection.close()
