@@ -1,0 +1,170 @@
+"""The shape of the tree: who may import whom, and what no file may contain (ARCHITECTURE.md, "Layout")."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src"
+
+# First part of a module's name below tidings → the parts it may import from.
+MAY_IMPORT = {
+    "errors": {"errors"},
+    "protocol": {"protocol", "errors"},
+    "server": {"server", "protocol", "errors"},
+    "client": {"client", "protocol", "errors"},
+    "cli": {"cli", "server", "client", "protocol", "errors"},
+    "__main__": {"cli"},
+    "": {"server", "client", "protocol", "errors"},  # tidings/__init__.py: public names
+}
+ENTRY_POINTS = {"tidings.cli", "tidings.__main__"}
+IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl", "sqlite3", "threading", "time"}
+NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
+LOCK_FILES = ["requirements.lock", "requirements-dev.lock", "requirements-node.lock", "web/package-lock.json"]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted((SOURCE / "tidings").rglob("*.py"))}
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(module: str) -> Iterator[str]:
+    """Every module that a module names in an import statement, also inside functions."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            # "from tidings.server import hub" names the module tidings.server.hub, if there is one.
+            for alias in node.names:
+                yield name if (name := f"{base}.{alias.name}") in MODULES else base
+
+
+def files() -> list[Path]:
+    """Every file that is in the repository or about to be."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; of an image, none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+FILES = files()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_layer_may(module: str) -> None:
+    """cli → server, client → protocol, errors; server and client never import each other."""
+    allowed = MAY_IMPORT[layer(module)]
+
+    assert [] == [
+        name
+        for name in imports(module)
+        if name.split(".")[0] == "tidings" and layer(name) not in allowed and name != module
+    ]
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) == "protocol"])
+def test_the_protocol_is_pure(module: str) -> None:
+    """No event loop, clock, socket, file or randomness: time and chance are handed in. One library: the codec."""
+    named = {name.split(".")[0] for name in imports(module)}
+
+    assert set() == named & IMPURE
+    assert set() == named - set(sys.stdlib_module_names) - {"tidings", "msgspec"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("tidings.server.store")])
+def test_a_store_knows_nothing_of_the_server_but_its_settings(module: str) -> None:
+    """A store can be tried, and replaced, without a hub, a stream or a route."""
+    known = ("tidings.server.store", "tidings.server.config")
+
+    assert [] == [name for name in imports(module) if name.startswith("tidings.server") and not name.startswith(known)]
+
+
+def test_every_module_is_used() -> None:
+    """A module that nothing imports is an entry point or dead."""
+    used = {name for module in MODULES for name in imports(module) if name != module}
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+
+    assert set() == set(MODULES) - used - packages - ENTRY_POINTS
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_is_for(module: str) -> None:
+    """A module begins with a docstring: the rules of that file."""
+    assert ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    """A file is named after what it does; only the client's sans-I/O core may be called core."""
+    named = {name for name in MODULES if NAMELESS & set(name.split("."))}
+
+    assert set() == named - {"tidings.client.core"}
+
+
+@pytest.mark.parametrize("name", LOCK_FILES)
+def test_a_lock_file_holds_hashes_and_no_addresses(name: str) -> None:
+    """The same lock installs from any index or mirror, and whatever comes is what was locked."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name.endswith(".json"):
+        packages = json.loads(text)["packages"]
+        fetched = {path: entry for path, entry in packages.items() if "node_modules/" in path and "link" not in entry}
+
+        assert [] == [path for path, entry in fetched.items() if not entry["integrity"].startswith("sha512-")]
+        assert [] == [path for path, entry in fetched.items() if "://" in entry.get("resolved", "")]
+    else:
+        assert [] == re.findall(r"^(?! *#|.*(?:==.*\\|--hash=sha256:)).+$", text, re.MULTILINE)
+        assert "://" not in text
+
+
+def test_no_file_names_a_package_registry() -> None:
+    """Where packages come from is the business of whoever installs."""
+    hosts = [("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("yarnpkg", "com")]
+    named = re.compile("|".join(re.escape(f"{name}.{domain}") for name, domain in hosts))
+
+    assert [] == [str(path.relative_to(ROOT)) for path in FILES if named.search(text_of(path))]
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    """What works only where it was written does not belong here."""
+    of_one_machine = re.compile(r"(?<![\w.$}])/(?:root|home/[a-z]+|Users/[a-zA-Z]+|work/[a-z]+)/")
+
+    assert [] == [str(path.relative_to(ROOT)) for path in FILES if of_one_machine.search(text_of(path))]
+
+
+def test_no_test_is_skipped_and_no_work_is_left_as_a_note() -> None:
+    """A missing program or service is a failure with a sentence; open work is an issue, not a comment."""
+    left = re.compile(
+        r"\bpytest\.(?:mark\.)?skip|\bpytest\.importorskip|\b(?:it|test|describe)\.skip\b|\b(?:TODO)\b|FIXME\b"
+    )
+    code = [path for path in FILES if path.suffix in {".py", ".ts", ".tsx", ".sql", ".css"} and path != Path(__file__)]
+
+    assert [] == [str(path.relative_to(ROOT)) for path in code if left.search(text_of(path))]
