@@ -1,0 +1,225 @@
+/**
+ * What comes over the wire, checked where it enters: frames of the stream and bodies of answers.
+ *
+ * Readers here take `unknown` and answer a typed value or throw `ProtocolViolation`; behind them nothing is checked
+ * again. Unknown members are kept out of the way, unknown frame types pass: a newer server must not break this client.
+ */
+import type { Message, Person, Watermarks } from "./types.js";
+
+/** The other side broke the protocol: not JSON, or not of the promised shape. */
+export class ProtocolViolation extends Error {
+  override readonly name = "ProtocolViolation";
+}
+
+/** One frame of the stream, or one event of a poll. `id` is its cursor; null when it is in no log. */
+export interface Frame {
+  id: string | null;
+  type: string;
+  data: unknown;
+}
+
+export interface Receipt {
+  chat_user_id: string;
+  by: string;
+  upto: number;
+}
+
+export interface Connected {
+  user_id: string;
+  cursor: string;
+  resumed: boolean;
+  heartbeat_ms: number;
+  text_bytes_max: number | null;
+}
+
+export interface HistoryPage {
+  messages: Message[];
+  has_more: boolean;
+  cursor: string;
+  watermarks: Watermarks;
+  user: Person;
+}
+
+export interface InboxRow {
+  user: Person;
+  last_message: Message | null;
+  unread: number;
+  watermarks: Watermarks;
+  updatedAt: string;
+}
+
+export interface InboxPage {
+  conversations: InboxRow[];
+  has_more: boolean;
+  cursor: string;
+  /** What to pass as `before` for the next page. */
+  before: string | null;
+}
+
+export interface EventsPage {
+  events: Frame[];
+  cursor: string;
+  has_more: boolean;
+  reset: { reason: string; cursor: string } | null;
+}
+
+type Fields = Record<string, unknown>;
+
+function fields(value: unknown, what: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ProtocolViolation(`${what} is not an object`);
+  }
+  return value as Fields;
+}
+
+function text(of: Fields, name: string): string {
+  const value = of[name];
+  if (typeof value !== "string") throw new ProtocolViolation(`${name} is not a string`);
+  return value;
+}
+
+function textOrNull(of: Fields, name: string): string | null {
+  return of[name] === undefined || of[name] === null ? null : text(of, name);
+}
+
+function number(of: Fields, name: string): number {
+  const value = of[name];
+  if (typeof value !== "number" || !Number.isFinite(value)) throw new ProtocolViolation(`${name} is not a number`);
+  return value;
+}
+
+function list(of: Fields, name: string): unknown[] {
+  const value = of[name];
+  if (!Array.isArray(value)) throw new ProtocolViolation(`${name} is not a list`);
+  return value;
+}
+
+export function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch (cause) {
+    throw new ProtocolViolation("not JSON", { cause });
+  }
+}
+
+export function readFrame(json: string, id: string | null): Frame {
+  const frame = fields(parseJson(json), "the frame");
+  return { id, type: text(frame, "type"), data: frame["data"] };
+}
+
+export function readConnected(data: unknown): Connected {
+  const of = fields(data, "connected");
+  const limits = of["limits"] === undefined ? {} : fields(of["limits"], "limits");
+  const bytes = limits["text_bytes"] ?? limits["text_bytes_max"];
+  return {
+    user_id: text(of, "user_id"),
+    cursor: text(of, "cursor"),
+    resumed: of["resumed"] === true,
+    heartbeat_ms: number(of, "heartbeat_ms"),
+    text_bytes_max: typeof bytes === "number" ? bytes : null,
+  };
+}
+
+export function readGoodbye(data: unknown): { reason: string; retry_ms: number } {
+  const of = fields(data, "goodbye");
+  return { reason: text(of, "reason"), retry_ms: Math.max(0, number(of, "retry_ms")) };
+}
+
+/** The `cursor` of a `heartbeat`, `reset` or `caught_up`. */
+export function readCursor(data: unknown): string {
+  return text(fields(data, "the frame's data"), "cursor");
+}
+
+export function readMessage(value: unknown): Message {
+  const of = fields(value, "the message");
+  return {
+    _id: text(of, "_id"),
+    seq: number(of, "seq"),
+    sender_id: text(of, "sender_id"),
+    recipient_id: text(of, "recipient_id"),
+    text: text(of, "text"),
+    message_type: text(of, "message_type"),
+    sent: true,
+    delivered: of["delivered"] === true,
+    read: of["read"] === true,
+    createdAt: text(of, "createdAt"),
+    client_id: textOrNull(of, "client_id"),
+  };
+}
+
+export function readReceipt(data: unknown): Receipt {
+  const of = fields(data, "the receipt");
+  return { chat_user_id: text(of, "chat_user_id"), by: text(of, "by"), upto: number(of, "upto") };
+}
+
+export function readTyping(data: unknown): string {
+  return text(fields(data, "typing"), "chat_user_id");
+}
+
+export function readWatermarks(value: unknown): Watermarks {
+  const of = fields(value, "watermarks");
+  return {
+    read_upto: number(of, "read_upto"),
+    delivered_upto: number(of, "delivered_upto"),
+    peer_read_upto: number(of, "peer_read_upto"),
+    peer_delivered_upto: number(of, "peer_delivered_upto"),
+  };
+}
+
+export function readPerson(value: unknown): Person {
+  const of = fields(value, "the user");
+  const id = text(of, "id");
+  return { id, name: textOrNull(of, "name") ?? id, avatar_url: textOrNull(of, "avatar_url") };
+}
+
+export function readSent(body: unknown): Message {
+  return readMessage(fields(body, "the answer")["message"]);
+}
+
+export function readHistory(body: unknown): HistoryPage {
+  const of = fields(body, "the history");
+  return {
+    messages: list(of, "messages").map(readMessage),
+    has_more: of["has_more"] === true,
+    cursor: text(of, "cursor"),
+    watermarks: readWatermarks(of["watermarks"]),
+    user: readPerson(of["user"]),
+  };
+}
+
+export function readInbox(body: unknown): InboxPage {
+  const of = fields(body, "the inbox");
+  return {
+    conversations: list(of, "conversations").map((value) => {
+      const row = fields(value, "the conversation");
+      const last = row["last_message"];
+      return {
+        user: readPerson(row["user"]),
+        last_message: last === null || last === undefined ? null : readMessage(last),
+        unread: number(row, "unread"),
+        watermarks: readWatermarks(row["watermarks"]),
+        updatedAt: text(row, "updatedAt"),
+      };
+    }),
+    has_more: of["has_more"] === true,
+    cursor: text(of, "cursor"),
+    before: of["before"] === undefined || of["before"] === null ? null : String(of["before"]),
+  };
+}
+
+export function readEvents(body: unknown): EventsPage {
+  const of = fields(body, "the events");
+  const reset = of["reset"];
+  return {
+    events: list(of, "events").map((value) => {
+      const event = fields(value, "the event");
+      return { id: textOrNull(event, "id"), type: text(event, "type"), data: event["data"] };
+    }),
+    cursor: text(of, "cursor"),
+    has_more: of["has_more"] === true,
+    reset:
+      reset === undefined || reset === null
+        ? null
+        : { reason: text(fields(reset, "reset"), "reason"), cursor: readCursor(reset) },
+  };
+}
