@@ -10,7 +10,7 @@ BUILD := .venv/bin/python hatch_build.py
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format lock node page web-packages test-programs
+.PHONY: help setup demo test check format docs lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -18,6 +18,7 @@ help:
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
+	@echo "make docs     write the table of settings anew"
 	@echo "make lock     resolve all dependencies anew and write the lock files"
 
 setup: .venv/.installed page
@@ -40,6 +41,10 @@ format: .venv/.dev web-packages
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 	cd web && npm run format
+
+# The parts of the documents that are written from the code; `make check` compares them.
+docs: .venv/.dev .venv/.installed
+	.venv/bin/python docs/write_settings.py
 
 # Hashes without addresses: the same files install from any index or mirror.
 lock: .venv/.dev node
