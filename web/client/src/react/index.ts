@@ -1,1 +1,11 @@
-export {};
+"use client";
+
+/** React bindings: hooks over the client's state, the chat screen and the list of conversations. Style: `tidings/styles.css`. */
+export { TidingsProvider, useTidings } from "./provider.js";
+export { useConnection, useConversation, useInbox, useRealtimeMessages } from "./hooks.js";
+export type { ConversationActions, RealtimeMessages } from "./hooks.js";
+export { ChatScreen } from "./chat-screen.js";
+export type { ChatScreenProps } from "./chat-screen.js";
+export { InboxList } from "./inbox-list.js";
+export type { InboxListProps } from "./inbox-list.js";
+export { Avatar } from "./avatar.js";

@@ -1,0 +1,136 @@
+import { useEffect, useState, type ReactNode } from "react";
+import type { ConnectionSnapshot } from "../types.js";
+import { words } from "./words.js";
+
+/** A stream that is back within this time was never worth a banner. */
+const QUIET_MS = 2000;
+const BACK_ONLINE_MS = 3000;
+
+export type BannerKind = "reconnecting" | "polling" | "offline" | "unauthorized" | "refused" | "back";
+
+function troubleOf({ status, attempt }: ConnectionSnapshot): BannerKind | null {
+  switch (status) {
+    case "reconnecting":
+    case "polling":
+    case "offline":
+    case "unauthorized":
+    case "refused":
+      return status;
+    case "connecting":
+      // The first connection is not a lost one; a later attempt is.
+      return attempt > 0 ? "reconnecting" : null;
+    default:
+      return null;
+  }
+}
+
+/**
+ * Which banner to show: none, one trouble, or "back online" for three seconds after a trouble that was shown.
+ *
+ * A short loss (reconnecting for less than two seconds) is not shown.
+ */
+export function useBanner(connection: ConnectionSnapshot): BannerKind | null {
+  const trouble = troubleOf(connection);
+  const live = connection.status === "connected";
+  const [shown, setShown] = useState<BannerKind | null>(null);
+
+  useEffect(() => {
+    if (trouble) {
+      if (trouble !== "reconnecting") {
+        setShown(trouble);
+        return;
+      }
+      const timer = setTimeout(() => setShown(trouble), QUIET_MS);
+      return () => clearTimeout(timer);
+    }
+    if (!live) {
+      setShown(null);
+      return;
+    }
+    setShown((before) => (before === null ? null : "back"));
+    const timer = setTimeout(() => setShown(null), BACK_ONLINE_MS);
+    return () => clearTimeout(timer);
+  }, [trouble, live]);
+
+  return shown;
+}
+
+/** Whole seconds until `at` (`Date.now()` ms), counting down; 0 when it has come. */
+function useSecondsUntil(at: number): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, [at]);
+  return Math.max(0, Math.ceil((at - now) / 1000));
+}
+
+function Countdown({ at }: { at: number }): ReactNode {
+  return <span>{words.retryIn(useSecondsUntil(at))}</span>;
+}
+
+/** What a screen reader hears when a banner appears: once, without the countdown. */
+export function bannerSentence(kind: BannerKind): string {
+  switch (kind) {
+    case "reconnecting":
+      return `${words.connectionLost} ${words.sendsAreKept}`;
+    case "polling":
+      return words.polling;
+    case "offline":
+      return words.offline;
+    case "unauthorized":
+      return words.unauthorized;
+    case "refused":
+      return words.refused;
+    case "back":
+      return words.backOnline;
+  }
+}
+
+interface BannerProps {
+  kind: BannerKind;
+  connection: ConnectionSnapshot;
+  onReconnect: () => void;
+  onSignIn: (() => void) | undefined;
+}
+
+/** One line about the connection, above the messages. Not a live region: the announcer says it once. */
+export function Banner({ kind, connection, onReconnect, onSignIn }: BannerProps): ReactNode {
+  return (
+    <div className="tidings-banner" data-kind={kind}>
+      <p>
+        {kind === "reconnecting" ? (
+          <>
+            <strong>{words.connectionLost}</strong>{" "}
+            {connection.retryAt !== null && (
+              <>
+                <Countdown at={connection.retryAt} />{" "}
+              </>
+            )}
+            <span className="tidings-banner-detail">{words.sendsAreKept}</span>
+          </>
+        ) : kind === "polling" ? (
+          <>
+            <strong>{words.polling}</strong>{" "}
+            <span className="tidings-banner-detail">
+              {words.pollingDetail(Math.round(connection.pollInterval / 1000))}
+            </span>
+          </>
+        ) : (
+          bannerSentence(kind)
+        )}
+      </p>
+      {(kind === "reconnecting" || kind === "polling" || kind === "refused") && (
+        <button type="button" className="tidings-button" onClick={onReconnect}>
+          {words.reconnect}
+        </button>
+      )}
+      {kind === "unauthorized" && onSignIn && (
+        <button type="button" className="tidings-button" onClick={onSignIn}>
+          {words.signIn}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,167 @@
+import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import type { ConnectionSnapshot, ConversationSnapshot, Message, Notice, Person } from "../types.js";
+import { useAnnouncer } from "./announcer.js";
+import { Avatar } from "./avatar.js";
+import { Banner, bannerSentence, useBanner } from "./banner.js";
+import { Composer } from "./composer.js";
+import { readDraft, writeDraft } from "./drafts.js";
+import { useConnection, useConversationState, useLatest } from "./hooks.js";
+import { BackIcon, StatusDot } from "./icons.js";
+import { MessageList } from "./message-list.js";
+import { useNotices } from "./notices.js";
+import { useTidings } from "./provider.js";
+import { rowsOf, unreadOf, type Unread } from "./rows.js";
+import { useThreadScroll } from "./thread-scroll.js";
+import { words } from "./words.js";
+
+export interface ChatScreenProps {
+  /** The user id of the other person. */
+  chatUserId: string;
+  /** Their name; else what the server says, else the id. */
+  chatUserName?: string;
+  /** Told of each failure once: a send refused, a page not loaded, the connection given up for polling, the sign-in ended. */
+  onNotice?: (notice: Notice) => void;
+  /** Shows a back button, on narrow screens, that calls this. */
+  onBack?: () => void;
+  /** Shows "Sign in" when the sign-in has ended. */
+  onSignIn?: () => void;
+  /** Put the focus into the composer when the conversation opens; only where there is a fine pointer. */
+  autoFocus?: boolean;
+}
+
+/** A conversation with one person: header, connection banner, messages, composer. */
+export function ChatScreen(props: ChatScreenProps): ReactNode {
+  // Everything below belongs to one conversation; with the next one it starts anew.
+  return <Thread key={props.chatUserId} {...props} />;
+}
+
+/** A focused field opens the keyboard of a phone over the messages; with a mouse it is what one wants. */
+function hasFinePointer(): boolean {
+  return typeof window !== "undefined" && window.matchMedia("(pointer: fine)").matches;
+}
+
+function Thread(props: ChatScreenProps): ReactNode {
+  const { chatUserId, chatUserName, onNotice, onBack, onSignIn, autoFocus = false } = props;
+  const client = useTidings();
+  const connection = useConnection();
+  const { conversation, snapshot } = useConversationState(chatUserId);
+  const person: Person = snapshot.peer ?? { id: chatUserId, name: chatUserName ?? chatUserId, avatar_url: null };
+  const name = chatUserName ?? person.name;
+  const announcer = useAnnouncer();
+
+  // Fixed when the conversation opens: the line must not move while one reads. Undefined until loaded.
+  const [unread, setUnread] = useState<Unread | null | undefined>(undefined);
+  if (unread === undefined && snapshot.loaded) setUnread(unreadOf(snapshot));
+
+  const { messages, pending, watermarks, hasOlder } = snapshot;
+  const rows = useMemo(
+    () => rowsOf({ peerId: chatUserId, messages, pending, watermarks, hasOlder }, unread ?? null),
+    [chatUserId, messages, pending, watermarks, hasOlder, unread],
+  );
+  const { peerTyping } = snapshot;
+  const content = useMemo(() => ({ rows, peerTyping }), [rows, peerTyping]);
+  const scroll = useThreadScroll({
+    ready: snapshot.loaded,
+    content,
+    onNearTop: () => {
+      const { hasOlder: more, loading, error } = conversation.getSnapshot();
+      if (more && !loading && error === null) void conversation.loadOlder();
+    },
+  });
+
+  const banner = useBanner(connection);
+  const { say, incoming } = announcer;
+  useEffect(() => {
+    if (banner) say(bannerSentence(banner));
+  }, [banner, say]);
+
+  const nameNow = useLatest(name);
+  useEffect(
+    () =>
+      client.on("message", (payload) => {
+        const message = payload as Message;
+        if (message.sender_id === chatUserId) incoming(nameNow.current, message.text);
+      }),
+    [client, chatUserId, incoming, nameNow],
+  );
+
+  useNotices(snapshot, connection, (notice) => {
+    if (notice.kind === "send_failed") say(words.announceFailed(notice.message));
+    onNotice?.(notice);
+  });
+
+  const send = (text: string): void => {
+    conversation.send(text);
+    setUnread(null);
+    scroll.toEnd(false);
+  };
+
+  const [focusComposer] = useState(() => autoFocus && hasFinePointer());
+
+  return (
+    <section className="tidings tidings-screen" aria-label={words.messagesWith(name)}>
+      <Header
+        person={{ ...person, name }}
+        connection={connection}
+        snapshot={snapshot}
+        focus={autoFocus && !focusComposer}
+        onBack={onBack}
+      />
+      {banner && (
+        <Banner kind={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
+      )}
+      <MessageList conversation={conversation} snapshot={snapshot} rows={rows} name={name} scroll={scroll} />
+      <Composer
+        name={name}
+        initialText={readDraft(client, chatUserId)}
+        bytesMax={connection.textBytesMax}
+        focusOnMount={focusComposer}
+        onChange={(text) => {
+          writeDraft(client, chatUserId, text);
+          if (text !== "") conversation.typing();
+        }}
+        onSend={send}
+        onEscape={() => scroll.toEnd(true)}
+      />
+      <div className="tidings-hidden" role="status" aria-live="polite">
+        {announcer.text}
+      </div>
+    </section>
+  );
+}
+
+interface HeaderProps {
+  person: Person;
+  connection: ConnectionSnapshot;
+  snapshot: ConversationSnapshot;
+  focus: boolean;
+  onBack: (() => void) | undefined;
+}
+
+function Header({ person, connection, snapshot, focus, onBack }: HeaderProps): ReactNode {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (focus) heading.current?.focus({ preventScroll: true });
+  }, [focus]);
+  const { status } = connection;
+  return (
+    <header className="tidings-header">
+      {onBack && (
+        <button type="button" className="tidings-back" aria-label={words.back} title={words.back} onClick={onBack}>
+          <BackIcon />
+        </button>
+      )}
+      <Avatar person={person} />
+      <div className="tidings-header-text">
+        <h2 ref={heading} tabIndex={-1} dir="auto">
+          {person.name}
+        </h2>
+        <p className="tidings-status" data-status={status}>
+          <StatusDot status={status} />
+          <span>{words.status[status]}</span>
+          {snapshot.peerTyping && <span className="tidings-status-typing"> · {words.typing(person.name)}</span>}
+        </p>
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,170 @@
+/**
+ * State of the client as hooks. Each reads an immutable snapshot through `useSyncExternalStore`; none owns anything.
+ */
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useSyncExternalStore, type RefObject } from "react";
+import type {
+  ConnectionSnapshot,
+  ConnectionStatus,
+  Conversation,
+  ConversationSnapshot,
+  InboxSnapshot,
+  Message,
+  PendingMessage,
+  Readable,
+} from "../types.js";
+import { useTidings } from "./provider.js";
+
+// What a server renders, and the first pass of hydration: constant, as useSyncExternalStore demands.
+const SERVER_CONNECTION: ConnectionSnapshot = {
+  status: "idle",
+  userId: null,
+  attempt: 0,
+  retryAt: null,
+  reason: null,
+  pollInterval: 5000,
+  textBytesMax: 16384,
+};
+const SERVER_CONVERSATION: ConversationSnapshot = {
+  peerId: "",
+  peer: null,
+  messages: [],
+  pending: [],
+  watermarks: { read_upto: 0, delivered_upto: 0, peer_read_upto: 0, peer_delivered_upto: 0 },
+  loaded: false,
+  loading: true,
+  hasOlder: false,
+  peerTyping: false,
+  error: null,
+};
+const SERVER_INBOX: InboxSnapshot = { entries: [], loaded: false, loading: true, hasMore: false, error: null };
+
+function useReadable<T>(readable: Readable<T>, onServer: T): T {
+  const { subscribe, read, readOnServer } = useMemo(
+    () => ({
+      subscribe: (fn: () => void) => readable.subscribe(fn),
+      read: () => readable.getSnapshot(),
+      readOnServer: () => onServer,
+    }),
+    [readable, onServer],
+  );
+  return useSyncExternalStore(subscribe, read, readOnServer);
+}
+
+/** A ref that always holds the last rendered value, for callbacks that must not be effects' dependencies. */
+export function useLatest<T>(value: T): RefObject<T> {
+  const ref = useRef(value);
+  useLayoutEffectOnClient(() => {
+    ref.current = value;
+  });
+  return ref;
+}
+
+/** `useLayoutEffect` without React 18's warning when rendering on a server. */
+export const useLayoutEffectOnClient = typeof document === "undefined" ? useEffect : useLayoutEffect;
+
+/** State of the connection, and `reconnect()` for "try again now". */
+export function useConnection(): ConnectionSnapshot & { reconnect: () => void } {
+  const client = useTidings();
+  const snapshot = useReadable(client.connection, SERVER_CONNECTION);
+  const reconnect = useCallback(() => client.reconnect(), [client]);
+  return useMemo(() => ({ ...snapshot, reconnect }), [snapshot, reconnect]);
+}
+
+/** The conversation object of a person and its snapshot, loaded when first used. */
+export function useConversationState(peerId: string): { conversation: Conversation; snapshot: ConversationSnapshot } {
+  const client = useTidings();
+  const conversation = useMemo(() => client.conversation(peerId), [client, peerId]);
+  const snapshot = useReadable(conversation, SERVER_CONVERSATION);
+  useEffect(() => {
+    const { loaded, loading } = conversation.getSnapshot();
+    if (!loaded && !loading) void conversation.load();
+  }, [conversation]);
+  return { conversation, snapshot };
+}
+
+export type ConversationActions = Pick<
+  Conversation,
+  "load" | "loadOlder" | "send" | "retry" | "discard" | "markRead" | "typing"
+>;
+
+/** One conversation: its snapshot and what one can do with it. The functions keep their identity. */
+export function useConversation(peerId: string): ConversationSnapshot & ConversationActions {
+  const { conversation, snapshot } = useConversationState(peerId);
+  const actions = useMemo<ConversationActions>(
+    () => ({
+      load: () => conversation.load(),
+      loadOlder: () => conversation.loadOlder(),
+      send: (text, options) => conversation.send(text, options),
+      retry: (clientId) => conversation.retry(clientId),
+      discard: (clientId) => conversation.discard(clientId),
+      markRead: (upto) => conversation.markRead(upto),
+      typing: () => conversation.typing(),
+    }),
+    [conversation],
+  );
+  return useMemo(() => ({ ...snapshot, ...actions }), [snapshot, actions]);
+}
+
+/** The list of conversations, loaded when first used. */
+export function useInbox(): InboxSnapshot & { load: () => Promise<void>; loadMore: () => Promise<void> } {
+  const { inbox } = useTidings();
+  const snapshot = useReadable(inbox, SERVER_INBOX);
+  useEffect(() => {
+    const { loaded, loading } = inbox.getSnapshot();
+    if (!loaded && !loading) void inbox.load();
+  }, [inbox]);
+  return useMemo(
+    () => ({ ...snapshot, load: () => inbox.load(), loadMore: () => inbox.loadMore() }),
+    [inbox, snapshot],
+  );
+}
+
+export interface RealtimeMessages extends ConversationActions {
+  /** What the server has, by `seq`, each once. */
+  messages: readonly Message[];
+  /** What it has not acknowledged, or has refused; to be shown after `messages`. */
+  pending: readonly PendingMessage[];
+  status: ConnectionStatus;
+  isConnected: boolean;
+  loading: boolean;
+  hasOlder: boolean;
+  peerTyping: boolean;
+  error: string | null;
+  reconnect: () => void;
+}
+
+/**
+ * The messages between `userId` and `chatUserId`, live.
+ *
+ * Connects the client as `userId` when it is not yet; it does not disconnect when the component goes, for other
+ * components may read the same client.
+ */
+export function useRealtimeMessages(userId: string, chatUserId: string): RealtimeMessages {
+  const client = useTidings();
+  const { status, reconnect } = useConnection();
+  const conversation = useConversation(chatUserId);
+  useEffect(() => {
+    client.connect(userId);
+  }, [client, userId]);
+  return useMemo(
+    () => ({
+      messages: conversation.messages,
+      pending: conversation.pending,
+      status,
+      isConnected: status === "connected",
+      loading: conversation.loading,
+      hasOlder: conversation.hasOlder,
+      peerTyping: conversation.peerTyping,
+      error: conversation.error,
+      load: conversation.load,
+      loadOlder: conversation.loadOlder,
+      send: conversation.send,
+      retry: conversation.retry,
+      discard: conversation.discard,
+      markRead: conversation.markRead,
+      typing: conversation.typing,
+      reconnect,
+    }),
+    [conversation, status, reconnect],
+  );
+}

@@ -1,0 +1,161 @@
+import { useRef, useState, type MouseEvent, type ReactNode } from "react";
+import type { InboxEntry, Person } from "../types.js";
+import { Avatar } from "./avatar.js";
+import { useConnection, useInbox } from "./hooks.js";
+import { PenIcon, TickMark } from "./icons.js";
+import { NewMessage } from "./new-message.js";
+import { shortTime } from "./time-text.js";
+import { words } from "./words.js";
+
+export interface InboxListProps {
+  /** The person whose conversation is open beside the list. */
+  activeId?: string | null;
+  /** Called when somebody is chosen, in the list or by "New message". */
+  onOpen: (userId: string) => void;
+  /** The address of a conversation, so that it can be opened in another window. */
+  hrefFor: (userId: string) => string;
+  /** People to offer under "New message". */
+  suggestions?: readonly Person[];
+}
+
+const NOBODY: readonly Person[] = [];
+
+/** The conversations, newest first, and the way to a new one. */
+export function InboxList({ activeId = null, onOpen, hrefFor, suggestions = NOBODY }: InboxListProps): ReactNode {
+  const inbox = useInbox();
+  const { userId } = useConnection();
+  const [writing, setWriting] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
+  const now = Date.now();
+
+  const open = (id: string): void => {
+    setWriting(false);
+    onOpen(id);
+  };
+
+  return (
+    <nav className="tidings tidings-inbox" aria-label={words.conversations}>
+      <div className="tidings-inbox-head">
+        <h2>{words.conversations}</h2>
+        <button
+          ref={opener}
+          type="button"
+          className="tidings-compose"
+          aria-label={words.newMessage}
+          title={words.newMessage}
+          aria-expanded={writing}
+          onClick={() => setWriting(!writing)}
+        >
+          <PenIcon />
+        </button>
+      </div>
+      {writing && (
+        <NewMessage
+          ownId={userId}
+          suggestions={suggestions}
+          onOpen={open}
+          onCancel={() => {
+            setWriting(false);
+            opener.current?.focus();
+          }}
+        />
+      )}
+      <div className="tidings-inbox-scroll" aria-busy={inbox.loading}>
+        {inbox.error !== null && (
+          <div className="tidings-trouble">
+            <p>
+              {words.inboxFailed} {inbox.error}
+            </p>
+            <button type="button" className="tidings-button" onClick={() => void inbox.load()}>
+              {words.tryAgain}
+            </button>
+          </div>
+        )}
+        {inbox.loaded && inbox.entries.length === 0 && !writing && (
+          <div className="tidings-empty">
+            <p className="tidings-empty-title">{words.noConversations}</p>
+            <p>{words.noConversationsHint}</p>
+            <button type="button" className="tidings-button" data-primary="true" onClick={() => setWriting(true)}>
+              {words.newMessage}
+            </button>
+          </div>
+        )}
+        <ul className="tidings-conversations">
+          {inbox.entries.map((entry) => (
+            <li key={entry.user.id}>
+              <Entry
+                entry={entry}
+                active={entry.user.id === activeId}
+                href={hrefFor(entry.user.id)}
+                now={now}
+                onOpen={open}
+              />
+            </li>
+          ))}
+        </ul>
+        {inbox.hasMore && (
+          <button type="button" className="tidings-button" disabled={inbox.loading} onClick={() => void inbox.loadMore()}>
+            {words.loadMore}
+          </button>
+        )}
+      </div>
+    </nav>
+  );
+}
+
+interface EntryProps {
+  entry: InboxEntry;
+  active: boolean;
+  href: string;
+  now: number;
+  onOpen: (userId: string) => void;
+}
+
+function Entry({ entry, active, href, now, onOpen }: EntryProps): ReactNode {
+  const { user, lastMessage, unread, watermarks, updatedAt } = entry;
+  const own = lastMessage !== null && lastMessage.sender_id !== user.id;
+  const at = lastMessage?.createdAt ?? updatedAt;
+  const choose = (event: MouseEvent): void => {
+    // A link opens in another tab or window when asked to.
+    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    onOpen(user.id);
+  };
+  return (
+    <a
+      className="tidings-entry"
+      href={href}
+      aria-current={active ? "page" : undefined}
+      data-unread={unread > 0}
+      onClick={choose}
+    >
+      <Avatar person={user} />
+      <span className="tidings-entry-name" dir="auto">
+        {user.name}
+      </span>
+      <time dateTime={at}>{shortTime(at, now)}</time>
+      <span className="tidings-entry-text" dir="auto">
+        {own && <span className="tidings-entry-you">{words.youPrefix}</span>}
+        {lastMessage?.text}
+      </span>
+      {unread > 0 ? (
+        <span className="tidings-badge">
+          <span aria-hidden="true">{unread > 99 ? "99+" : unread}</span>
+          <span className="tidings-hidden">{words.unread(unread)}</span>
+        </span>
+      ) : (
+        own && (
+          <TickMark
+            tick={
+              lastMessage.seq <= watermarks.peer_read_upto
+                ? "read"
+                : lastMessage.seq <= watermarks.peer_delivered_upto
+                  ? "delivered"
+                  : "sent"
+            }
+          />
+        )
+      )}
+    </a>
+  );
+}

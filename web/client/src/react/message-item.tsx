@@ -1,0 +1,121 @@
+import { memo, useEffect, useId, useState, type ReactNode } from "react";
+import { TickMark } from "./icons.js";
+import { SEEN_MARK } from "./read-receipts.js";
+import { isEmojiOnly, RichText } from "./rich-text.js";
+import type { Bubble } from "./rows.js";
+import { ANCHOR } from "./thread-scroll.js";
+import { clockTime, fullTime } from "./time-text.js";
+import { words } from "./words.js";
+
+const LINES_MAX = 12;
+const LENGTH_MAX = 1200;
+const LABEL_MAX = 160;
+/** After this long a message that is under way says so in words. */
+const SLOW_MS = 10_000;
+
+interface ItemProps {
+  rowKey: string;
+  bubble: Bubble;
+  peerName: string;
+  /** The one message that Tab reaches; arrow keys reach the others. */
+  tabStop: boolean;
+  /** Carries the mark by which it is noticed as read. */
+  unread: boolean;
+  onFocus: (key: string) => void;
+  onRetry: (clientId: string) => void;
+  onDelete: (clientId: string) => void;
+}
+
+function isLong(text: string): boolean {
+  return text.length > LENGTH_MAX || text.split("\n", LINES_MAX + 1).length > LINES_MAX;
+}
+
+/** "Ben, 14:02: text, Read" */
+function labelOf(bubble: Bubble, peerName: string): string {
+  const text = bubble.text.length > LABEL_MAX ? `${bubble.text.slice(0, LABEL_MAX)}…` : bubble.text;
+  const state = bubble.tick === null ? "" : `, ${words.tick[bubble.tick]}`;
+  return `${bubble.own ? words.you : peerName}, ${clockTime(bubble.at)}: ${text}${state}`;
+}
+
+function Body({ bubble }: { bubble: Bubble }): ReactNode {
+  const [open, setOpen] = useState(false);
+  if (isEmojiOnly(bubble.text)) {
+    return (
+      <div className="tidings-bubble" data-emoji="true" dir="auto">
+        {bubble.text}
+      </div>
+    );
+  }
+  const long = isLong(bubble.text);
+  return (
+    <div className="tidings-bubble">
+      <div className="tidings-text" dir="auto" data-clamped={long && !open}>
+        <RichText text={bubble.text} />
+      </div>
+      {long && (
+        <button type="button" className="tidings-more" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {open ? words.showLess : words.showMore}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function SlowNote({ since }: { since: string }): ReactNode {
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), Math.max(0, Date.parse(since) + SLOW_MS - Date.now()));
+    return () => clearTimeout(timer);
+  }, [since]);
+  return slow ? <span>{words.stillSending}</span> : null;
+}
+
+/** One message: bubble, and below it time and tick, or why it was not sent and what can be done. */
+export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNode {
+  const { rowKey, bubble, peerName, tabStop, unread, onFocus, onRetry, onDelete } = props;
+  const { own, first, last, tick, clientId } = bubble;
+  const failed = tick === "failed";
+  const bodyId = useId();
+  return (
+    <li
+      className="tidings-item"
+      {...{ [ANCHOR]: rowKey }}
+      data-own={own}
+      data-first={first}
+      data-last={last}
+      data-failed={failed}
+    >
+      <article
+        className="tidings-message"
+        aria-label={labelOf(bubble, peerName)}
+        tabIndex={tabStop ? 0 : -1}
+        onFocus={() => onFocus(rowKey)}
+      >
+        <div id={bodyId} className="tidings-body">
+          <Body bubble={bubble} />
+        </div>
+        <div className="tidings-meta">
+          {tick === "sending" && <SlowNote since={bubble.at} />}
+          <time dateTime={bubble.at} title={fullTime(bubble.at)}>
+            {clockTime(bubble.at)}
+          </time>
+          {tick !== null && <TickMark tick={tick} />}
+        </div>
+        {failed && clientId !== null && (
+          <div className="tidings-failed">
+            <p>
+              <strong>{words.notSent}</strong> {bubble.problem}
+            </p>
+            <button type="button" className="tidings-link" aria-describedby={bodyId} onClick={() => onRetry(clientId)}>
+              {words.retry}
+            </button>
+            <button type="button" className="tidings-link" aria-describedby={bodyId} onClick={() => onDelete(clientId)}>
+              {words.delete}
+            </button>
+          </div>
+        )}
+        {unread && <span className="tidings-seen" {...{ [SEEN_MARK]: bubble.seq }} />}
+      </article>
+    </li>
+  );
+});

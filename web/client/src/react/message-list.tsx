@@ -1,0 +1,175 @@
+import { useCallback, useMemo, useState, type KeyboardEvent, type ReactNode } from "react";
+import type { Conversation, ConversationSnapshot } from "../types.js";
+import { DownIcon } from "./icons.js";
+import { MessageItem } from "./message-item.js";
+import { useReadReceipts } from "./read-receipts.js";
+import type { Row } from "./rows.js";
+import type { ThreadScroll } from "./thread-scroll.js";
+import { dayText, fullTime } from "./time-text.js";
+import { words } from "./words.js";
+
+interface MessageListProps {
+  conversation: Conversation;
+  snapshot: ConversationSnapshot;
+  rows: readonly Row[];
+  name: string;
+  scroll: ThreadScroll;
+}
+
+const STEPS: Record<string, (at: number, count: number) => number> = {
+  ArrowUp: (at) => at - 1,
+  ArrowDown: (at) => at + 1,
+  Home: () => 0,
+  End: (_, count) => count - 1,
+};
+
+/** Arrow keys, Home and End move between the messages while one of them has the focus. */
+function moveFocus(event: KeyboardEvent<HTMLElement>): void {
+  const step = STEPS[event.key];
+  if (!step || !(event.target instanceof HTMLElement) || event.target.tagName !== "ARTICLE") return;
+  const articles = [...event.currentTarget.querySelectorAll("article")];
+  const next = articles[step(articles.indexOf(event.target), articles.length)];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+/** The messages of a conversation, with days, the unread line, what is under way, and the way to the latest. */
+export function MessageList({ conversation, snapshot, rows, name, scroll }: MessageListProps): ReactNode {
+  const [focused, setFocused] = useState<string | null>(null);
+  const readUpto = snapshot.watermarks.read_upto;
+  const now = Date.now();
+
+  const keys = useMemo(() => rows.filter((row) => row.kind === "bubble").map((row) => row.key), [rows]);
+  const tabStop = focused !== null && keys.includes(focused) ? focused : keys.at(-1);
+  const newCount = useMemo(
+    () =>
+      snapshot.messages.filter((message) => message.sender_id === snapshot.peerId && message.seq > readUpto).length,
+    [snapshot.messages, snapshot.peerId, readUpto],
+  );
+  useReadReceipts(scroll.list, conversation, rows);
+
+  const onRetry = useCallback((clientId: string) => conversation.retry(clientId), [conversation]);
+  const onDelete = useCallback((clientId: string) => conversation.discard(clientId), [conversation]);
+
+  const item = (row: Row): ReactNode => {
+    switch (row.kind) {
+      case "day":
+        return (
+          <li key={row.key} className="tidings-day">
+            <time dateTime={row.at}>{dayText(row.at, now)}</time>
+          </li>
+        );
+      case "unread":
+        return (
+          <li key={row.key} className="tidings-unread-line" data-unread-line="">
+            <span>{words.newMessages(row.count)}</span>
+          </li>
+        );
+      case "system":
+        return (
+          <li key={row.key} className="tidings-system" title={fullTime(row.at)} dir="auto">
+            {row.text}
+          </li>
+        );
+      case "bubble":
+        return (
+          <MessageItem
+            key={row.key}
+            rowKey={row.key}
+            bubble={row.bubble}
+            peerName={name}
+            tabStop={row.key === tabStop}
+            unread={!row.bubble.own && row.bubble.seq !== null && row.bubble.seq > readUpto}
+            onFocus={setFocused}
+            onRetry={onRetry}
+            onDelete={onDelete}
+          />
+        );
+    }
+  };
+
+  return (
+    <div className="tidings-thread">
+      <div ref={scroll.list} className="tidings-scroll" aria-busy={snapshot.loading} onScroll={scroll.onScroll}>
+        <div className="tidings-column" onKeyDown={moveFocus}>
+          <ThreadState conversation={conversation} snapshot={snapshot} name={name} empty={rows.length === 0} />
+          <ol className="tidings-list" aria-label={words.messagesWith(name)}>
+            {rows.map(item)}
+          </ol>
+          {snapshot.peerTyping && (
+            <div className="tidings-typing" title={words.typing(name)} aria-hidden="true">
+              <span />
+              <span />
+              <span />
+            </div>
+          )}
+        </div>
+      </div>
+      {!scroll.pinned && (
+        <button
+          type="button"
+          className="tidings-pill"
+          data-new={newCount > 0}
+          aria-label={newCount > 0 ? words.jumpToNewName(newCount) : words.jumpToLatest}
+          onClick={() => scroll.toEnd(true)}
+        >
+          <DownIcon />
+          {newCount > 0 && <span>{words.jumpToNew(newCount)}</span>}
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface ThreadStateProps {
+  conversation: Conversation;
+  snapshot: ConversationSnapshot;
+  name: string;
+  empty: boolean;
+}
+
+/** What stands above the messages or in their place: loading, could not load, nothing yet. */
+function ThreadState({ conversation, snapshot, name, empty }: ThreadStateProps): ReactNode {
+  if (snapshot.error !== null) {
+    return (
+      <div className="tidings-trouble">
+        <p>
+          {words.loadFailed} {snapshot.error}
+        </p>
+        <button
+          type="button"
+          className="tidings-button"
+          onClick={() => void (snapshot.loaded ? conversation.loadOlder() : conversation.load())}
+        >
+          {words.tryAgain}
+        </button>
+      </div>
+    );
+  }
+  if (!snapshot.loaded) {
+    return (
+      <div className="tidings-skeleton">
+        <p className="tidings-hidden">{words.loadingMessages}</p>
+        <span />
+        <span />
+        <span />
+        <span />
+      </div>
+    );
+  }
+  if (empty) {
+    return (
+      <div className="tidings-empty">
+        <p className="tidings-empty-title">{words.noMessages}</p>
+        <p>{words.sayHello(name)}</p>
+      </div>
+    );
+  }
+  return snapshot.hasOlder ? (
+    <p className="tidings-older" data-loading={snapshot.loading}>
+      {words.loadingOlder}
+    </p>
+  ) : null;
+}
