@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -48,6 +49,22 @@ def wait_for(condition: Callable[[], T], deadline_s: float = PATIENCE_S, what: s
         assert time.monotonic() < end, f"not within {deadline_s} s: {what or condition}"
         time.sleep(0.01)
     return value
+
+
+def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
+    """Assert that the answer is this problem, in the whole shape of PROTOCOL.md 5: its body."""
+    assert (status, code) == (answer.status_code, answer.json().get("code")), f"{answer.status_code} {answer.text}"
+    assert answer.headers["content-type"].split(";")[0] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert (f"urn:tidings:problem:{code}", status, False) == (body["type"], body["status"], body["success"])
+    assert body["title"]
+    assert body["detail"]
+    assert body["detail"] == body["message"]
+    if status in (429, 503):
+        assert re.fullmatch("[1-9][0-9]*", answer.headers["retry-after"]), answer.headers
+    for leak in ("Traceback", ".py", "sqlite", "SELECT ", "INSERT ", "/home", "/tmp", sys.prefix):
+        assert leak not in answer.text
+    return body
 
 
 class Node:

@@ -1,0 +1,90 @@
+"""PROTOCOL.md and the tests that cite it agree.
+
+A rule is a list item `- **4.1.2** sentence`. A test cites it in a docstring as `PROTOCOL 4.1.2`; several in a row as
+`PROTOCOL 4.1.2, 4.1.3`. Only tests that talk to a running server count for a MUST.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = (ROOT / "PROTOCOL.md").read_text()
+RULE = re.compile(r"^- \*\*(\d+\.\d+\.\d+)\*\* (.+)$", re.MULTILINE)
+HEADING = re.compile(r"^##+ (\d+(?:\.\d+)?)\.? ", re.MULTILINE)
+CITATION = re.compile(r"PROTOCOL(?:\.md)? (\d+(?:\.\d+)*(?:,\s+\d+(?:\.\d+)*)*)")
+KEYWORD = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
+RUNNING = ("contract", "server", "fault", "browser")
+
+RULES = RULE.findall(DOCUMENT)
+
+
+def cited_in(*folders: str) -> Iterator[tuple[str, str]]:
+    """Every (file, number) that is cited below these folders of the repository."""
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".ts", ".tsx"):
+                for numbers in CITATION.findall(path.read_text()):
+                    for number in re.split(r",\s+", numbers):
+                        yield str(path.relative_to(ROOT)), number
+
+
+def test_every_must_is_cited_by_a_test_that_talks_to_a_running_server() -> None:
+    """A rule that nobody tests is a wish."""
+    cited = {number for _, number in cited_in(*(f"tests/{folder}" for folder in RUNNING))}
+    untested = [f"{number} {sentence}" for number, sentence in RULES if "MUST" in sentence and number not in cited]
+    assert untested == []
+
+
+def test_every_citation_names_a_rule_or_section_that_exists() -> None:
+    """A renumbered document would otherwise leave tests and code that cite something else."""
+    known = {number for number, _ in RULES} | set(HEADING.findall(DOCUMENT))
+    dangling = [(path, number) for path, number in cited_in("src", "tests", "examples") if number not in known]
+    assert dangling == []
+
+
+def test_every_rule_has_exactly_one_keyword() -> None:
+    """A sentence with two MUSTs could be half tested."""
+    wrong = [number for number, sentence in RULES if len(KEYWORD.findall(sentence)) != 1]
+    assert wrong == []
+
+
+def test_every_must_outside_the_conventions_is_numbered() -> None:
+    """What is not numbered explains and binds nobody."""
+    introduction, _, rules = DOCUMENT.partition("## 1. Conventions")
+    assert introduction
+    loose = [line for line in rules.splitlines() if KEYWORD.search(line) and not RULE.match(line)]
+    assert loose == []
+
+
+def test_numbers_are_unique_and_rise_within_their_section() -> None:
+    """A number names one rule for good."""
+    numbers = [tuple(int(part) for part in number.split(".")) for number, _ in RULES]
+    assert numbers == sorted(set(numbers))
+
+
+def test_every_rule_stands_under_the_heading_of_its_number() -> None:
+    """A reader finds rule 7.3.2 in section 7.3."""
+    heading = ""
+    for line in DOCUMENT.splitlines():
+        if found := HEADING.match(line):
+            heading = found[1]
+        if found := RULE.match(line):
+            section, sub, _ = found[1].split(".")
+            assert heading == (section if sub == "0" else f"{section}.{sub}"), line
+
+
+def test_every_problem_code_is_documented_and_every_documented_one_exists() -> None:
+    """docs/problems.md has a section for each code of PROTOCOL.md 5, under its status."""
+    table = re.findall(r"^\| (\d{3}) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+    in_protocol = {(status, code) for status, codes in table for code in re.findall(r"`(\w+)`", codes)}
+    in_problems = set()
+    status = ""
+    for line in (ROOT / "docs" / "problems.md").read_text().splitlines():
+        if found := re.match(r"## (\d{3}): ", line):
+            status = found[1]
+        if found := re.match(r"### (\w+)$", line):
+            in_problems.add((status, found[1]))
+    assert in_protocol == in_problems
