@@ -1,0 +1,47 @@
+"""The caller's token: given once, or fetched when it is needed.
+
+Rules of this file: a token is asked for once and kept until the server rejects it; it is never logged and never
+part of an error's text.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+Token = str | Callable[[], str]
+"""A token, or a function that fetches one; the function is called again when the server rejects its last answer."""
+
+
+class TokenSource:
+    """The token to send with each request; may be asked from several threads."""
+
+    def __init__(self, token: Token) -> None:
+        self._fetch = None if isinstance(token, str) else token
+        self._token = _checked(token) if isinstance(token, str) else None
+        self._lock = threading.Lock()
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a rejected token can be replaced."""
+        return self._fetch is not None
+
+    def get(self, *, refresh: bool = False) -> str:
+        """Return the token, fetched anew if asked for and possible.
+
+        Raises:
+            ValueError: It cannot be sent in a header.
+            Exception: Whatever the caller's own function raises.
+        """
+        with self._lock:
+            if self._fetch is not None and (refresh or self._token is None):
+                self._token = _checked(self._fetch())
+            assert self._token is not None
+            return self._token
+
+
+def _checked(token: str) -> str:
+    # A line break would end the header, and the library's own message would repeat the token.
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("the token is empty or has characters that no token has (spaces, line breaks, non-ASCII)")
+    return token
