@@ -1,0 +1,169 @@
+"""The documents say what the code does: settings, commands, problems, links, snippets."""
+
+import ast
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tidings import errors
+from tidings.server.config import Config, environment_name
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "tidings"
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "web" / "client").glob("*.md")])
+}
+SNIPPET = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CLIENT_VARIABLES = {"TIDINGS_URL", "TIDINGS_TOKEN"}  # read by `tidings send` and `tail`; not settings of a server
+PROGRAMS = {"cd", "curl", "export", "git", "npm", "openssl", "pip", "uvicorn"}  # that snippets may use without a word
+
+
+def snippets(*languages: str) -> list[tuple[str, str]]:
+    """(document, text) of every fenced snippet in one of these languages."""
+    return [
+        (name, match[2])
+        for name, text in DOCUMENTS.items()
+        for match in SNIPPET.finditer(text)
+        if match[1] in languages
+    ]
+
+
+def anchors(text: str) -> set[str]:
+    """What ``#...`` may point at: headings, as they are shown by code hosts."""
+    headings = re.findall(r"^#+ (.+)$", SNIPPET.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links() -> list[tuple[str, str, str]]:
+    """(document, path, anchor) of every link that stays within the repository."""
+    targets = [
+        (name, target.partition("#"))
+        for name, text in DOCUMENTS.items()
+        for target in re.findall(r"\]\(([^)\s]+)\)", SNIPPET.sub("", text))
+        if "://" not in target and not target.startswith("mailto:")
+    ]
+    return [(name, unquote(path), anchor) for name, (path, _, anchor) in targets]
+
+
+def problem_codes() -> set[str]:
+    """Every code that the source gives to a Problem."""
+    classes = {
+        name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, errors.Problem)
+    }
+    return {
+        node.args[0].value
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes
+        if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    }
+
+
+def tidings_help(*command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "tidings", *command, "--help"], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def commands() -> list[str]:
+    """The commands that ``tidings --help`` lists."""
+    found = re.search(r"\{([a-z,]+)\}", tidings_help())
+    assert found is not None
+    return found[1].split(",")
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    """docs/configuration.md has every setting with default, unit and reason; `make docs` writes it."""
+    page = runpy.run_path(str(ROOT / "docs" / "write_settings.py"))["page"]
+    text = DOCUMENTS["docs/configuration.md"]
+
+    assert page(text) == text
+
+
+def test_every_variable_in_the_documents_exists() -> None:
+    """A TIDINGS_... that nobody reads helps nobody."""
+    known = {environment_name(each.name) for each in fields(Config)} | CLIENT_VARIABLES
+    named = {name for text in DOCUMENTS.values() for name in re.findall(r"\bTIDINGS_[A-Z_]+[A-Z]\b", text)}
+
+    assert set() == named - known
+
+
+def test_every_metric_in_the_documents_exists() -> None:
+    """A metric has one name, given in server/metrics.py."""
+    given = set(re.findall(r'"(tidings_\w+)"', (SOURCE / "server" / "metrics.py").read_text(encoding="utf-8")))
+    named = {name for text in DOCUMENTS.values() for name in re.findall(r"\btidings_[a-z_]+\b", text)}
+
+    assert set() == named - given
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    """docs/cli.md names each command of `tidings` and each of its options."""
+    page = DOCUMENTS["docs/cli.md"]
+    for command in commands():
+        assert f"tidings {command}" in page
+        options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", tidings_help(command))) - {"--help"}
+
+        assert set() == {option for option in options if option not in page}, command
+
+
+def test_every_problem_is_documented_and_every_documented_problem_exists() -> None:
+    """docs/problems.md has a section for each code that the source can answer, and for no other."""
+    assert problem_codes() == set(re.findall(r"^### (\w+)$", DOCUMENTS["docs/problems.md"], re.MULTILINE))
+
+
+@pytest.mark.parametrize(("document", "path", "anchor"), links())
+def test_a_link_between_documents_leads_somewhere(document: str, path: str, anchor: str) -> None:
+    """The file is there, and so is the heading."""
+    target = (ROOT / document).parent / path if path else ROOT / document
+
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("document", "code"), snippets("python"))
+def test_a_python_snippet_compiles_and_imports_what_exists(document: str, code: str) -> None:
+    """What a document shows can be pasted."""
+    tree = ast.parse(code, document)
+    lines = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom | ast.Import)]
+    exec("\n".join(line for line in lines if "tidings" in line), {})
+
+
+@pytest.mark.parametrize(("document", "code"), snippets("ts", "tsx"))
+def test_a_typescript_snippet_imports_what_the_package_exports(document: str, code: str) -> None:
+    """Each name that a document imports from `tidings` is exported by that entry of the package."""
+    entries = {"tidings": "index.ts", "tidings/react": "react/index.ts", "tidings/guide": "guide.ts"}
+    for names, package in re.findall(r"import \{([^}]+)\} from \"(tidings[\w/]*)\"", code):
+        text = (ROOT / "web" / "client" / "src" / entries[package]).read_text(encoding="utf-8")
+        exported = {
+            name.split(" as ")[-1].removeprefix("type ").strip()
+            for group in re.findall(r"^export (?:type )?\{([^}]+)\}", text, re.MULTILINE)
+            for name in group.split(",")
+        } | set(re.findall(r"^export (?:abstract )?(?:const|function|class|interface|type) (\w+)", text, re.MULTILINE))
+
+        assert set() == {name.removeprefix("type ").strip() for name in names.split(",")} - exported
+
+
+@pytest.mark.parametrize(("document", "code"), snippets("sh", "console"))
+def test_the_commands_of_a_shell_snippet_exist(document: str, code: str) -> None:
+    """make targets, commands of `tidings` and npm scripts are real; other programs are well known."""
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in code.replace("\\\n", " ").splitlines():
+        for part in re.split(r" && | \| |; ", line.split(" #")[0]):
+            words = [word for word in part.removeprefix("$ ").split() if not re.match(r"[A-Z_]+=", word)]
+            if not words or words[0].startswith("#"):
+                continue
+            program = words[0].removeprefix(".venv/bin/")
+            if program == "make":
+                assert words[1] in targets
+            elif program == "tidings":
+                assert words[1] in commands()
+            else:
+                assert program in PROGRAMS | {"pytest", "python", "python3"}

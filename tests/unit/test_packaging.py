@@ -1,0 +1,136 @@
+"""What is shipped: wheel and sdist hold the built page, and Node is asked for only where it is needed."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = {"index.html", ".build-hash"}
+
+
+def hatchling(project: Path, *arguments: str, path: str | None = None) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", *arguments],
+        cwd=project,
+        env={**os.environ, "PATH": os.environ["PATH"] if path is None else path},
+        check=True,
+        timeout=100,
+    )
+
+
+def build_requirements(project: Path, path: str) -> list[str]:
+    """What an installer must bring for the build backend, beyond the backend itself (PEP 517)."""
+    answer = subprocess.run(
+        [sys.executable, "-c", "import hatchling.build as b; print(*b.get_requires_for_build_wheel())"],
+        cwd=project,
+        env={**os.environ, "PATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return answer.stdout.split()
+
+
+@pytest.fixture
+def no_programs(tmp_path: Path) -> str:
+    """A PATH on which there is nothing, so no Node either."""
+    folder = tmp_path / "no-programs"
+    folder.mkdir()
+    return str(folder)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A small source tree with our build hook, a web/ and no built page."""
+    project = tmp_path / "project"
+    (project / "src" / "tidings").mkdir(parents=True)
+    (project / "src" / "tidings" / "__init__.py").touch()
+    (project / "web" / "chat").mkdir(parents=True)
+    (project / "web" / "chat" / "page.ts").write_text("export const page = 1;\n")
+    for name in ["pyproject.toml", "hatch_build.py", "requirements-node.lock", "README.md", "LICENSE"]:
+        shutil.copy(ROOT / name, project)
+    return project
+
+
+def page_is_built(project: Path) -> bool:
+    return subprocess.run([sys.executable, "hatch_build.py", "page-is-built"], cwd=project, timeout=30).returncode == 0
+
+
+def pretend_built(project: Path) -> None:
+    """Leave what a build of the page leaves."""
+    static = project / "src" / "tidings" / "static"
+    static.mkdir(exist_ok=True)
+    (static / "index.html").write_text("<!doctype html>")
+    script = "import hatch_build as b; b.BUILD_HASH.write_text(b._hash_of(b._sources()))"
+    subprocess.run([sys.executable, "-c", script], cwd=project, check=True, timeout=30)
+
+
+def test_a_wheel_holds_the_page_the_migrations_and_the_types_marker(tmp_path: Path) -> None:
+    """An installed wheel serves the chat and creates its database."""
+    hatchling(ROOT, "-t", "wheel", "-d", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+
+    assert set() == {f"tidings/static/{name}" for name in PAGE} - names
+    assert "tidings/py.typed" in names
+    assert [] != [name for name in names if name.endswith(".sql")]
+    assert [] != [name for name in names if name.startswith("tidings/static/assets/") and name.endswith(".js")]
+
+
+def test_an_sdist_becomes_a_wheel_where_there_is_no_node(tmp_path: Path, no_programs: str) -> None:
+    """The sdist has the built page and no web/: nothing is left to build."""
+    hatchling(ROOT, "-t", "sdist", "-d", str(tmp_path))
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    subprocess.run(["tar", "-xzf", sdist], cwd=tmp_path, check=True, timeout=30)
+    unpacked = tmp_path / sdist.name.removesuffix(".tar.gz")
+
+    assert not (unpacked / "web").exists()
+    assert [] == build_requirements(unpacked, no_programs)
+
+    hatchling(unpacked, "-t", "wheel", "-d", str(tmp_path), path=no_programs)
+    (wheel,) = tmp_path.glob("*.whl")
+
+    assert set() == {f"tidings/static/{name}" for name in PAGE} - set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_node_is_asked_for_only_without_a_page_and_without_a_node(project: Path, no_programs: str) -> None:
+    """The version is that of the lock file; with a page there is nothing to build, with a Node nothing to bring."""
+    (pinned,) = [line.split()[0] for line in (ROOT / "requirements-node.lock").read_text().splitlines() if "==" in line]
+
+    assert [pinned] == build_requirements(project, no_programs)
+
+    pretend_built(project)
+
+    assert [] == build_requirements(project, no_programs)
+
+
+def test_a_page_is_out_of_date_when_a_source_changed_and_not_when_a_product_did(project: Path) -> None:
+    """What npm and the builds leave under web/ does not count; any source does, a new or renamed one, too."""
+    assert not page_is_built(project)
+
+    pretend_built(project)
+    (project / "web" / "node_modules").mkdir()
+    (project / "web" / "node_modules" / "package.js").touch()
+
+    assert page_is_built(project)
+
+    (project / "web" / "chat" / "page.ts").rename(project / "web" / "chat" / "other.ts")
+
+    assert not page_is_built(project)
+
+
+def test_a_tree_with_neither_page_nor_sources_says_so(project: Path) -> None:
+    """A build never yields a package without a page."""
+    shutil.rmtree(project / "web")
+    answer = subprocess.run(
+        [sys.executable, "hatch_build.py", "page"], cwd=project, capture_output=True, text=True, timeout=30
+    )
+
+    assert answer.returncode == 1
+    assert "neither a built page nor web/" in answer.stderr
