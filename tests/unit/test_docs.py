@@ -22,7 +22,7 @@ DOCUMENTS = {
 }
 SNIPPET = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CLIENT_VARIABLES = {"TIDINGS_URL", "TIDINGS_TOKEN"}  # read by `tidings send` and `tail`; not settings of a server
-PROGRAMS = {"cd", "curl", "export", "git", "npm", "openssl", "pip", "uvicorn"}  # that snippets may use without a word
+PROGRAMS = {"cd", "curl", "git", "npm", "openssl", "pip", "pytest", "python3", "uvicorn"}  # that snippets may use
 
 
 def snippets(*languages: str) -> list[tuple[str, str]]:
@@ -33,6 +33,18 @@ def snippets(*languages: str) -> list[tuple[str, str]]:
         for match in SNIPPET.finditer(text)
         if match[1] in languages
     ]
+
+
+def simple_commands(code: str) -> list[list[str]]:
+    """The words of each command of a shell snippet, those within ``$(...)`` included; assignments are left out."""
+    found = []
+    for line in code.replace("\\\n", " ").splitlines():
+        within = re.findall(r"\$\(([^)]*)\)", line)
+        outer = re.sub(r"\$\([^)]*\)", "X", line).split("#")[0]
+        for part in [*within, *re.split(r" && | \| |; ", outer)]:
+            words = [word for word in part.removeprefix("$ ").split() if not re.match(r"(export|[A-Z_]+=)", word)]
+            found += [words] if words else []
+    return found
 
 
 def anchors(text: str) -> set[str]:
@@ -155,15 +167,11 @@ def test_a_typescript_snippet_imports_what_the_package_exports(document: str, co
 def test_the_commands_of_a_shell_snippet_exist(document: str, code: str) -> None:
     """make targets, commands of `tidings` and npm scripts are real; other programs are well known."""
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for line in code.replace("\\\n", " ").splitlines():
-        for part in re.split(r" && | \| |; ", line.split(" #")[0]):
-            words = [word for word in part.removeprefix("$ ").split() if not re.match(r"[A-Z_]+=", word)]
-            if not words or words[0].startswith("#"):
-                continue
-            program = words[0].removeprefix(".venv/bin/")
-            if program == "make":
-                assert words[1] in targets
-            elif program == "tidings":
-                assert words[1] in commands()
-            else:
-                assert program in PROGRAMS | {"pytest", "python", "python3"}
+    for words in simple_commands(code):
+        program = words[0].removeprefix(".venv/bin/")
+        if program == "make":
+            assert words[1] in targets
+        elif program == "tidings":
+            assert words[1] in commands()
+        else:
+            assert program in PROGRAMS
