@@ -19,6 +19,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -42,13 +43,14 @@ nothing fails instead of living on heartbeats."""
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], deadline_s: float = PATIENCE_S, what: str = "") -> T:
+def wait_for(condition: Callable[[], T | None], deadline_s: float = PATIENCE_S, what: str = "") -> T:
     """Return the first truthy value of `condition`; raises AssertionError after `deadline_s` seconds."""
     end = time.monotonic() + deadline_s
-    while not (value := condition()):
+    while True:
+        if value := condition():
+            return value
         assert time.monotonic() < end, f"not within {deadline_s} s: {what or condition}"
         time.sleep(0.01)
-    return value
 
 
 def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
@@ -382,6 +384,11 @@ class Stream:
 
     def close(self) -> None:
         """Go away, as a client does that was closed (FIN)."""
+        self._socket.close()
+
+    def reset(self) -> None:
+        """Go away without a word (RST), as a client does whose process was killed."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def next(self, timeout: float = PATIENCE_S) -> Frame:

@@ -1,0 +1,174 @@
+"""Receipts, watermarks and typing: PROTOCOL.md 4.2, 12, 13."""
+
+from __future__ import annotations
+
+import pytest
+from node import Person, refused
+
+
+@pytest.fixture
+def talk(alice: Person, bob: Person) -> tuple[Person, Person]:
+    """Five messages: 1, 2, 3 by alice, 4 by bob, 5 by alice."""
+    for sender in (alice, alice, alice, bob, alice):
+        sender.sends(bob if sender is alice else alice, "hi")
+    return alice, bob
+
+
+def marks(read: int, delivered: int, peer_read: int, peer_delivered: int) -> dict[str, int]:
+    return {
+        "read_upto": read,
+        "delivered_upto": delivered,
+        "peer_read_upto": peer_read,
+        "peer_delivered_upto": peer_delivered,
+    }
+
+
+def test_sending_raises_no_watermark(talk: tuple[Person, Person]) -> None:
+    """Who writes has not thereby read. PROTOCOL 4.2.3"""
+    alice, bob = talk
+    assert marks(0, 0, 0, 0) == alice.history(bob)["watermarks"] == bob.history(alice)["watermarks"]
+
+
+def test_a_receipt_raises_the_callers_watermark(talk: tuple[Person, Person]) -> None:
+    """Seen by both sides, each from its own. PROTOCOL 12.0.1, 12.0.6"""
+    alice, bob = talk
+    assert marks(0, 2, 0, 0) == bob.receipts(alice, delivered_upto=2)
+    assert marks(0, 0, 0, 2) == alice.history(bob)["watermarks"]
+    assert marks(1, 2, 0, 0) == bob.receipts(alice, read_upto=1)
+    assert marks(4, 4, 1, 2) == alice.receipts(bob, read_upto=4)
+    assert marks(1, 2, 4, 4) == bob.history(alice)["watermarks"] == bob.inbox()["conversations"][0]["watermarks"]
+
+
+def test_read_is_also_delivered(talk: tuple[Person, Person]) -> None:
+    """Nobody reads what has not arrived. PROTOCOL 12.0.3, 4.2.2"""
+    alice, bob = talk
+    assert marks(3, 3, 0, 0) == bob.receipts(alice, read_upto=3)
+    assert marks(4, 5, 0, 0) == bob.receipts(alice, delivered_upto=5, read_upto=4)
+    assert marks(5, 5, 0, 0) == bob.receipts(alice, delivered_upto=1, read_upto=5)
+
+
+def test_the_answer_to_a_receipt(talk: tuple[Person, Person]) -> None:
+    """Its shape. PROTOCOL 12.0.6"""
+    alice, bob = talk
+    answer = bob.posts("/receipts", {"chatUserId": alice.id, "read_upto": 2})
+    assert (200, {"success": True, "watermarks": marks(2, 2, 0, 0)}) == (answer.status_code, answer.json())
+
+
+def test_a_watermark_never_falls_and_a_repeated_receipt_writes_nothing(talk: tuple[Person, Person]) -> None:
+    """Late and doubled receipts are answered like the first. PROTOCOL 4.2.1, 12.0.2"""
+    alice, bob = talk
+    bob.receipts(alice, read_upto=3, delivered_upto=4)
+    heads = alice.head(), bob.head()
+    for upto in (4, 3, 1):
+        assert marks(3, 4, 0, 0) == bob.receipts(alice, delivered_upto=upto)
+    for upto in (3, 2, 1):
+        assert marks(3, 4, 0, 0) == bob.receipts(alice, read_upto=upto)
+    assert heads == (alice.head(), bob.head())
+
+
+def test_messages_show_how_far_their_recipient_got(talk: tuple[Person, Person]) -> None:
+    """The same on both sides. PROTOCOL 4.1.6"""
+    alice, bob = talk
+    bob.receipts(alice, delivered_upto=3, read_upto=2)
+    alice.receipts(bob, delivered_upto=4)
+    expected = [(True, True), (True, True), (True, False), (True, False), (False, False)]
+    for one, other in (talk, talk[::-1]):
+        page = one.history(other)["messages"]
+        assert expected == [(message["delivered"], message["read"]) for message in page]
+
+
+def test_a_receipt_beyond_the_last_message_is_refused(talk: tuple[Person, Person]) -> None:
+    """What was not sent was not read. PROTOCOL 12.0.4"""
+    alice, bob = talk
+    for name in ("read_upto", "delivered_upto"):
+        for upto in (6, 2**31, 2**53, 10**30):
+            refused(bob.posts("/receipts", {"chatUserId": alice.id, name: upto}), 404, "unknown_message")
+    refused(
+        bob.posts("/receipts", {"chatUserId": alice.id, "read_upto": 9, "delivered_upto": 2}), 404, "unknown_message"
+    )
+    refused(bob.posts("/receipts", {"chatUserId": "a-stranger", "read_upto": 1}), 404, "unknown_message")
+    assert marks(0, 0, 0, 0) == bob.history(alice)["watermarks"]
+
+
+def test_a_receipt_for_nothing_is_refused(alice: Person) -> None:
+    """One of the two watermarks must be there. PROTOCOL 12.0.5"""
+    refused(alice.posts("/receipts", {"chatUserId": "bob"}), 400, "missing_fields")
+    body = {"chatUserId": "bob", "read_upto": None, "delivered_upto": None}
+    refused(alice.posts("/receipts", body), 400, "missing_fields")
+
+
+@pytest.mark.parametrize("value", ["3", True, False, 1.5, [1], {"seq": 1}], ids=repr)
+@pytest.mark.parametrize("name", ["read_upto", "delivered_upto"])
+def test_a_watermark_is_a_whole_number(talk: tuple[Person, Person], name: str, value: object) -> None:
+    """`true` is not 1. PROTOCOL 3.1.7, 3.1.9"""
+    alice, bob = talk
+    refused(bob.posts("/receipts", {"chatUserId": alice.id, name: value}), 400, "wrong_type")
+    assert marks(0, 0, 0, 0) == bob.history(alice)["watermarks"]
+
+
+@pytest.mark.parametrize("upto", [0, -1, -(10**30)])
+def test_a_watermark_below_one_raises_nothing(talk: tuple[Person, Person], upto: int) -> None:
+    """Refused or not, it changes nothing. PROTOCOL 4.2.1"""
+    alice, bob = talk
+    assert bob.posts("/receipts", {"chatUserId": alice.id, "read_upto": upto}).status_code in (200, 400, 404, 422)
+    assert marks(0, 0, 0, 0) == bob.history(alice)["watermarks"]
+    assert 5 == alice.history(bob)["messages"][-1]["seq"]
+
+
+def test_receipts_answered_are_in_the_logs(talk: tuple[Person, Person]) -> None:
+    """Replaying them onto the older snapshot gives the newer. PROTOCOL 7.5.2, 7.5.3, 7.5.4, 6.0.3, 12.0.1"""
+    alice, bob = talk
+    hers, his = alice.head(), bob.head()
+    bob.receipts(alice, delivered_upto=3)
+    bob.receipts(alice, read_upto=2)
+    alice.receipts(bob, read_upto=4)
+    in_hers = [(one["type"], one["data"]["by"], one["data"]["upto"]) for one in alice.events(hers)["events"]]
+    in_his = [(one["type"], one["data"]["by"], one["data"]["upto"]) for one in bob.events(his)["events"]]
+    assert [
+        ("message_delivered", bob.id, 3),
+        ("message_read", bob.id, 2),
+        ("message_read", alice.id, 4),
+    ] == in_hers
+    assert [("message_read", bob.id, 2), ("message_read", alice.id, 4)] == [one for one in in_his if "read" in one[0]]
+    assert {bob.id} == {one["data"]["chat_user_id"] for one in alice.events(hers)["events"]}
+    assert {alice.id} == {one["data"]["chat_user_id"] for one in bob.events(his)["events"]}
+
+
+def test_typing_reaches_who_has_written_back(alice: Person, bob: Person) -> None:
+    """All their streams, and no log. PROTOCOL 13.0.1"""
+    bob.sends(alice, "hi")
+    with bob.opens_stream() as one, bob.opens_stream() as other, alice.opens_stream() as own:
+        for stream in (one, other, own):
+            stream.live()
+        heads = alice.head(), bob.head()
+        answer = alice.posts("/typing", {"chatUserId": bob.id})
+        assert (202, {"success": True}) == (answer.status_code, answer.json())
+        assert alice.id == one.until("typing").data["chat_user_id"] == other.until("typing").data["chat_user_id"]
+        assert heads == (alice.head(), bob.head())
+        bob.sends(alice, "and on")
+        own.until("new_message")
+        assert "typing" not in [frame.type for frame in own.frames]
+
+
+def test_typing_does_not_reach_who_has_not_written_back(alice: Person, bob: Person, carol: Person) -> None:
+    """And the caller cannot tell: no stranger is to be watched or annoyed. PROTOCOL 13.0.2, 13.0.3"""
+    alice.sends(bob, "unasked")
+    with bob.opens_stream() as stream:
+        stream.live()
+        for peer in (bob, carol):
+            answer = alice.posts("/typing", {"chatUserId": peer.id})
+            assert (202, {"success": True}) == (answer.status_code, answer.json())
+        alice.sends(bob, "the frame after it would have been")
+        stream.until("new_message")
+        assert "typing" not in [frame.type for frame in stream.frames]
+
+
+def test_a_caught_up_reader_sees_no_old_typing(alice: Person, bob: Person) -> None:
+    """Ephemeral: it is in no log. PROTOCOL 13.0.1"""
+    bob.sends(alice, "hi")
+    start = bob.head()
+    alice.types_to(bob)
+    alice.sends(bob, "done")
+    assert ["new_message"] == [event["type"] for event in bob.events(start)["events"]]
+    with bob.opens_stream(cursor=start) as stream:
+        assert ["connected", "new_message", "caught_up"] == [frame.type for frame in stream.live().frames]
