@@ -1,6 +1,286 @@
-"""The command line."""
+"""The command line: parses, calls, prints.
+
+Rules of this file:
+
+- Every failure is one line on standard error that says what to do, and an exit code of ``docs/cli.md``.
+- Standard output carries results only; what is printed of other people's text cannot steer a terminal.
+- A command imports what it needs when it runs, so that ``send`` does not load a server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import unicodedata
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from tidings.errors import (
+    ClientError,
+    ConfigurationError,
+    ProtocolViolation,
+    ServerProblem,
+    StreamLost,
+    TidingsError,
+)
+
+if TYPE_CHECKING:
+    from tidings.client import Client, ConnectionState, Event
+
+DONE: Final = 0
+REFUSED: Final = 1
+MISUSED: Final = 2
+NOT_KNOWN: Final = 3
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+READER_GONE: Final = 141  # 128 + SIGPIPE
+
+TOKEN_TTL_DEFAULT_S: Final = 3600
+
+EXIT_CODES: Final = """\
+exit codes:
+  0    done; for send: the message is committed
+  1    the server refused; trying again will not help
+  2    wrong usage or configuration; nothing was done
+  3    the server could not be reached or gave no clear answer; for send: not known to be committed
+  130  interrupted by Ctrl-C (tail has printed its cursor)
+  141  the reader of the output went away
+"""
+
+# Characters that reorder the text around them: a line could show another sender than it has.
+_REORDERING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def main() -> int:
-    """Run the command line."""
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 gets escapes, not a traceback
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    except (TidingsError, ValueError, OSError) as error:
+        _complain(str(error))
+        return _exit_code(error)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="tidings",
+        description="Real-time direct messaging over Server-Sent Events.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> _Parser:
+        added: _Parser = commands.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}. {more}".strip(),
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        added.set_defaults(run=run)
+        return added
+
+    serve = command("serve", _serve, "serve users until SIGTERM or Ctrl-C", "Settings: TIDINGS_* in the environment.")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
+    serve.add_argument("--db", metavar="URL", help="such as sqlite:///tidings.db (default: TIDINGS_DB, or that)")
+
+    demo = command("demo", _demo, "serve a demo with a few people on this machine only")
+    demo.add_argument("--port", type=_port, default=8787, help="(default: %(default)s)")
+    demo.add_argument("--db", metavar="URL", help="another database than the demo's own")
+
+    token = command("token", _token, "print a token for a user", "Reads TIDINGS_SECRET, the server's own.")
+    token.add_argument("user", metavar="USER", help="user id")
+    token.add_argument(
+        "--ttl", metavar="S", type=_ttl, default=TOKEN_TTL_DEFAULT_S, help="seconds it lives (default: %(default)s)"
+    )
+
+    reads = "Reads TIDINGS_URL and TIDINGS_TOKEN."
+    send = command("send", _send, "send a message and print its id once it is committed", reads)
+    send.add_argument("to", metavar="TO", type=_text, help="user id of the recipient")
+    send.add_argument("text", metavar="TEXT", type=_text, help="after -- it may begin with a dash")
+    send.add_argument("--id", metavar="KEY", type=_text, help="client_id; the same KEY never sends twice")
+
+    tail = command("tail", _tail, "print messages as they arrive, for ever; Ctrl-C prints the cursor", reads)
+    tail.add_argument("--json", action="store_true", help="print every event, one JSON object a line")
+    tail.add_argument("--cursor", metavar="C", help="go on after this cursor instead of from now")
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        _complain(f"{message}; see: {self.prog} --help")
+        raise SystemExit(MISUSED)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from tidings.server.config import Config
+    from tidings.server.run import serve
+
+    config = Config.from_environment(os.environ, db=options.db)
+    return serve(config, host=options.host, port=options.port) or DONE
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from tidings.server.demo import run_demo
+
+    return run_demo(port=options.port, db=options.db) or DONE
+
+
+def _token(options: argparse.Namespace) -> int:
+    import jwt
+
+    from tidings.protocol.user_id import check_user_id
+    from tidings.server.config import Config
+
+    secret = Config.from_environment({"TIDINGS_SECRET": os.environ.get("TIDINGS_SECRET", "")}).secret
+    if not secret:
+        raise ConfigurationError(
+            "TIDINGS_SECRET is not set: set it to the secret of the server; make one with: openssl rand -hex 32"
+        )
+    now = int(time.time())
+    claims = {"sub": check_user_id(options.user), "iat": now, "exp": now + options.ttl}
+    print(jwt.encode(claims, secret, algorithm="HS256"))
+    return DONE
+
+
+def _send(options: argparse.Namespace) -> int:
+    client_id = options.id or str(uuid.uuid4())
+    with _client() as client:
+        try:
+            message = client.send(options.to, options.text, client_id=client_id)
+        except KeyboardInterrupt:
+            _complain(f"interrupted; {_how_to_repeat(client_id)}")
+            return INTERRUPTED
+        except ClientError as error:
+            code = _exit_code(error)
+            _complain(str(error) if code == REFUSED else f"{error}; {_how_to_repeat(client_id)}")
+            return code
+    print(_harmless(message.id))
+    return DONE
+
+
+def _tail(options: argparse.Namespace) -> int:
+    lost = False
+
+    def tell(state: ConnectionState) -> None:
+        nonlocal lost
+        if state.status == "waiting":
+            lost = True
+            _note(f"no connection ({state.reason}); trying again in {state.wait_s:.1f} s")
+        elif state.status == "connected":
+            _note(f"connected{' again' if lost else ''} as {feed.user_id}")
+
+    with _client() as client, client.events(options.cursor, on_state=tell) as feed:
+        try:
+            for event in feed:
+                line = _json_line(event) if options.json else _plain_line(event, feed.user_id)
+                if line is not None:
+                    print(line, flush=True)
+                elif event.type == "reset":
+                    _note(f"events are missing here ({event.data.get('reason')}); going on from now")
+        finally:
+            # Also after a refusal or a closed pipe: who knows the cursor can go on without a gap.
+            if feed.cursor is not None:
+                _note(f"cursor: {feed.cursor}")
+    return DONE
+
+
+def _client() -> Client:
+    from tidings.client import Client
+
+    url, token = os.environ.get("TIDINGS_URL", "").strip(), os.environ.get("TIDINGS_TOKEN", "").strip()
+    if not url:
+        raise ConfigurationError("TIDINGS_URL is not set: set it to the server, such as http://127.0.0.1:8000")
+    if not token:
+        raise ConfigurationError("TIDINGS_TOKEN is not set: set it to a token; make one with: tidings token USER")
+    try:
+        return Client(url, token)
+    except ValueError as error:
+        raise ConfigurationError(f"TIDINGS_URL or TIDINGS_TOKEN is wrong: {error}") from None
+
+
+def _json_line(event: Event) -> str:
+    return json.dumps({"id": event.cursor, "type": event.type, "data": event.data})  # ASCII, thus harmless
+
+
+def _plain_line(event: Event, me: str | None) -> str | None:
+    """One line for a message, none for other events."""
+    message = event.message
+    if message is None:
+        return None
+    sender, recipient = ("me" if user == me else _harmless(user) for user in (message.sender_id, message.recipient_id))
+    at = message.createdAt.partition(".")[0].removesuffix("Z") + "Z"
+    return f"{_harmless(at)} {sender} → {recipient}: {_harmless(message.text)}"
+
+
+def _harmless(text: str) -> str:
+    """The text with everything escaped that ends lines, steers terminals or reorders what is shown."""
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _REORDERING
+        else character
+        for character in text
+    )
+
+
+def _note(text: str) -> None:
+    print(_harmless(text), file=sys.stderr, flush=True)
+
+
+def _complain(text: str) -> None:
+    _note(f"tidings: {text}")
+
+
+def _how_to_repeat(client_id: str) -> str:
+    return f"the message is not known to be committed; to try again without doubling it, add: --id {client_id}"
+
+
+def _exit_code(error: Exception) -> int:
+    from tidings.protocol.retry import is_temporary
+
+    match error:
+        case ServerProblem():
+            return NOT_KNOWN if is_temporary(error.status) else REFUSED
+        case StreamLost() | ProtocolViolation():
+            return NOT_KNOWN
+        case _:
+            return MISUSED
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _ttl(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"a time to live is a number of seconds above 0, not {text!r}")
+    return int(text)
+
+
+def _text(text: str) -> str:
+    # What is not UTF-8 on the command line arrives as lone surrogates, which cannot be sent.
+    if any(unicodedata.category(character) == "Cs" for character in text):
+        raise argparse.ArgumentTypeError("it is not UTF-8")
+    return text
