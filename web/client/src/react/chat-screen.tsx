@@ -153,8 +153,8 @@ function Header({ person, connection, snapshot, focus, onBack }: HeaderProps): R
       )}
       <Avatar person={person} />
       <div className="tidings-header-text">
-        <h2 ref={heading} tabIndex={-1} dir="auto">
-          {person.name}
+        <h2 ref={heading} tabIndex={-1}>
+          <bdi>{person.name}</bdi>
         </h2>
         <p className="tidings-status" data-status={status}>
           <StatusDot status={status} />

@@ -94,7 +94,12 @@ export function InboxList({ activeId = null, onOpen, hrefFor, suggestions = NOBO
           ))}
         </ul>
         {inbox.hasMore && (
-          <button type="button" className="tidings-button" disabled={inbox.loading} onClick={() => void inbox.loadMore()}>
+          <button
+            type="button"
+            className="tidings-button"
+            disabled={inbox.loading}
+            onClick={() => void inbox.loadMore()}
+          >
             {words.loadMore}
           </button>
         )}
@@ -130,13 +135,13 @@ function Entry({ entry, active, href, now, onOpen }: EntryProps): ReactNode {
       onClick={choose}
     >
       <Avatar person={user} />
-      <span className="tidings-entry-name" dir="auto">
-        {user.name}
+      <span className="tidings-entry-name">
+        <bdi>{user.name}</bdi>
       </span>
       <time dateTime={at}>{shortTime(at, now)}</time>
-      <span className="tidings-entry-text" dir="auto">
+      <span className="tidings-entry-text">
         {own && <span className="tidings-entry-you">{words.youPrefix}</span>}
-        {lastMessage?.text}
+        <bdi>{lastMessage?.text}</bdi>
       </span>
       {unread > 0 ? (
         <span className="tidings-badge">

@@ -44,8 +44,7 @@ export function MessageList({ conversation, snapshot, rows, name, scroll }: Mess
   const keys = useMemo(() => rows.filter((row) => row.kind === "bubble").map((row) => row.key), [rows]);
   const tabStop = focused !== null && keys.includes(focused) ? focused : keys.at(-1);
   const newCount = useMemo(
-    () =>
-      snapshot.messages.filter((message) => message.sender_id === snapshot.peerId && message.seq > readUpto).length,
+    () => snapshot.messages.filter((message) => message.sender_id === snapshot.peerId && message.seq > readUpto).length,
     [snapshot.messages, snapshot.peerId, readUpto],
   );
   useReadReceipts(scroll.list, conversation, rows);

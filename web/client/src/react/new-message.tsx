@@ -69,7 +69,7 @@ export function NewMessage({ ownId, suggestions, onOpen, onCancel }: NewMessageP
             <li key={person.id}>
               <button type="button" onClick={() => onOpen(person.id)}>
                 <Avatar person={person} />
-                <span dir="auto">{person.name}</span>
+                <bdi>{person.name}</bdi>
               </button>
             </li>
           ))}

@@ -134,17 +134,14 @@ export function useThreadScroll({ ready, content, onNearTop }: Options): ThreadS
     if (list.current && list.current.scrollTop < NEAR_TOP_PX) nearTop.current();
   }, [remember, nearTop]);
 
-  const toEnd = useCallback(
-    (smooth: boolean) => {
-      const element = list.current;
-      if (!element) return;
-      const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-      element.scrollTo({ top: element.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
-      // What is sent next must be followed, though the scroll event has not come yet.
-      isPinned.current = true;
-    },
-    [],
-  );
+  const toEnd = useCallback((smooth: boolean) => {
+    const element = list.current;
+    if (!element) return;
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    element.scrollTo({ top: element.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
+    // What is sent next must be followed, though the scroll event has not come yet.
+    isPinned.current = true;
+  }, []);
 
   return { list, pinned, onScroll, toEnd };
 }

@@ -48,7 +48,7 @@ export function dayOf(iso: string): number {
 
 /** "14:02" */
 export function clockTime(iso: string): string {
-  return format({ hour: "2-digit", minute: "2-digit" }).format(new Date(iso));
+  return format({ timeStyle: "short" }).format(new Date(iso));
 }
 
 /** "Monday, 23 November 2026 at 14:02:11" */

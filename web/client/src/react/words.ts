@@ -45,7 +45,8 @@ export const words = {
   showLess: "Show less",
   today: "Today",
   yesterday: "Yesterday",
-  newMessages: (count: number | null) => (count === null ? "New messages" : plural(count, "new message", "new messages")),
+  newMessages: (count: number | null) =>
+    count === null ? "New messages" : plural(count, "new message", "new messages"),
   jumpToNew: (count: number) => `${count} new`,
   jumpToNewName: (count: number) => `${plural(count, "new message", "new messages")}, go to the latest`,
   jumpToLatest: "Go to the latest message",

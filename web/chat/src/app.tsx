@@ -1,0 +1,92 @@
+import { useEffect, useSyncExternalStore, type ReactNode } from "react";
+import { Avatar, ChatScreen, InboxList, TidingsProvider, useConnection, useInbox } from "tidings/react";
+import { hrefOf, openConversation, openList, route } from "./route.js";
+import { session, signOut, type Session } from "./session.js";
+import { ChoosePerson, SignIn, StartFailed } from "./sign-in.js";
+
+type SignedIn = Extract<Session, { phase: "signed_in" }>;
+
+export function App(): ReactNode {
+  const now = useSyncExternalStore(session.subscribe, session.getSnapshot);
+  switch (now.phase) {
+    case "starting":
+      return null;
+    case "failed":
+      return <StartFailed message={now.message} />;
+    case "people":
+      return <ChoosePerson people={now.people} unknown={now.unknown} />;
+    case "signed_out":
+      return <SignIn why={now.why} problem={now.problem} />;
+    case "signed_in":
+      return (
+        <TidingsProvider key={now.userId} client={now.client}>
+          <Chat now={now} />
+        </TidingsProvider>
+      );
+  }
+}
+
+/** Two panes, or one at a time where there is no room for two. */
+function Chat({ now }: { now: SignedIn }): ReactNode {
+  const peerId = useSyncExternalStore(route.subscribe, route.getSnapshot);
+  const { entries } = useInbox();
+  const name =
+    entries.find((entry) => entry.user.id === peerId)?.user.name ??
+    now.people.find((person) => person.id === peerId)?.name;
+  const unread = entries.reduce((sum, entry) => sum + entry.unread, 0);
+
+  useEffect(() => {
+    document.title = `${unread > 0 ? `(${unread}) ` : ""}${name ?? peerId ?? now.me.name} · Tidings`;
+  }, [unread, name, peerId, now.me.name]);
+
+  const self = peerId === now.userId;
+  return (
+    <div className="page tidings" data-open={peerId !== null}>
+      <div className="page-list">
+        <Identity now={now} />
+        <InboxList activeId={peerId} onOpen={openConversation} hrefFor={hrefOf} suggestions={now.people} />
+      </div>
+      <main className="page-thread">
+        {peerId === null || self ? (
+          <div className="tidings-empty">
+            <p className="tidings-empty-title">{self ? "That is you" : "Your messages"}</p>
+            <p>{self ? "A conversation needs somebody else." : "Choose a conversation, or start a new one."}</p>
+            {self && (
+              <button type="button" className="tidings-button" onClick={openList}>
+                Show conversations
+              </button>
+            )}
+          </div>
+        ) : (
+          <ChatScreen
+            chatUserId={peerId}
+            {...(name === undefined ? {} : { chatUserName: name })}
+            onBack={openList}
+            autoFocus
+          />
+        )}
+      </main>
+    </div>
+  );
+}
+
+function Identity({ now }: { now: SignedIn }): ReactNode {
+  const { status } = useConnection();
+  return (
+    <header className="page-identity" data-status={status}>
+      <Avatar person={now.me} />
+      <p>
+        <span className="page-identity-name">
+          <bdi>{now.me.name}</bdi>
+        </span>
+        {now.demo ? (
+          <a href="./">Be somebody else</a>
+        ) : (
+          <button type="button" className="tidings-link" onClick={signOut}>
+            Sign out
+          </button>
+        )}
+      </p>
+    </header>
+  );
+}

@@ -1,0 +1,171 @@
+/**
+ * Who uses this window, and the client that speaks for them. Kept outside of React and per tab: two windows of one
+ * browser may be two people.
+ *
+ * `tidings serve`: the token comes once in the fragment `#token=...`, is taken out of the address bar at once and kept in
+ * memory and `sessionStorage`. `tidings demo`: the person is `?as=ada`, and the server gives a short-lived token on demand.
+ */
+import { RealtimeService, type Person, type TokenReason } from "tidings";
+
+const STORED = "tidings.token";
+
+interface Page {
+  api: string;
+  sign_in: "token" | "demo";
+  people: readonly Person[];
+}
+
+export type Session =
+  | { phase: "starting" }
+  | { phase: "failed"; message: string }
+  | { phase: "people"; people: readonly Person[]; unknown: string | null }
+  | { phase: "signed_out"; why: "no_token" | "rejected"; problem: string | null }
+  | {
+      phase: "signed_in";
+      client: RealtimeService;
+      userId: string;
+      me: Person;
+      people: readonly Person[];
+      demo: boolean;
+    };
+
+let current: Session = { phase: "starting" };
+const listeners = new Set<() => void>();
+
+function become(next: Session): void {
+  current = next;
+  for (const listener of listeners) listener();
+}
+
+export const session = {
+  subscribe(fn: () => void): () => void {
+    listeners.add(fn);
+    return () => listeners.delete(fn);
+  },
+  getSnapshot(): Session {
+    return current;
+  },
+};
+
+let page: Page = { api: "/api/message", sign_in: "token", people: [] };
+let token: string | null = null;
+let tokenClient: { client: RealtimeService; userId: string } | null = null;
+
+/** Find out how one signs in here, and sign in. */
+export async function start(): Promise<void> {
+  takeTokenFromAddress();
+  window.addEventListener("hashchange", () => {
+    // A sign-in link opened in a tab that shows the page already.
+    if (takeTokenFromAddress() && token !== null) signIn(token);
+  });
+  become({ phase: "starting" });
+  try {
+    const response = await fetch("./page.json", { headers: { Accept: "application/json" } });
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    page = (await response.json()) as Page;
+  } catch (error) {
+    become({ phase: "failed", message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  if (page.sign_in === "demo") {
+    startDemo();
+    return;
+  }
+  token ??= sessionStorage.getItem(STORED);
+  if (token === null) become({ phase: "signed_out", why: "no_token", problem: null });
+  else signIn(token);
+}
+
+/** Read `#token=...`, once; it must not stay where it can be seen, shared or kept in the history. */
+function takeTokenFromAddress(): boolean {
+  const found = /^#token=(.+)$/.exec(location.hash)?.[1];
+  if (found === undefined) return false;
+  token = decodeURIComponent(found).trim();
+  history.replaceState(null, "", `${location.pathname}${location.search}#/`);
+  return true;
+}
+
+/** The user that a token names, unverified: only to greet them; the server decides. Null when it is no token. */
+function subjectOf(candidate: string): string | null {
+  const payload = candidate.split(".")[1];
+  if (payload === undefined) return null;
+  try {
+    const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const subject = (claims as { sub?: unknown }).sub;
+    return typeof subject === "string" && subject !== "" ? subject : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Sign in with a pasted or kept token. */
+export function signIn(candidate: string): void {
+  const userId = subjectOf(candidate.trim());
+  if (userId === null) {
+    sessionStorage.removeItem(STORED);
+    become({ phase: "signed_out", why: "no_token", problem: "That is not a token. Paste the whole line." });
+    return;
+  }
+  token = candidate.trim();
+  sessionStorage.setItem(STORED, token);
+  if (tokenClient?.userId === userId) {
+    // The same person again: what was typed and not sent is still in the client.
+    tokenClient.client.reconnect();
+  } else {
+    tokenClient?.client.disconnect();
+    tokenClient = { client: new RealtimeService({ url: page.api, getToken: keptToken }), userId };
+    tokenClient.client.connect(userId);
+  }
+  become({
+    phase: "signed_in",
+    client: tokenClient.client,
+    userId,
+    me: { id: userId, name: userId, avatar_url: null },
+    people: [],
+    demo: false,
+  });
+}
+
+/** A kept token cannot be renewed: when it is refused, somebody has to bring another one. */
+function keptToken({ reason }: { reason: TokenReason }): string | null {
+  if (reason !== "initial") {
+    token = null;
+    sessionStorage.removeItem(STORED);
+    become({ phase: "signed_out", why: "rejected", problem: null });
+  }
+  return token;
+}
+
+export function signOut(): void {
+  tokenClient?.client.disconnect();
+  tokenClient = null;
+  token = null;
+  sessionStorage.removeItem(STORED);
+  become({ phase: "signed_out", why: "no_token", problem: null });
+}
+
+function startDemo(): void {
+  const userId = new URLSearchParams(location.search).get("as");
+  const me = page.people.find((person) => person.id === userId);
+  if (!me) {
+    become({ phase: "people", people: page.people, unknown: userId });
+    return;
+  }
+  const client = new RealtimeService({ url: page.api, getToken: () => demoToken(me.id) });
+  client.connect(me.id);
+  become({ phase: "signed_in", client, userId: me.id, me, people: page.people, demo: true });
+}
+
+async function demoToken(userId: string): Promise<string | null> {
+  const response = await fetch("./demo/token", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ as: userId }),
+  });
+  if (response.status >= 500 || response.status === 429)
+    throw new Error(`no token: the server answered ${response.status}`);
+  if (!response.ok) return null;
+  return ((await response.json()) as { token: string }).token;
+}
