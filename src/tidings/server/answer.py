@@ -1,0 +1,57 @@
+"""What a route answers, and problems as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from starlette.types import Send
+
+from tidings.errors import MethodNotAllowed, Problem, Unauthorized
+from tidings.protocol.events import encode_json
+
+
+class Answer(NamedTuple):
+    """A whole response."""
+
+    status: int
+    body: bytes
+    media_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    async def write(self, send: Send) -> None:
+        """Send it."""
+        headers = [
+            (b"content-type", self.media_type),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"cache-control", b"no-store"),
+            *self.headers,
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def problem_answer(problem: Problem) -> Answer:
+    """A refusal: RFC 9457's members, and the fields that the first clients of this API know."""
+    headers: list[tuple[bytes, bytes]] = []
+    if problem.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % problem.retry_after_s))
+    if isinstance(problem, Unauthorized):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(problem, MethodNotAllowed):
+        headers.append((b"allow", problem.allowed.encode()))
+    body = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "success": False,
+        "message": problem.detail,
+    }
+    return Answer(problem.status, encode_json(body), b"application/problem+json", tuple(headers))
+
+
+def failure_answer() -> Answer:
+    """A plain 500: what went wrong is in our log and nowhere else."""
+    problem = Problem("internal", "Something went wrong on the server; it has been logged.")
+    return problem_answer(problem)

@@ -1,0 +1,166 @@
+"""The one route table, and Tidings as a part of somebody's application."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from tidings.errors import MethodNotAllowed, NotFound, Problem, Unprocessable
+from tidings.protocol.events import Message
+from tidings.protocol.user_id import check_user_id
+from tidings.server.answer import Answer, failure_answer, problem_answer
+from tidings.server.auth import IdentifyUser
+from tidings.server.config import Config
+from tidings.server.events import get_events
+from tidings.server.follow import follow
+from tidings.server.history import get_history, get_inbox
+from tidings.server.node import MaySend, Node, People
+from tidings.server.send import append, check_message, send_message
+from tidings.server.signals import post_receipts, post_typing
+
+log = logging.getLogger("tidings.app")
+
+API_PREFIX = "/api/message"
+
+Handler = Callable[[Node, Scope, Receive], Awaitable[Answer]]
+
+
+class Tidings:
+    """Direct messages for an application: mount its ``routes``, and ``send`` from your own code.
+
+    ``user`` tells who makes a request (without it tokens do), ``may_send`` who may write to whom, ``people`` names
+    and pictures. Works under any prefix and without lifespan events; where you have a lifespan, enter
+    ``lifespan()`` in it, and the database is opened before the first request.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        user: IdentifyUser | None = None,
+        may_send: MaySend | None = None,
+        people: People | None = None,
+    ) -> None:
+        self._node = Node(config or Config(), user=user, may_send=may_send, people=people)
+
+    def routes(self, prefix: str = "") -> list[BaseRoute]:
+        """Starlette routes for your route list, or for ``Mount``."""
+        return routes(self._node, prefix)
+
+    async def send(
+        self, sender: str, recipient: str, text: str, *, type: str = "text", client_id: str | None = None
+    ) -> Message:
+        """Send a message in the name of ``sender`` from your own code; returns when it is committed.
+
+        ``may_send`` and the rate limits are for requests and not asked here; ``type="system"`` is allowed here only.
+
+        Raises:
+            Unprocessable: It breaks a rule; the code says which.
+            Conflict: The client_id was used for another message.
+            Unavailable: Not committed, or not known to be; the same client_id again is safe.
+        """
+        await self._node.start()
+        try:
+            sender_id, recipient_id = check_user_id(sender), check_user_id(recipient)
+        except ValueError as wrong:
+            raise Unprocessable("bad_user_id", str(wrong)) from None
+        new = check_message(self._node, sender_id, recipient_id, text, type, client_id, opening_limit_per_h=None)
+        return await append(self._node, new)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
+        """Open the database on entry and close it on exit; takes an application so that it can be one's lifespan."""
+        await self._node.start()
+        try:
+            yield
+        finally:
+            await self._node.stop()
+
+
+def create_app(
+    config: Config,
+    *,
+    prefix: str = API_PREFIX,
+    user: IdentifyUser | None = None,
+    may_send: MaySend | None = None,
+    people: People | None = None,
+) -> Starlette:
+    """An ASGI application of nothing but the API."""
+    tidings = Tidings(config, user=user, may_send=may_send, people=people)
+    return starlette_app(tidings.routes(prefix), tidings.lifespan)
+
+
+def starlette_app(
+    routes: list[BaseRoute], lifespan: Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]] | None = None
+) -> Starlette:
+    """An application whose unknown paths are problems too."""
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False  # a user id may be anything; no path means another
+    app.router.default = _not_found
+    return app
+
+
+def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
+    """The route table. Users called send, receipts, typing, sse, events or inbox have their history all the same."""
+    table: list[tuple[str, dict[str, Handler]]] = [
+        ("/events/{me}", {"GET": get_events}),
+        ("/inbox/{me}", {"GET": get_inbox}),
+        ("/send", {"POST": send_message, "GET": get_history}),
+        ("/receipts", {"POST": post_receipts, "GET": get_history}),
+        ("/typing", {"POST": post_typing, "GET": get_history}),
+        ("/{chat_user_id}", {"GET": get_history}),
+    ]
+    stream = Route(f"{prefix}/sse/{{me}}", StreamEndpoint(node))
+    return [stream, *(Route(prefix + path, Endpoint(node, handlers)) for path, handlers in table)]
+
+
+class Endpoint:
+    """An ASGI application for one path: finds the method's handler and turns problems into answers."""
+
+    def __init__(self, node: Node, handlers: Mapping[str, Handler]) -> None:
+        self._node = node
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            handler = self._handlers.get(scope["method"])
+            if handler is None:
+                raise MethodNotAllowed(", ".join(self._handlers))
+            await self._node.ready()
+            answer = await handler(self._node, scope, receive)
+        except Problem as problem:
+            self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
+            answer = problem_answer(problem)
+        except Exception:
+            log.exception("a request failed")
+            answer = failure_answer()
+        await answer.write(send)
+
+
+class StreamEndpoint:
+    """The ASGI application of the stream; what goes wrong before its first byte is an answer."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one stream."""
+        try:
+            if scope["method"] != "GET":
+                raise MethodNotAllowed("GET")
+            await self._node.ready()
+            await follow(self._node, scope, receive, send)
+        except Problem as problem:
+            self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
+            await problem_answer(problem).write(send)
+
+
+async def _not_found(scope: Scope, _receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await problem_answer(NotFound("not_found", "There is nothing at this address.")).write(send)

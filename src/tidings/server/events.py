@@ -1,0 +1,80 @@
+"""``GET /events/{me}``: the same log as JSON, for polls short and long. Same reader and encoder as the stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive, Scope
+
+from tidings.errors import BadRequest
+from tidings.protocol.cursor import format_cursor
+from tidings.protocol.events import encode_json
+from tidings.server.answer import Answer
+from tidings.server.config import EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX
+from tidings.server.frame import Rendered
+from tidings.server.hub import UserLog
+from tidings.server.request import own_log, read_cursor, read_limit, read_query
+
+if TYPE_CHECKING:
+    from tidings.server.node import Node
+
+
+async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
+    """Events after the cursor; without a cursor the head and no events."""
+    caller = await node.identity.identify(scope)
+    own_log(scope, caller.user)
+    query = read_query(scope)
+    cursor, is_readable = read_cursor(scope, query)
+    limit = read_limit(query, EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX)
+    wait_s = _read_wait(query, node.config.poll_wait_max_s)
+
+    user_log = node.hub.hold(caller.user)
+    try:
+        place = await node.store.place(caller.user, cursor)
+        user_log.join_at(place.head)
+        head_cursor = format_cursor(node.hub.epoch, place.head, place.head_tag)
+        reason = place.reset if is_readable else "unknown"
+        if reason is not None:
+            return _answer([], head_cursor, has_more=False, reset=reason)
+        if cursor is None:
+            return _answer([], head_cursor, has_more=False)
+        events = await _read(node, user_log, cursor.position, limit)
+        if not events and wait_s > 0 and len(user_log.waiters) < node.config.streams_per_user_max:
+            await user_log.wait_beyond(cursor.position, wait_s)
+            events = await _read(node, user_log, cursor.position, limit)
+    finally:
+        node.hub.release(user_log)
+    if events and events[0].position != cursor.position + 1:  # trimmed while we waited
+        return _answer([], head_cursor, has_more=False, reset="expired")
+    last = events[-1].cursor if events else str(cursor)
+    reached = events[-1].position if events else cursor.position
+    return _answer(events, last, has_more=bool(events) and reached < max(place.head, user_log.tail or 0))
+
+
+async def _read(node: Node, user_log: UserLog, position: int, limit: int) -> list[Rendered]:
+    recent = user_log.recent_after(position, limit)
+    if recent:
+        return recent
+    node.metrics.count("tidings_catch_up_reads_total")
+    return [Rendered(node.hub.epoch, event) for event in await node.store.read_after(user_log.user, position, limit)]
+
+
+def _read_wait(query: dict[str, str], maximum_s: float) -> float:
+    text = query.get("wait", "")
+    if not text:
+        return 0.0
+    if not (text.isascii() and text.replace(".", "", 1).removeprefix("-").isdigit() and len(text) <= 15):
+        raise BadRequest("bad_parameter", "wait is a number of seconds.")
+    return min(max(0.0, float(text)), maximum_s)
+
+
+def _answer(events: list[Rendered], cursor: str, *, has_more: bool, reset: str | None = None) -> Answer:
+    listed = b",".join([event.event() for event in events])
+    told = b'{"success":true,"events":[%s],"cursor":%s,"has_more":%s' % (
+        listed,
+        encode_json(cursor),
+        b"true" if has_more else b"false",
+    )
+    if reset is not None:
+        told += b',"reset":%s' % encode_json({"reason": reset, "cursor": cursor})
+    return Answer(200, told + b"}")

@@ -1,0 +1,141 @@
+"""``GET /sse/{me}``: open a stream. Raw ASGI: its task only waits for the other side to go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive, Scope, Send
+
+from tidings.errors import Unavailable, Unprocessable
+from tidings.protocol.cursor import format_cursor
+from tidings.server import frame
+from tidings.server.config import CONNECTED_RETRY_MS, REPLACED_RETRY_MS, TAB_LENGTH_MAX
+from tidings.server.hub import Hub, UserLog
+from tidings.server.request import own_log, read_cursor, read_query
+from tidings.server.store import Place
+from tidings.server.stream import Stream
+
+if TYPE_CHECKING:
+    from tidings.server.node import Node
+
+log = logging.getLogger("tidings.stream")
+
+TRANSPORT_EXTENSION = "tidings.transport"  # in scope["extensions"] where run.py owns the socket
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+_HEADERS_HTTP_1_1 = [*_HEADERS, (b"connection", b"keep-alive")]  # illegal on HTTP/2, meaningless on 1.0
+
+
+async def follow(node: Node, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one stream from its first frame to its last."""
+    caller = await node.identity.identify(scope)
+    own_log(scope, caller.user)
+    query = read_query(scope)
+    tab = query.get("tab")
+    if tab is not None and not 1 <= len(tab) <= TAB_LENGTH_MAX:
+        raise Unprocessable("bad_tab", f"A tab's name has 1..{TAB_LENGTH_MAX} characters.")
+    cursor, is_readable = read_cursor(scope, query)
+    hub = node.hub
+    refuse_while_draining(hub)
+    if hub.stream_count >= hub.config.streams_max:
+        raise Unavailable(
+            "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
+        )
+
+    hub.stream_count += 1
+    user_log = hub.hold(caller.user)
+    stream: Stream | None = None
+    try:
+        place = await node.store.place(caller.user, cursor)
+        user_log.join_at(place.head)
+        if not is_readable:
+            place = place._replace(position=place.head, tag=place.head_tag, reset="unknown")
+        refuse_while_draining(hub)
+        stream = Stream(
+            hub,
+            user_log,
+            place,
+            send,
+            tab=tab,
+            expires_in_s=None if caller.expires_at is None else caller.expires_at - time.time(),
+            transport=(scope.get("extensions") or {}).get(TRANSPORT_EXTENSION),
+        )
+        make_room(hub, user_log, tab)
+        user_log.streams.append(stream)
+        was_given = cursor is not None or not is_readable
+        how = "new" if not was_given else "resumed" if place.reset is None else "reset"
+        hub.metrics.count("tidings_streams_opened_total", f'how="{how}"')
+        log.info("stream opened user=%r cursor=%s how=%s", caller.user, stream.cursor, how)
+        headers = _HEADERS_HTTP_1_1 if scope["http_version"] == "1.1" else _HEADERS
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if stream is None or task is None or stream.reason not in ("slow_consumer", "store_unavailable", "error"):
+            raise
+        task.uncancel()  # our own abort: return, and the server closes the connection
+    finally:
+        hub.stream_count -= 1
+        if stream is not None:
+            stream.close()
+            user_log.streams.remove(stream)
+            hub.metrics.count("tidings_streams_closed_total", f'reason="{stream.reason}"')
+            log.info(
+                "stream ended user=%r cursor=%s events=%d seconds=%.1f reason=%s",
+                caller.user,
+                stream.cursor,
+                stream.event_count,
+                hub.loop.time() - stream.opened_at,
+                stream.reason,
+            )
+        hub.release(user_log)
+
+
+def refuse_while_draining(hub: Hub) -> None:
+    """Refuse what would outlive the server."""
+    if hub.is_draining:
+        raise Unavailable("draining", "The server is restarting.", retry_after_s=hub.drain_retry_after_s())
+
+
+def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
+    """End the predecessor of the same tab, and the oldest streams beyond the user's cap."""
+    active = [stream for stream in user_log.streams if not stream.is_ending]
+    if tab is not None:
+        for stream in [stream for stream in active if stream.tab == tab]:
+            stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
+            active.remove(stream)
+    for stream in active[: max(0, len(active) - hub.config.streams_per_user_max + 1)]:
+        stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
+
+
+def first_frames(hub: Hub, user_log: UserLog, place: Place, stream: Stream, *, is_resumed: bool) -> bytes:
+    """``connected``, and in the same write ``reset`` where the position cannot be served."""
+    config = hub.config
+    now = datetime.now(UTC)
+    data: dict[str, object] = {
+        "user_id": user_log.user,
+        "cursor": stream.cursor,
+        "head": format_cursor(hub.epoch, place.head, place.head_tag),
+        "resumed": is_resumed,
+        "heartbeat_ms": round(config.heartbeat_interval_s * 1000),
+        "server_time": f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z",
+        "limits": {
+            "text_bytes": config.text_bytes_max,
+            "body_bytes": config.body_bytes_max,
+            "streams_per_user": config.streams_per_user_max,
+        },
+    }
+    retry_ms = hub.rng.randint(*CONNECTED_RETRY_MS)
+    if place.reset is None:
+        return frame.connected(data, cursor=stream.cursor, retry_ms=retry_ms)
+    return frame.connected(data, cursor=None, retry_ms=retry_ms) + frame.reset(place.reset, stream.cursor)

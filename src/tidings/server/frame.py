@@ -1,0 +1,66 @@
+"""The frames of a stream: the bytes of one event each, and the same events as JSON for polls.
+
+Every frame is one line of JSON in ``data:`` with the shape ``{"type", "data"}`` and no ``event:`` field, so that a
+browser's ``onmessage`` sees it. Frames of the log carry their cursor as ``id:``; the others carry none, so that they
+never move a reader's position. Source: PROTOCOL.md, Frames.
+"""
+
+from __future__ import annotations
+
+from tidings.protocol.cursor import format_cursor
+from tidings.protocol.events import LogEvent, encode_json, encode_payload
+from tidings.protocol.sse import encode_event
+
+
+class Rendered:
+    """An event of one log, encoded once for all its readers."""
+
+    __slots__ = ("cursor", "data", "position", "type")
+
+    def __init__(self, epoch: str, event: LogEvent) -> None:
+        self.position = event.position
+        self.cursor = format_cursor(epoch, event.position, event.tag)
+        self.type = event.type
+        self.data = encode_json(event.data)
+
+    def frame(self) -> bytes:
+        """As a frame of the stream."""
+        return encode_event(encode_payload(self.type, self.data), id=self.cursor.encode())
+
+    def event(self) -> bytes:
+        """As an element of ``events`` in the answer to a poll."""
+        return b'{"id":"%s","type":"%s","data":%s}' % (self.cursor.encode(), self.type.encode(), self.data)
+
+
+def connected(data: dict[str, object], *, cursor: str | None, retry_ms: int) -> bytes:
+    """The first frame; without ``cursor`` it carries no id, since a ``reset`` follows."""
+    payload = encode_json({"type": "connected", "message": "SSE connected", "data": data})
+    return encode_event(payload, id=None if cursor is None else cursor.encode(), retry_ms=retry_ms)
+
+
+def reset(reason: str, head_cursor: str) -> bytes:
+    """Tells that a position cannot be served: reload the snapshots and go on from ``cursor``."""
+    return encode_event(
+        encode_payload("reset", encode_json({"reason": reason, "cursor": head_cursor})), id=head_cursor.encode()
+    )
+
+
+def caught_up(cursor: str) -> bytes:
+    """Tells that everything up to here has been sent."""
+    return encode_event(encode_payload("caught_up", encode_json({"cursor": cursor})))
+
+
+def heartbeat(cursor: str) -> bytes:
+    """Shows that the stream lives, and where it stands."""
+    return encode_event(encode_payload("heartbeat", encode_json({"cursor": cursor})))
+
+
+def typing(chat_user_id: str) -> bytes:
+    """Tells that the other one is typing; kept in no log."""
+    return encode_event(encode_payload("typing", encode_json({"chat_user_id": chat_user_id})))
+
+
+def goodbye(reason: str, retry_ms: int) -> bytes:
+    """The last frame: why the server ends the stream, and when to come back."""
+    payload = encode_payload("goodbye", encode_json({"reason": reason, "retry_ms": retry_ms}))
+    return encode_event(payload, retry_ms=retry_ms)

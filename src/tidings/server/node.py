@@ -1,0 +1,138 @@
+"""One node: the store, the hub and the limits of one server process, and their life.
+
+It starts on the first request, or earlier where somebody calls ``start``: a mounted application gets no lifespan
+events. Everything that runs beside the requests belongs to one task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from tidings.errors import TidingsError, Unavailable
+from tidings.protocol.events import UserId
+from tidings.server.auth import IdentifyUser, choose_identity
+from tidings.server.config import RATE_USERS_MAX, Config
+from tidings.server.hub import Hub
+from tidings.server.limits import RateLimit
+from tidings.server.metrics import Metrics
+from tidings.server.shutdown import ShutdownSignal
+from tidings.server.store import Committed, Store, open_store
+
+log = logging.getLogger("tidings.node")
+
+MaySend = Callable[[UserId, UserId], bool | Awaitable[bool]]
+"""The host's rule: may this sender write to this recipient?"""
+
+Profile = Mapping[str, str | None]
+People = Callable[[Sequence[UserId]], Mapping[UserId, Profile] | Awaitable[Mapping[UserId, Profile]]]
+"""The host's names and pictures: ids → ``{"name": ..., "avatar_url": ...}``."""
+
+
+class Node:
+    """What the routes work with. Use it in one event loop."""
+
+    hub: Hub
+    store: Store
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        user: IdentifyUser | None = None,
+        may_send: MaySend | None = None,
+        people: People | None = None,
+        owns_process: bool = False,
+    ) -> None:
+        self.config = config
+        self.identity = choose_identity(config, user)
+        self.may_send = may_send
+        self.people = people
+        self.metrics = Metrics()
+        self.typing_told: dict[tuple[UserId, UserId], float] = {}
+        self._owns_process = owns_process
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting: asyncio.Lock | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._signal: ShutdownSignal | None = None
+        self._new_limits(lambda: 0.0)
+
+    async def ready(self) -> None:
+        """Return when the node runs in this event loop, starting it if need be.
+
+        Raises:
+            Unavailable: It cannot start; the reason is in the log.
+        """
+        if self._running is not None and self._loop is asyncio.get_running_loop():
+            return
+        try:
+            await self.start()
+        except TidingsError as failure:
+            log.error("cannot start: %s", failure)  # noqa: TRY400  # a sentence for the operator, not a defect
+            raise Unavailable("unavailable", "The server cannot start; its log says why.", retry_after_s=5) from None
+
+    async def start(self) -> None:
+        """Open the store and start the hub; nothing if that is done.
+
+        Raises:
+            DatabaseInUse, DatabaseTooNew, ConfigurationError: See ``Store.start``.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            await self._leave_former_loop()
+            self._loop, self._starting = loop, asyncio.Lock()
+        assert self._starting is not None
+        async with self._starting:
+            if self._running is not None:
+                return
+            store = open_store(self.config.db, self._committed)
+            await store.start()
+            self.store = store
+            self.hub = Hub(self.config, store, self.metrics, random.Random())
+            self._new_limits(loop.time)
+            started = loop.create_future()
+            self._running = loop.create_task(self.hub.run(lambda: started.set_result(None)), name="tidings")
+            await started
+            if not self._owns_process:
+                self._signal = ShutdownSignal(self._end_streams)
+
+    async def stop(self) -> None:
+        """End what runs and close the store; nothing if that is done."""
+        if self._signal is not None:
+            self._signal.uninstall()
+            self._signal = None
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            await asyncio.wait([running])
+            await self.store.close()
+
+    def remember_typing(self, sender: UserId, recipient: UserId, now: float) -> None:
+        """Note when a typing frame was sent, so that the next one waits."""
+        if len(self.typing_told) >= RATE_USERS_MAX:
+            self.typing_told.clear()
+        self.typing_told[sender, recipient] = now
+
+    def _new_limits(self, clock: Callable[[], float]) -> None:
+        config = self.config
+        self.send_rate = RateLimit(config.sends_per_s, config.sends_burst, clock)
+        self.receipt_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
+        self.typing_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
+
+    def _committed(self, events: Sequence[Committed]) -> None:
+        self.hub.committed(events)
+
+    def _end_streams(self) -> None:
+        """The host's server was told to stop: it waits for its connections, so end them."""
+        self.hub.spawn(self.hub.drain(self.config.drain_window_s))
+
+    async def _leave_former_loop(self) -> None:
+        """Tests of a host run each request in a new event loop: what lived in the closed one starts anew."""
+        if self._running is None:
+            return
+        if self._loop is not None and not self._loop.is_closed():
+            raise RuntimeError("one Tidings works in one event loop")
+        self._running = None
+        await self.store.close()

@@ -1,0 +1,83 @@
+"""What ``serve`` adds to the API: the web chat, health, readiness and metrics."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from tidings.errors import Problem
+from tidings.server.app import API_PREFIX
+from tidings.server.node import Node
+
+PAGE_FOLDER = Path(str(files("tidings"))) / "static"
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: https:;"
+    " font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # addresses may hold a token fragment's page, and user ids
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Tidings</title>
+<h1>The web page is not built</h1>
+<p>The server runs, and so does its API. To build the page, run this in the source tree, and reload:</p>
+<pre>make setup</pre>
+"""
+
+
+def page_routes(node: Node, page_settings: dict[str, Any]) -> list[BaseRoute]:
+    """Routes for the page, whose script reads ``page.json``, and for those who operate the server."""
+
+    async def page(_request: Request) -> Response:
+        index = PAGE_FOLDER / "index.html"
+        if not index.is_file():
+            return HTMLResponse(_NOT_BUILT, 503, headers=_PAGE_HEADERS)
+        return HTMLResponse(index.read_text("utf-8"), headers={**_PAGE_HEADERS, "Cache-Control": "no-cache"})
+
+    async def settings(_request: Request) -> Response:
+        return JSONResponse({"api": API_PREFIX, **page_settings}, headers={"Cache-Control": "no-store"})
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        if node.hub.is_draining:
+            return JSONResponse({"status": "draining"}, 503)
+        try:
+            await node.store.check()
+        except Problem as problem:
+            return JSONResponse({"status": "unavailable", "detail": problem.detail}, 503)
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(_request: Request) -> Response:
+        return PlainTextResponse(node.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return [
+        Route("/", page),
+        Route("/page.json", settings),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        Mount("/assets", _Assets(directory=PAGE_FOLDER / "assets", check_dir=False)),
+    ]
+
+
+class _Assets(StaticFiles):
+    """Files whose names carry a hash of their content: cached for ever."""
+
+    def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
+        """The file, with our headers."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response

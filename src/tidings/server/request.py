@@ -1,0 +1,214 @@
+"""What a request says: its path, query, cursor and JSON body, or a clear refusal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from tidings.errors import (
+    BadRequest,
+    ContentTooLarge,
+    Forbidden,
+    RequestTimeout,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from tidings.protocol.cursor import CURSOR_SIZE_MAX_BYTES, Cursor, parse_cursor
+from tidings.protocol.events import UserId
+from tidings.protocol.user_id import check_user_id
+from tidings.server.config import BODY_WAIT_MAX_S
+
+_decode_json = msgspec.json.Decoder().decode
+
+
+def last_segment(scope: Scope) -> str:
+    """The last segment of the path as the client wrote it, percent-decoded.
+
+    ``scope["path"]`` will not do: servers replace what is not UTF-8, and a decoded slash looks like a separator.
+
+    Raises:
+        BadRequest: It is not UTF-8.
+    """
+    raw = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
+    try:
+        return unquote_to_bytes(raw.rsplit(b"/", 1)[1]).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("bad_path", "The path is not UTF-8.") from None
+
+
+def own_log(scope: Scope, caller: UserId) -> None:
+    """Check that the path ends in the caller's own id or ``me``.
+
+    Raises:
+        Forbidden: It names somebody else.
+        Unprocessable: It cannot be a user id.
+    """
+    named = last_segment(scope)
+    if named not in ("me", caller):
+        read_user_id(named)
+        raise Forbidden("not_yours", "This belongs to somebody else.")
+
+
+def read_user_id(text: str) -> UserId:
+    """The user id that a client sent.
+
+    Raises:
+        Unprocessable: It breaks a rule; the detail says which.
+    """
+    try:
+        return check_user_id(text)
+    except ValueError as wrong:
+        raise Unprocessable("bad_user_id", str(wrong)) from None
+
+
+def read_query(scope: Scope) -> dict[str, str]:
+    """The query's parameters; of a repeated one the first.
+
+    Raises:
+        BadRequest: It is not UTF-8.
+    """
+    raw: bytes = scope["query_string"]
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
+    except (UnicodeDecodeError, ValueError):
+        raise BadRequest("bad_parameter", "The query is not UTF-8.") from None
+    return dict(reversed(pairs))
+
+
+def read_number(query: dict[str, str], name: str) -> int | None:
+    """A whole number of the query, or None if it is not there.
+
+    Raises:
+        BadRequest: It is something else.
+    """
+    text = query.get(name)
+    if text is None or text == "":
+        return None
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
+        raise BadRequest("bad_parameter", f"{name} is a whole number.")
+    return int(text)
+
+
+def read_limit(query: dict[str, str], default: int, maximum: int) -> int:
+    """``limit``, clamped to 1..maximum."""
+    limit = read_number(query, "limit")
+    return default if limit is None else min(max(1, limit), maximum)
+
+
+def read_cursor(scope: Scope, query: dict[str, str]) -> tuple[Cursor | None, bool]:
+    """The reader's position: ``Last-Event-ID``, else ``?cursor=``. None and True: none was given.
+
+    None and False: one was given that is none of ours, to be answered by a reset.
+
+    Raises:
+        BadRequest: It is longer than any cursor.
+    """
+    text = query.get("cursor", "")
+    for name, value in scope["headers"]:
+        if name == b"last-event-id" and value:
+            text = value.decode("latin-1")
+            break
+    if not text:
+        return None, True
+    if len(text.encode()) > CURSOR_SIZE_MAX_BYTES:
+        raise BadRequest("bad_cursor", f"A cursor has at most {CURSOR_SIZE_MAX_BYTES} bytes.")
+    cursor = parse_cursor(text)
+    return cursor, cursor is not None
+
+
+async def read_json(scope: Scope, receive: Receive, size_max_bytes: int) -> dict[str, Any]:
+    """The body, which is one JSON object.
+
+    Raises:
+        UnsupportedMediaType: It is not declared as JSON in UTF-8.
+        ContentTooLarge: It is larger than ``size_max_bytes``.
+        RequestTimeout: It did not arrive in time.
+        BadRequest: It is not UTF-8, not JSON or not an object.
+    """
+    length = ""
+    media_type = ""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            media_type = value.decode("latin-1")
+        elif name == b"content-length":
+            length = value.decode("latin-1")
+    _check_media_type(media_type)
+    if length.isdigit() and int(length) > size_max_bytes:
+        raise _too_large(size_max_bytes)
+    body = await _read_body(receive, size_max_bytes)
+    if not body:
+        raise BadRequest("not_json", "The request has no body; send a JSON object.")
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("not_utf8", "The body is not UTF-8.") from None
+    try:
+        decoded = _decode_json(body)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        raise BadRequest("not_json", "The body is not JSON.") from None
+    if not isinstance(decoded, dict):
+        raise BadRequest("wrong_type", "The body is not a JSON object.")
+    return decoded
+
+
+def require(body: dict[str, Any], **types: type) -> None:
+    """Check that these fields are there and of these types.
+
+    Raises:
+        BadRequest: ``missing_fields`` names all that are missing or null; ``wrong_type`` the first that is wrong.
+    """
+    missing = [name for name in types if body.get(name) is None]
+    if missing:
+        raise BadRequest("missing_fields", f"Missing required fields: {', '.join(missing)}")
+    allow(body, **types)
+
+
+def allow(body: dict[str, Any], **types: type) -> None:
+    """Check that these fields, where they are there and not null, are of these types.
+
+    Raises:
+        BadRequest: ``wrong_type`` names the first that is not.
+    """
+    for name, wanted in types.items():
+        value = body.get(name)
+        if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise BadRequest("wrong_type", f"{name} is a {'string' if wanted is str else 'whole number'}.")
+
+
+def _check_media_type(media_type: str) -> None:
+    essence, _, parameters = media_type.lower().partition(";")
+    essence = essence.strip()
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip().strip('"')
+    if essence != "application/json" and not (essence.startswith("application/") and essence.endswith("+json")):
+        raise UnsupportedMediaType("unsupported_media_type", "Send JSON with 'Content-Type: application/json'.")
+    if charset not in ("", "utf-8", "utf8"):
+        raise UnsupportedMediaType("unsupported_media_type", "JSON is sent in UTF-8.")
+
+
+async def _read_body(receive: Receive, size_max_bytes: int) -> bytes:
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_WAIT_MAX_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BadRequest("not_json", "The body ended early.")
+                part: bytes = message.get("body", b"")
+                body += part
+                if len(body) > size_max_bytes:
+                    raise _too_large(size_max_bytes)
+                if not message.get("more_body", False):
+                    return body
+    except TimeoutError:
+        raise RequestTimeout("body_timeout", f"The body took longer than {BODY_WAIT_MAX_S:g} s.") from None
+
+
+def _too_large(size_max_bytes: int) -> ContentTooLarge:
+    return ContentTooLarge("too_large", f"A body has at most {size_max_bytes} bytes.")

@@ -1,0 +1,196 @@
+"""``tidings serve``: owns uvicorn, from the socket to the last goodbye.
+
+At the first SIGTERM or SIGINT the node drains: every stream gets its goodbye, new streams and sends are refused with
+``Retry-After``, what is being sent finishes, and the listener stays open until the window ends, so that refusals are
+answers. Then the process exits with 0. A second signal exits at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tidings.errors import ConfigurationError
+from tidings.server.app import API_PREFIX, routes, starlette_app
+from tidings.server.config import COMMIT_WAIT_MAX_S, Config
+from tidings.server.follow import TRANSPORT_EXTENSION
+from tidings.server.node import Node
+from tidings.server.page import page_routes
+
+log = logging.getLogger("tidings.run")
+
+KEEP_ALIVE_S = 75  # longer than the 60 s of common load balancers: they must not send into a closing connection
+BACKLOG = 4096  # connections of a reconnect storm that wait to be accepted
+TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
+GC_THRESHOLDS = (50_000, 50, 1_000)  # full collections stall a storm of 18,000 streams for 270 ms, these 29 ms
+
+
+def serve(config: Config, *, host: str, port: int) -> int:
+    """Serve until told to stop; the process's exit status.
+
+    Raises:
+        TidingsError: It cannot start; the text says what to do.
+    """
+    node = Node(config, owns_process=True)
+    app = starlette_app([*page_routes(node, {"sign_in": "token"}), *routes(node, API_PREFIX)])
+    return run(node, app, host=host, port=port, ready_text=lambda url: f"Tidings serves {url}")
+
+
+def run(
+    node: Node,
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    ready_text: Callable[[str], str],
+    prepare: Callable[[Node], Awaitable[None]] | None = None,
+) -> int:
+    """Run an application around a node: start it, ``prepare``, listen, and print ``ready_text(url)`` on stdout."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it says at INFO, we say
+    listener = _listen(host, port)
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        return runner.run(_serve(node, app, listener, ready_text, prepare))
+
+
+async def _serve(
+    node: Node,
+    app: ASGIApp,
+    listener: socket.socket,
+    ready_text: Callable[[str], str],
+    prepare: Callable[[Node], Awaitable[None]] | None,
+) -> int:
+    await node.start()
+    if prepare is not None:
+        await prepare(node)
+    shown_host, shown_port = listener.getsockname()[:2]
+    if ":" in shown_host:
+        shown_host = f"[{shown_host}]"
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            backlog=BACKLOG,
+            access_log=False,  # it would print tokens in addresses; streams and refusals are logged and counted by us
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=int(COMMIT_WAIT_MAX_S) + 1,
+        ),
+        on_started=lambda: print(ready_text(f"http://{shown_host}:{shown_port}"), flush=True),
+    )
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            _on_signals(tasks, node, server)
+            await server.serve(sockets=[listener])
+    finally:
+        await node.stop()
+    return 0
+
+
+def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) -> None:
+    """The first signal drains, the second ends the process."""
+    loop = asyncio.get_running_loop()
+    is_stopping = False
+
+    def told(number: signal.Signals) -> None:
+        nonlocal is_stopping
+        if is_stopping:
+            log.warning("second %s: exiting at once", number.name)
+            os._exit(128 + number)
+        is_stopping = True
+        log.info("%s: draining", number.name)
+        tasks.create_task(_drain(node, server))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told, number)
+
+
+async def _drain(node: Node, server: uvicorn.Server) -> None:
+    has_guests = bool(server.server_state.connections)
+    try:
+        await node.hub.drain(node.config.drain_window_s)
+        if has_guests:
+            await asyncio.sleep(max(0.0, node.hub.drain_ends_at - node.hub.loop.time()))
+        node.hub.abort_streams("draining")
+    finally:
+        server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers, which would close the listener at once."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to ``_on_signals``."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell that we listen."""
+        await super().startup(sockets)
+        self._on_started()
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with two things that need the socket: noticing vanished peers, and aborting slow ones."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Set the time after which unacknowledged bytes mean that the peer has gone."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+
+    def on_message_begin(self) -> None:
+        """Offer the transport to the stream endpoint."""
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT_EXTENSION: self.transport}  # type: ignore[dict-item]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket, so that a port in use is a sentence and port 0 is known.
+
+    Raises:
+        ConfigurationError: The address cannot be listened on.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as failure:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {failure.strerror}; choose another with --host and --port"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":  # uvloop does not exist there
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()

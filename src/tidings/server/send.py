@@ -1,0 +1,92 @@
+"""``POST /send``: check a message, append it, answer when it is committed. The host's own sends go the same way."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive, Scope
+
+from tidings.errors import Forbidden, Unprocessable
+from tidings.protocol.events import Message, UserId, encode_json
+from tidings.server.answer import Answer
+from tidings.server.auth import call_host
+from tidings.server.config import CLIENT_ID_LENGTH_MAX
+from tidings.server.follow import refuse_while_draining
+from tidings.server.request import allow, read_json, read_user_id, require
+from tidings.server.store import NewMessage
+
+if TYPE_CHECKING:
+    from tidings.server.node import Node
+
+SYSTEM = "system"  # the type that only the host's own code may send
+
+_REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR
+_PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+")
+
+
+async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
+    """Answer ``POST /send``."""
+    caller = await node.identity.identify(scope)
+    refuse_while_draining(node.hub)
+    body = await read_json(scope, receive, node.config.body_bytes_max)
+    require(body, recipientId=str, text=str)
+    allow(body, message_type=str, client_id=str)
+    message_type = body.get("message_type")
+    message_type = "text" if message_type is None else message_type
+    if message_type == SYSTEM:
+        raise Unprocessable("reserved_type", "Only the application itself sends messages of type system.")
+    new = check_message(
+        node,
+        caller.user,
+        read_user_id(body["recipientId"]),
+        body["text"],
+        message_type,
+        body.get("client_id"),
+        opening_limit_per_h=node.config.new_conversations_per_h,
+    )
+    if node.may_send is not None and not await call_host("may_send()", node.may_send, new.sender, new.recipient):
+        raise Forbidden("not_allowed", "You may not write to this person.")
+    node.send_rate.take(caller.user)
+    message = await append(node, new)
+    return Answer(201, b'{"success":true,"message":%s}' % encode_json(message))
+
+
+def check_message(
+    node: Node,
+    sender: UserId,
+    recipient: UserId,
+    text: str,
+    message_type: str,
+    client_id: str | None,
+    *,
+    opening_limit_per_h: int | None,
+) -> NewMessage:
+    """A message that may be stored.
+
+    Raises:
+        Unprocessable: It breaks a rule of PROTOCOL.md; the code says which.
+    """
+    if recipient == sender:
+        raise Unprocessable("to_oneself", "A message goes to somebody else.")
+    if not text or text.isspace():
+        raise Unprocessable("empty_text", "The text is empty.")
+    size = len(text.encode())
+    if size > node.config.text_bytes_max:
+        raise Unprocessable(
+            "text_too_long", f"The text has {size} bytes; at most {node.config.text_bytes_max} are allowed."
+        )
+    if _REFUSED_CONTROL.search(text):
+        raise Unprocessable("control_characters", "The text contains control characters other than TAB, LF and CR.")
+    if message_type not in ("text", SYSTEM, *node.config.message_types):
+        raise Unprocessable("unknown_type", f"Messages of type {message_type[:32]!r} are not configured here.")
+    if client_id is not None and (len(client_id) > CLIENT_ID_LENGTH_MAX or not _PRINTABLE_ASCII.fullmatch(client_id)):
+        raise Unprocessable("bad_client_id", f"A client_id has 1..{CLIENT_ID_LENGTH_MAX} printable ASCII characters.")
+    return NewMessage(sender, recipient, text, message_type, client_id, opening_limit_per_h)
+
+
+async def append(node: Node, new: NewMessage) -> Message:
+    """Store the message and count it. Its streams were told by the store's completion."""
+    appended = await node.store.append(new)
+    node.metrics.count("tidings_messages_accepted_total" if appended.is_new else "tidings_messages_deduplicated_total")
+    return appended.message

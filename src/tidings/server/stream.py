@@ -1,0 +1,301 @@
+"""One open event stream: a position in a log, and the ASGI ``send`` that its frames go to.
+
+The hub hands frames to ``offer``, which writes them at once by stepping ``send`` itself: no queue, no task and no
+generator for each stream. Where that is not possible (a middleware that makes ``send`` wait, a socket that is full)
+the stream leaves the fast path and a task of the hub pulls from the ring or the store at the reader's pace.
+
+States::
+
+    PULLING ──caught up──▶ LIVE ──send suspended──▶ WRITING ──it finished──▶ LIVE or PULLING
+       ▲                    │                          │
+       └────fell behind─────┘        goodbye written, abort(), close() ──▶ ENDED
+
+Only the pulling task writes in PULLING, only ``_push`` in LIVE and WRITING: two writers never meet.
+Source: PROTOCOL.md, Frames; WHATWG HTML 9.2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Generator
+from typing import Any
+
+from starlette.types import Send
+
+from tidings.errors import Unavailable
+from tidings.protocol.cursor import format_cursor
+from tidings.server import frame
+from tidings.server.config import (
+    EVENTS_PAGE_DEFAULT,
+    FRAME_BATCH_MAX_BYTES,
+    GOODBYE_RETRY_MS,
+    HEARTBEAT_JITTER,
+    STREAM_AGE_JITTER,
+)
+from tidings.server.frame import Rendered
+from tidings.server.hub import Frame, Hub, UserLog, body_message
+from tidings.server.store import Place
+
+log = logging.getLogger("tidings.stream")
+
+PULLING, LIVE, WRITING, ENDED = "pulling", "live", "writing", "ended"
+
+
+class Stream:
+    """A reader of one user's log. Everything runs in the event loop's thread."""
+
+    __slots__ = (
+        "_deadline",
+        "_deadline_reason",
+        "_goodbye",
+        "_heartbeat_s",
+        "_hub",
+        "_is_beat_due",
+        "_is_caught_up",
+        "_is_direct",
+        "_is_last_write",
+        "_log",
+        "_pull",
+        "_send",
+        "_steps",
+        "_task",
+        "_transport",
+        "_wrote_at",
+        "cursor",
+        "event_count",
+        "is_ending",
+        "opened_at",
+        "position",
+        "reason",
+        "slot",
+        "state",
+        "tab",
+    )
+
+    def __init__(
+        self,
+        hub: Hub,
+        user_log: UserLog,
+        place: Place,
+        send: Send,
+        *,
+        tab: str | None,
+        expires_in_s: float | None,
+        transport: asyncio.WriteTransport | None,
+    ) -> None:
+        now, config = hub.loop.time(), hub.config
+        self._hub = hub
+        self._log = user_log
+        self._send = send
+        self._transport = transport
+        self._task = asyncio.current_task()
+        self.tab = tab
+        self.position = place.position
+        self.cursor = format_cursor(hub.epoch, place.position, place.tag)
+        self.state = PULLING
+        self.is_ending = False
+        self.reason = "client"  # why it ended: the other side, unless we say otherwise
+        self.event_count = 0
+        self.opened_at = now
+        self.slot = 0
+        self._steps: Generator[Any, None, None] | None = None
+        self._goodbye: Frame | None = None
+        self._pull: asyncio.Task[None] | None = None
+        self._is_direct = self._is_caught_up = self._is_beat_due = self._is_last_write = False
+        self._wrote_at = now
+        self._heartbeat_s = config.heartbeat_interval_s * hub.rng.uniform(1 - HEARTBEAT_JITTER, 1 + HEARTBEAT_JITTER)
+        age_s = config.stream_age_max_s * hub.rng.uniform(1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER)
+        self._deadline, self._deadline_reason = now + age_s, "max_age"
+        if expires_in_s is not None and expires_in_s < age_s:
+            self._deadline, self._deadline_reason = now + expires_in_s, "token_expired"
+
+    async def open(self, first: bytes) -> None:
+        """Write the first frames, already standing in the hub's log; then be live or start catching up.
+
+        A first write that does not suspend shows that nothing between us and the server waits: only then may the
+        hub step ``send`` by hand later.
+        """
+        if self.position >= (self._log.tail or 0):
+            first += frame.caught_up(self.cursor)
+            self._is_caught_up = True
+        self._hub.timer.add(self, self._due())
+        suspensions: list[bool] = []
+        probe = self._hub.loop.call_soon(suspensions.append, True)
+        await self._send(body_message(first))
+        probe.cancel()
+        self._is_direct = not suspensions
+        self._wrote_at = self._hub.loop.time()
+        if self.state is not ENDED:
+            self._settle()
+
+    def offer(self, rendered: Rendered, message: Frame) -> None:
+        """An event was appended to the log: take it at once if it is the next one and nothing is in the way."""
+        if self.state is not LIVE or self.position >= rendered.position:
+            return  # the pulling task looks at the tail itself; or it started beyond this event
+        if self._is_direct and self.position == rendered.position - 1:
+            self.position = rendered.position
+            self.cursor = rendered.cursor
+            self.event_count += 1
+            self._push(message)
+        else:
+            self._start_pulling()
+
+    def offer_ephemeral(self, message: Frame) -> None:
+        """A frame without a position: written if it can be at once, else dropped."""
+        if self.state is LIVE and self._is_direct:
+            self._push(message)
+
+    def end(self, reason: str, retry_ms: int) -> None:
+        """Say goodbye and end the body cleanly, as soon as what is being written is out."""
+        if self.state is ENDED or self.is_ending:
+            return
+        self.is_ending = True
+        self.reason = reason
+        self._goodbye = body_message(frame.goodbye(reason, retry_ms), more_body=False)
+        if self.state is LIVE:
+            self._settle()
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection: nothing can be said on a full socket."""
+        self.reason = reason
+        self.close()
+        if self._transport is not None:
+            self._transport.abort()
+        elif self._task is not None:
+            self._task.cancel()  # under a server whose socket we do not own: it closes what is left incomplete
+
+    def close(self) -> None:
+        """Write nothing any more. Called again it does nothing."""
+        self.state = ENDED
+        self.is_ending = True
+        self._hub.timer.remove(self)
+        if self._pull is not None:
+            self._pull.cancel()
+            self._pull = None
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+
+    def tick(self, now: float) -> float | None:
+        """See ``Timed.tick``."""
+        if self.state is ENDED:
+            return None
+        if self.state is not LIVE and now - self._wrote_at >= self._hub.config.write_blocked_max_s:
+            self.abort("slow_consumer")
+            return None
+        if now >= self._deadline:
+            self.end(self._deadline_reason, self._hub.rng.randint(*GOODBYE_RETRY_MS))
+        elif self.state is LIVE and now - self._wrote_at >= self._heartbeat_s:
+            if self._is_direct:
+                self._push(body_message(frame.heartbeat(self.cursor)))
+            else:
+                self._is_beat_due = True
+                self._start_pulling()
+        return None if self.state is ENDED else self._due()
+
+    def _due(self) -> float:
+        silence_s = self._heartbeat_s if self.state is LIVE else self._hub.config.write_blocked_max_s
+        due = self._wrote_at + silence_s
+        return due if self.is_ending else min(due, self._deadline)
+
+    def _settle(self) -> None:
+        """Nothing is being written now: say goodbye, catch up, or be live."""
+        if self._goodbye is not None and self._is_direct:
+            goodbye, self._goodbye = self._goodbye, None
+            self._is_last_write = True
+            self._push(goodbye)
+        elif self._goodbye is None and self._is_caught_up and self.position >= (self._log.tail or 0):
+            self.state = LIVE
+        else:
+            self._start_pulling()
+
+    def _push(self, message: Frame) -> None:
+        """Write by stepping ``send``; where it suspends, it is stepped on when what it waits for is done."""
+        self.state = WRITING
+        self._wrote_at = self._hub.loop.time()
+        self._steps = self._send(message).__await__()
+        self._step()
+
+    def _step(self, _done: object = None) -> None:
+        if self._steps is None:  # closed while it waited
+            return
+        try:
+            awaited = self._steps.send(None)
+        except StopIteration:
+            self._steps = None
+            if self._is_last_write:
+                self.close()
+            else:
+                self._settle()
+        except Exception:
+            log.exception("writing to a stream failed")
+            self.abort("error")
+        else:
+            if awaited is None:  # a bare yield: once around the loop
+                self._hub.loop.call_soon(self._step)
+            else:  # a future, taken as asyncio.Task takes it
+                awaited._asyncio_future_blocking = False
+                awaited.add_done_callback(self._step)
+
+    def _start_pulling(self) -> None:
+        self.state = PULLING
+        self._wrote_at = self._hub.loop.time()
+        self._pull = self._hub.spawn(self._pull_all())
+
+    async def _pull_all(self) -> None:
+        """Write what the log has beyond the position, then whatever else is due, until the stream can be live."""
+        try:
+            while self._goodbye is None:
+                if self.position < (self._log.tail or 0):
+                    await self._pull_page()
+                elif not self._is_caught_up:
+                    self._is_caught_up = True
+                    await self._write(frame.caught_up(self.cursor))
+                elif self._is_beat_due:
+                    self._is_beat_due = False
+                    await self._write(frame.heartbeat(self.cursor))
+                else:
+                    break
+            if self._goodbye is not None:
+                await self._send(self._goodbye)
+                self._pull = None
+                self.close()
+            else:
+                self._pull = None
+                self.state = LIVE
+        except Unavailable:
+            self._pull = None
+            self.abort("store_unavailable")  # the client comes back with its cursor, after a backoff
+        except Exception:
+            log.exception("writing to a stream failed")
+            self._pull = None
+            self.abort("error")
+
+    async def _pull_page(self) -> None:
+        """Write the next events after the position, from the ring if it reaches back so far, else from the store."""
+        page = self._log.recent_after(self.position, EVENTS_PAGE_DEFAULT)
+        if not page:
+            self._hub.metrics.count("tidings_catch_up_reads_total")
+            events = await self._hub.store.read_after(self._log.user, self.position, EVENTS_PAGE_DEFAULT)
+            page = [Rendered(self._hub.epoch, event) for event in events]
+        if not page or page[0].position != self.position + 1:  # trimmed under the reader: it gets a reset next time
+            self.end("max_age", self._hub.rng.randint(*GOODBYE_RETRY_MS))
+            return
+        frames: list[bytes] = []
+        size = 0
+        for rendered in page:
+            frames.append(rendered.frame())
+            size += len(frames[-1])
+            if size >= FRAME_BATCH_MAX_BYTES or rendered is page[-1]:
+                await self._write(b"".join(frames))
+                self.event_count += len(frames)
+                self.position = rendered.position
+                self.cursor = rendered.cursor
+                frames, size = [], 0
+                if self._goodbye is not None:
+                    return
+
+    async def _write(self, body: bytes) -> None:
+        await self._send(body_message(body))
+        self._wrote_at = self._hub.loop.time()
