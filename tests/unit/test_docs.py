@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from urllib.parse import unquote
 
+import httpx
 import pytest
 
 from tidings import errors
@@ -74,7 +75,7 @@ def problem_codes() -> set[str]:
         for path in SOURCE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes
-        if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+        if node.args and isinstance(node.args[0], ast.Constant) and re.fullmatch("[a-z_]+", str(node.args[0].value))
     }
 
 
@@ -86,9 +87,7 @@ def tidings_help(*command: str) -> str:
 
 def commands() -> list[str]:
     """The commands that ``tidings --help`` lists."""
-    found = re.search(r"\{([a-z,]+)\}", tidings_help())
-    assert found is not None
-    return found[1].split(",")
+    return re.findall(r"^    ([a-z]+) ", tidings_help(), re.MULTILINE)
 
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:
@@ -146,6 +145,28 @@ def test_a_python_snippet_compiles_and_imports_what_exists(document: str, code: 
     tree = ast.parse(code, document)
     lines = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom | ast.Import)]
     exec("\n".join(line for line in lines if "tidings" in line), {})
+
+
+def test_the_embedding_example_of_the_readme_works(tmp_path: Path) -> None:
+    """Pasted and started as the README says: the host's code writes, and the customer reads by the host's session."""
+    (code,) = [code for document, code in snippets("python") if document == "README.md"]
+    (tmp_path / "app.py").write_text(code, encoding="utf-8")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "app:app", "--port", "0"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stderr is not None
+        (url,) = next(found for line in server.stderr if (found := re.findall(r"running on (http://\S+)", line)))
+        shipped = httpx.post(f"{url}/orders/ada/shipped").raise_for_status().json()
+        page = httpx.get(f"{url}/api/message/shop", cookies={"session": "cookie-of-ada"}).raise_for_status().json()
+
+        assert [(shipped["message"], "Your parcel is on its way.")] == [
+            (message["_id"], message["text"]) for message in page["messages"]
+        ]
+        assert 401 == httpx.get(f"{url}/api/message/shop").status_code
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
 
 
 @pytest.mark.parametrize(("document", "code"), snippets("ts", "tsx"))
