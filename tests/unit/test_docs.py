@@ -66,17 +66,12 @@ def links() -> list[tuple[str, str, str]]:
 
 
 def problem_codes() -> set[str]:
-    """Every code that the source gives to a Problem."""
-    classes = {
+    """Every code that the source gives to a Problem, as in ``Conflict("client_id_reused", ...)``."""
+    classes = [
         name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, errors.Problem)
-    }
-    return {
-        node.args[0].value
-        for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes
-        if node.args and isinstance(node.args[0], ast.Constant) and re.fullmatch("[a-z_]+", str(node.args[0].value))
-    }
+    ]
+    given = re.compile(rf'(?:\b(?:{"|".join(classes)})|super\(\)\.__init__)\(\s*"([a-z_]+)"')
+    return {code for path in SOURCE.rglob("*.py") for code in given.findall(path.read_text(encoding="utf-8"))}
 
 
 def tidings_help(*command: str) -> str:
