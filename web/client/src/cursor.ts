@@ -27,10 +27,18 @@ export function contains(snapshot: string | null, event: string | null): boolean
 
 /** How the event at `id` follows `cursor` in a dense log. */
 export function succession(cursor: string | null, id: string): "next" | "old" | "gap" | "unknown" {
+  if (cursor === id) return "old";
   const at = placeOf(cursor);
   const of = placeOf(id);
   if (at === null || of === null) return "unknown";
   if (at.epoch !== of.epoch) return "gap";
   if (of.position <= at.position) return "old";
   return of.position === at.position + 1 ? "next" : "gap";
+}
+
+/** Whether state read at `cursor` lacks events up to `base`; false where that cannot be told. */
+export function isBefore(cursor: string | null, base: string): boolean {
+  const at = placeOf(cursor);
+  const of = placeOf(base);
+  return at !== null && of !== null && at.epoch === of.epoch && at.position < of.position;
 }

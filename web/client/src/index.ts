@@ -1,1 +1,2 @@
+export { RealtimeService, type RealtimeEvents } from "./service.js";
 export type * from "./types.js";

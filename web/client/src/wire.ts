@@ -46,14 +46,16 @@ export interface InboxRow {
   unread: number;
   watermarks: Watermarks;
   updatedAt: string;
+  /** Log position of the last message. */
+  position: number;
 }
 
 export interface InboxPage {
   conversations: InboxRow[];
   has_more: boolean;
   cursor: string;
-  /** What to pass as `before` for the next page. */
-  before: string | null;
+  /** What to pass as `before` for the next page: the last row's position. */
+  before: number | null;
 }
 
 export interface EventsPage {
@@ -172,6 +174,11 @@ export function readPerson(value: unknown): Person {
   return { id, name: textOrNull(of, "name") ?? id, avatar_url: textOrNull(of, "avatar_url") };
 }
 
+/** The answer to a receipt: where both sides stand now. */
+export function readReceiptAnswer(body: unknown): Watermarks {
+  return readWatermarks(fields(body, "the answer")["watermarks"]);
+}
+
 export function readSent(body: unknown): Message {
   return readMessage(fields(body, "the answer")["message"]);
 }
@@ -189,21 +196,23 @@ export function readHistory(body: unknown): HistoryPage {
 
 export function readInbox(body: unknown): InboxPage {
   const of = fields(body, "the inbox");
+  const conversations = list(of, "conversations").map((value) => {
+    const row = fields(value, "the conversation");
+    const last = row["last_message"];
+    return {
+      user: readPerson(row["user"]),
+      last_message: last === null || last === undefined ? null : readMessage(last),
+      unread: number(row, "unread"),
+      watermarks: readWatermarks(row["watermarks"]),
+      updatedAt: text(row, "updatedAt"),
+      position: number(row, "position"),
+    };
+  });
   return {
-    conversations: list(of, "conversations").map((value) => {
-      const row = fields(value, "the conversation");
-      const last = row["last_message"];
-      return {
-        user: readPerson(row["user"]),
-        last_message: last === null || last === undefined ? null : readMessage(last),
-        unread: number(row, "unread"),
-        watermarks: readWatermarks(row["watermarks"]),
-        updatedAt: text(row, "updatedAt"),
-      };
-    }),
+    conversations,
     has_more: of["has_more"] === true,
     cursor: text(of, "cursor"),
-    before: of["before"] === undefined || of["before"] === null ? null : String(of["before"]),
+    before: conversations.at(-1)?.position ?? null,
   };
 }
 

@@ -1,0 +1,194 @@
+/**
+ * Requests to the API: address, token, time limit, and errors told apart.
+ *
+ * A request fails with `ServerProblem` (the server answered and refused), `RequestLost` (no answer, or not known to be
+ * one) or `ProtocolViolation`. An aborted request fails with `RequestLost`, reason `aborted`.
+ */
+import { deadlineSignal } from "./environment.js";
+import { isTemporary, type Outcome } from "./retry.js";
+import { TokenSource } from "./token.js";
+import type { Environment, TokenReason } from "./types.js";
+import { parseJson, ProtocolViolation } from "./wire.js";
+
+/** An answer that takes longer is taken for lost. */
+const REQUEST_TIMEOUT_MS = 15_000;
+
+/** The server answered with an error: RFC 9457 problem details. */
+export class ServerProblem extends Error {
+  override readonly name = "ServerProblem";
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly retryAfterS: number | undefined,
+  ) {
+    super(message);
+  }
+
+  get temporary(): boolean {
+    return isTemporary(this.status);
+  }
+}
+
+/** There was no answer; the request may or may not have been carried out. */
+export class RequestLost extends Error {
+  override readonly name = "RequestLost";
+
+  constructor(
+    readonly reason: "network" | "timeout" | "aborted" | "token",
+    options?: ErrorOptions,
+  ) {
+    super(`No answer from the server (${reason})`, options);
+  }
+}
+
+/** How the policy of `retry.ts` sees this error, and its short code. */
+export function outcomeOf(error: unknown): { outcome: Outcome; reason: string } {
+  if (error instanceof ServerProblem) {
+    const { status, retryAfterS } = error;
+    return { outcome: { kind: "status", status, retry_after_s: retryAfterS }, reason: `status_${status}` };
+  }
+  if (error instanceof ProtocolViolation) return { outcome: { kind: "violation" }, reason: "violation" };
+  const reason = error instanceof RequestLost ? error.reason : "network";
+  return { outcome: { kind: reason === "timeout" ? "timeout" : "network" }, reason };
+}
+
+/** Whether the same request may succeed later. A 401 may: the user signs in again. */
+export function mayRetry(error: unknown): boolean {
+  return !(error instanceof ServerProblem) || error.temporary || error.status === 401;
+}
+
+/** Seconds of a `Retry-After`, which may be a date (RFC 9110 10.2.3). */
+function retryAfter(headers: Headers, now: number): number | undefined {
+  const value = headers.get("retry-after");
+  if (value === null) return undefined;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
+}
+
+export class Api {
+  readonly tokens: TokenSource;
+  readonly #base: string;
+
+  constructor(
+    url: string,
+    readonly environment: Environment,
+    getToken: ConstructorParameters<typeof TokenSource>[0],
+  ) {
+    this.#base = url.replace(/\/+$/, "");
+    this.tokens = new TokenSource(getToken, {
+      now: () => environment.now(),
+      after: (ms) => {
+        let handle: unknown;
+        const expired = new Promise<never>((_, reject) => {
+          handle = environment.setTimer(() => reject(new RequestLost("timeout")), ms);
+        });
+        return { expired, clear: () => environment.clearTimer(handle) };
+      },
+    });
+  }
+
+  /** `path` segments are escaped here: user ids may contain almost anything. */
+  address(path: readonly string[], query: Record<string, string | number | null | undefined> = {}): string {
+    const search = Object.entries(query)
+      .filter(([, value]) => value !== null && value !== undefined)
+      .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
+    return (
+      this.#base +
+      path.map((segment) => "/" + encodeURIComponent(segment)).join("") +
+      (search.length > 0 ? "?" + search.join("&") : "")
+    );
+  }
+
+  /** GET as JSON. With `token` the caller answers a 401 itself; without, one fresh token is tried. */
+  get(address: string, signal: AbortSignal, token?: TokenReason): Promise<unknown> {
+    return this.#request("GET", address, undefined, signal, token);
+  }
+
+  /** POST JSON; a 401 is answered once with a fresh token. */
+  post(address: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+    return this.#request("POST", address, JSON.stringify(body), signal);
+  }
+
+  /** The headers that show who asks. Rejects with `RequestLost` when no token can be had. */
+  async authorization(reason: TokenReason): Promise<Record<string, string>> {
+    return bearer(await this.#token(() => this.tokens.get(reason)));
+  }
+
+  /** The problem that an answer other than success tells of. */
+  async problem(response: Response): Promise<ServerProblem> {
+    let code = `status_${response.status}`;
+    let message = response.statusText || `The server answered ${response.status}`;
+    try {
+      const body = (await response.json()) as { code?: unknown; detail?: unknown; message?: unknown };
+      if (typeof body.code === "string") code = body.code;
+      if (typeof body.detail === "string") message = body.detail;
+      else if (typeof body.message === "string") message = body.message;
+    } catch {
+      // A proxy's page, or cut off: the status says enough.
+    }
+    return new ServerProblem(response.status, code, message, retryAfter(response.headers, this.environment.now()));
+  }
+
+  async #token(ask: () => Promise<string | null>): Promise<string | null> {
+    try {
+      return await ask();
+    } catch (cause) {
+      throw new RequestLost("token", { cause });
+    }
+  }
+
+  async #request(
+    method: string,
+    address: string,
+    body: string | undefined,
+    signal: AbortSignal,
+    reason?: TokenReason,
+  ): Promise<unknown> {
+    const token = await this.#token(() => this.tokens.get(reason ?? "initial"));
+    try {
+      return await this.#once(method, address, body, signal, token);
+    } catch (error) {
+      const refused = error instanceof ServerProblem && error.status === 401;
+      if (!refused || reason !== undefined || !this.tokens.canRefresh) throw error;
+    }
+    const fresh = await this.#token(() => this.tokens.replace(token));
+    return this.#once(method, address, body, signal, fresh);
+  }
+
+  async #once(
+    method: string,
+    address: string,
+    body: string | undefined,
+    signal: AbortSignal,
+    token: string | null,
+  ): Promise<unknown> {
+    if (signal.aborted) throw new RequestLost("aborted");
+    const limit = deadlineSignal(this.environment, REQUEST_TIMEOUT_MS, [signal]);
+    const headers: Record<string, string> = { Accept: "application/json", ...bearer(token) };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    try {
+      const response = await this.environment.fetch(address, {
+        method,
+        headers,
+        body: body ?? null,
+        signal: limit.signal,
+        credentials: "same-origin",
+        cache: "no-store",
+      });
+      if (!response.ok) throw await this.problem(response);
+      return response.status === 202 || response.status === 204 ? null : parseJson(await response.text());
+    } catch (error) {
+      if (error instanceof ServerProblem || error instanceof ProtocolViolation) throw error;
+      const why = limit.timedOut() ? "timeout" : signal.aborted ? "aborted" : "network";
+      throw new RequestLost(why, { cause: error });
+    } finally {
+      limit.done();
+    }
+  }
+}
+
+function bearer(token: string | null): Record<string, string> {
+  return token === null ? {} : { Authorization: `Bearer ${token}` };
+}

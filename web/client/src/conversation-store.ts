@@ -1,0 +1,261 @@
+/** One conversation as a screen holds it: the reducer's state, what is pending, loading, receipts and typing. */
+import { mayRetry, type Api } from "./api.js";
+import { isBefore } from "./cursor.js";
+import {
+  applyEvent,
+  applyMessage,
+  applyNewest,
+  applyOlder,
+  applyWatermarks,
+  emptyConversation,
+  type ConversationState,
+} from "./conversation.js";
+import { Loader } from "./loader.js";
+import type { Outbox } from "./outbox.js";
+import type { Receipts } from "./receipts.js";
+import type { RetryOptions } from "./retry.js";
+import { Store } from "./store.js";
+import type { Conversation, ConversationSnapshot, Message, TimerHandle, Watermarks } from "./types.js";
+import { readHistory, readMessage, type Frame, type HistoryPage } from "./wire.js";
+
+const PAGE_SIZE = 50;
+/** How long a `typing` frame is shown; senders repeat it every `TYPING_INTERVAL_MS`. */
+const TYPING_SHOWN_MS = 6000;
+const TYPING_INTERVAL_MS = 3000;
+
+export interface ConversationDependencies {
+  api: Api;
+  retry: RetryOptions;
+  outbox: Outbox;
+  receipts: Receipts;
+  /** From where events are applied without a hole; null before that is known. */
+  base(): string | null;
+  /** A snapshot was read at this cursor. */
+  loadedAt(cursor: string): void;
+  failed(message: string): void;
+}
+
+export class ConversationStore extends Store<ConversationSnapshot> implements Conversation {
+  #state: ConversationState;
+  /** After a reset: what arrives while the newest page is loaded, and will be laid upon it in place of `#state`. */
+  #renewed: ConversationState | null = null;
+  readonly #newest: Loader;
+  #older: Promise<void> | null = null;
+  #loadingOlder = false;
+  #olderError: string | null = null;
+  #controller = new AbortController();
+  #typing = false;
+  #typingTimer: TimerHandle | null = null;
+  #typingToldAt = -Infinity;
+
+  constructor(
+    readonly peerId: string,
+    private readonly deps: ConversationDependencies,
+  ) {
+    const state = emptyConversation(peerId);
+    super({
+      peerId,
+      peer: null,
+      messages: state.messages,
+      pending: [],
+      watermarks: state.watermarks,
+      loaded: false,
+      loading: false,
+      hasOlder: false,
+      peerTyping: false,
+      error: null,
+    });
+    this.#state = state;
+    this.#newest = new Loader(
+      deps.api.environment,
+      deps.retry,
+      (signal) => this.#loadNewest(signal),
+      () => this.publish(),
+      deps.failed,
+    );
+  }
+
+  load(): Promise<void> {
+    return this.#newest.load();
+  }
+
+  loadOlder(): Promise<void> {
+    const first = this.#state.messages[0];
+    if (!this.#newest.loaded || !this.#state.hasOlder || !first) return this.load();
+    this.#older ??= this.#loadOlder(first.seq, this.#controller.signal);
+    return this.#older;
+  }
+
+  send(text: string, options: { message_type?: string } = {}): string {
+    this.#typingToldAt = -Infinity;
+    return this.deps.outbox.add(this.peerId, text, options.message_type ?? "text");
+  }
+
+  retry(clientId: string): void {
+    this.deps.outbox.retry(this.peerId, clientId);
+  }
+
+  discard(clientId: string): void {
+    this.deps.outbox.discard(this.peerId, clientId);
+  }
+
+  markRead(upto: number): void {
+    const { messages, watermarks } = this.#state;
+    // The server refuses a receipt beyond the last message.
+    const read_upto = Math.min(upto, messages.at(-1)?.seq ?? 0);
+    if (read_upto > watermarks.read_upto) this.deps.receipts.note(this.peerId, { read_upto }, watermarks);
+  }
+
+  typing(): void {
+    const { api } = this.deps;
+    const now = api.environment.now();
+    if (now - this.#typingToldAt < TYPING_INTERVAL_MS) return;
+    this.#typingToldAt = now;
+    // Worth nothing later, so it is not repeated.
+    api.post(api.address(["typing"]), { chatUserId: this.peerId }, this.#controller.signal).catch(() => undefined);
+  }
+
+  /** An event of the log, given once and in order. */
+  apply(frame: Frame): void {
+    this.#state = applyEvent(this.#state, frame);
+    if (this.#renewed) this.#renewed = applyEvent(this.#renewed, frame);
+    if (frame.type === "new_message") {
+      const message = readMessage(frame.data);
+      this.#settlePending([message]);
+      this.#arrived([message]);
+      if (message.sender_id === this.peerId) this.#stopTyping();
+    }
+    this.publish();
+    if (this.#state.stale) void this.#newest.reload({ after: true });
+  }
+
+  /** The answer to a send. */
+  acknowledged(message: Message): void {
+    this.#state = applyMessage(this.#state, message);
+    if (this.#renewed) this.#renewed = applyMessage(this.#renewed, message);
+    this.#settlePending([message]);
+    this.publish();
+  }
+
+  raise(watermarks: Watermarks): void {
+    this.#state = applyWatermarks(this.#state, watermarks);
+    this.publish();
+  }
+
+  peerTypes(): void {
+    const { environment } = this.deps.api;
+    if (this.#typingTimer !== null) environment.clearTimer(this.#typingTimer);
+    this.#typingTimer = environment.setTimer(() => this.#stopTyping(), TYPING_SHOWN_MS);
+    this.#typing = true;
+    this.publish();
+  }
+
+  /** Events before `base` may be missing: load again what was read earlier; after a reset, instead of what is held. */
+  rebase(base: string, why: "begin" | "reset"): void {
+    const { loaded, loading } = this.#newest;
+    if (why === "reset" && (loaded || loading)) {
+      this.#renewed = emptyConversation(this.peerId);
+      void this.#newest.reload({ after: true });
+    } else if (loaded && isBefore(this.#state.cursor, base)) {
+      void this.#newest.reload({ after: true });
+    }
+  }
+
+  /** The server is back. */
+  hurry(): void {
+    this.#newest.hurry();
+  }
+
+  /** Forget everything: another user. */
+  reset(): void {
+    this.#controller.abort();
+    this.#controller = new AbortController();
+    this.#newest.reset();
+    this.#older = null;
+    this.#loadingOlder = false;
+    this.#olderError = null;
+    this.#renewed = null;
+    this.#state = emptyConversation(this.peerId);
+    this.#stopTyping();
+    this.publish();
+  }
+
+  publish(): void {
+    const { peerId, peer, messages, watermarks, hasOlder } = this.#state;
+    const { loaded, loading, error } = this.#newest;
+    this.set({
+      peerId,
+      peer,
+      messages,
+      pending: this.deps.outbox.list(peerId),
+      watermarks,
+      loaded,
+      loading: loading || this.#loadingOlder,
+      hasOlder,
+      peerTyping: this.#typing,
+      error: error ?? this.#olderError,
+    });
+  }
+
+  async #loadNewest(signal: AbortSignal): Promise<void> {
+    const { api } = this.deps;
+    const body = await api.get(api.address([this.peerId], { limit: PAGE_SIZE }), signal);
+    if (signal.aborted) return;
+    const page = readHistory(body);
+    this.deps.loadedAt(page.cursor);
+    this.#take(applyNewest(this.#renewed ?? this.#state, page), page);
+    this.#renewed = null;
+    const base = this.deps.base();
+    // Read before events began to be applied; those between are in neither.
+    if (base !== null && isBefore(page.cursor, base)) void this.#newest.reload({ after: true });
+  }
+
+  async #loadOlder(before: number, signal: AbortSignal): Promise<void> {
+    const { api } = this.deps;
+    this.#loadingOlder = true;
+    this.#olderError = null;
+    this.publish();
+    try {
+      const page = readHistory(await api.get(api.address([this.peerId], { before, limit: PAGE_SIZE }), signal));
+      // Meanwhile a reset may have replaced what this page should be laid before.
+      if (!signal.aborted && this.#state.messages[0]?.seq === before) this.#take(applyOlder(this.#state, page), page);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#olderError = error instanceof Error ? error.message : String(error);
+      if (!mayRetry(error)) this.deps.failed(this.#olderError);
+    } finally {
+      if (!signal.aborted) {
+        this.#older = null;
+        this.#loadingOlder = false;
+        this.publish();
+      }
+    }
+  }
+
+  #take(state: ConversationState, page: HistoryPage): void {
+    this.#state = state;
+    this.#settlePending(page.messages);
+    this.#arrived(page.messages);
+  }
+
+  /** Messages of the other side are here: say so. */
+  #arrived(messages: readonly Message[]): void {
+    const last = messages.filter((message) => message.sender_id === this.peerId).at(-1);
+    if (!last) return;
+    if (last.seq > this.#state.watermarks.delivered_upto) {
+      this.deps.receipts.note(this.peerId, { delivered_upto: last.seq }, this.#state.watermarks);
+    }
+  }
+
+  #settlePending(messages: readonly Message[]): void {
+    for (const { client_id } of messages) if (client_id !== null) this.deps.outbox.settle(this.peerId, client_id);
+  }
+
+  #stopTyping(): void {
+    if (this.#typingTimer !== null) this.deps.api.environment.clearTimer(this.#typingTimer);
+    this.#typingTimer = null;
+    if (!this.#typing) return;
+    this.#typing = false;
+    this.publish();
+  }
+}

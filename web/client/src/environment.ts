@@ -1,0 +1,84 @@
+/**
+ * The platform's own clock, random, fetch and page events.
+ *
+ * Nothing is looked up when this module is imported, so that it can be imported where there is no page.
+ */
+import type { Environment, OutboxStorage, PageEvent, PendingMessage } from "./types.js";
+
+/** Keeps nothing: what is unsent lives as long as the service. */
+export const NO_STORAGE: OutboxStorage = {
+  load: () => Promise.resolve<readonly PendingMessage[]>([]),
+  put: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
+  clear: () => Promise.resolve(),
+};
+
+function watchPage(fn: (event: PageEvent) => void): () => void {
+  if (typeof window === "undefined" || typeof document === "undefined") return () => undefined;
+  const undo: (() => void)[] = [];
+  const watch = (target: EventTarget, name: string, react: (event: Event) => void) => {
+    target.addEventListener(name, react);
+    undo.push(() => target.removeEventListener(name, react));
+  };
+  watch(window, "online", () => fn("online"));
+  watch(window, "offline", () => fn("offline"));
+  watch(document, "visibilitychange", () => fn(document.visibilityState === "hidden" ? "hidden" : "visible"));
+  // An open stream keeps a page out of the back/forward cache; it is given up and taken up again with the page.
+  watch(window, "pagehide", () => fn("frozen"));
+  watch(window, "pageshow", (event) => {
+    if ((event as PageTransitionEvent).persisted) fn("restored");
+  });
+  watch(document, "freeze", () => fn("frozen"));
+  watch(document, "resume", () => fn("restored"));
+  return () => undo.forEach((remove) => remove());
+}
+
+/** The environment of this platform, with `given` in place of its parts. */
+export function completeEnvironment(given: Partial<Environment> = {}): Environment {
+  return {
+    now: () => Date.now(),
+    random: () => Math.random(),
+    // Not `randomUUID`: that exists in secure contexts only, and a chat in a local network may have no TLS.
+    randomBytes: (count) => globalThis.crypto.getRandomValues(new Uint8Array(count)),
+    setTimer: (fn, ms) => setTimeout(fn, ms),
+    clearTimer: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
+    fetch: (input, init) => globalThis.fetch(input, init),
+    onLine: () => typeof navigator === "undefined" || navigator.onLine !== false,
+    hidden: () => typeof document !== "undefined" && document.visibilityState === "hidden",
+    watchPage,
+    outbox: NO_STORAGE,
+    ...given,
+  };
+}
+
+/** A random id of 32 hexadecimal digits. */
+export function randomId(environment: Pick<Environment, "randomBytes">): string {
+  return Array.from(environment.randomBytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** A signal that aborts with any of `signals` or after `ms`; `done` gives the timer back. */
+export function deadlineSignal(
+  environment: Pick<Environment, "setTimer" | "clearTimer">,
+  ms: number,
+  signals: readonly AbortSignal[],
+): { signal: AbortSignal; timedOut: () => boolean; done: () => void } {
+  const controller = new AbortController();
+  let timedOut = false;
+  const timer = environment.setTimer(() => {
+    timedOut = true;
+    controller.abort();
+  }, ms);
+  const abort = () => controller.abort();
+  for (const signal of signals) {
+    if (signal.aborted) controller.abort();
+    else signal.addEventListener("abort", abort);
+  }
+  return {
+    signal: controller.signal,
+    timedOut: () => timedOut,
+    done: () => {
+      environment.clearTimer(timer);
+      for (const signal of signals) signal.removeEventListener("abort", abort);
+    },
+  };
+}

@@ -1,0 +1,150 @@
+/** The inbox as a screen holds it: the reducer's state and its loading. */
+import type { Api } from "./api.js";
+import { isBefore } from "./cursor.js";
+import { applyInboxEvent, applyPage, applySent, EMPTY_INBOX, type InboxState } from "./inbox.js";
+import { Loader } from "./loader.js";
+import type { RetryOptions } from "./retry.js";
+import { Store } from "./store.js";
+import type { Inbox, InboxSnapshot, Message } from "./types.js";
+import { readInbox, type Frame, type InboxPage } from "./wire.js";
+
+const PAGE_SIZE = 50;
+
+export interface InboxDependencies {
+  api: Api;
+  retry: RetryOptions;
+  userId(): string | null;
+  base(): string | null;
+  loadedAt(cursor: string): void;
+  arrived(page: InboxPage): void;
+  failed(message: string): void;
+}
+
+interface Happened {
+  frame: Frame;
+  peerId: string;
+}
+
+export class InboxStore extends Store<InboxSnapshot> implements Inbox {
+  #state: InboxState = EMPTY_INBOX;
+  #cursor: string | null = null;
+  /** Events since a page was asked for; the page may have been read before some of them. */
+  #since: Happened[] = [];
+  #replace = false;
+  readonly #first: Loader;
+  #further: Loader;
+
+  constructor(private readonly deps: InboxDependencies) {
+    super({ entries: [], loaded: false, loading: false, hasMore: false, error: null });
+    const loader = (further: boolean) =>
+      new Loader(
+        deps.api.environment,
+        deps.retry,
+        (signal) => this.#load(signal, further),
+        () => this.#publish(),
+        deps.failed,
+      );
+    this.#first = loader(false);
+    this.#further = loader(true);
+  }
+
+  load(): Promise<void> {
+    return this.#first.load();
+  }
+
+  loadMore(): Promise<void> {
+    if (!this.#first.loaded || !this.#state.hasMore) return this.load();
+    return this.#further.reload();
+  }
+
+  /** An event of the log, given once and in order. */
+  apply(frame: Frame, peerId: string): void {
+    const { loaded, loading } = this.#first;
+    if (loading || this.#further.loading) this.#since.push({ frame, peerId });
+    if (!loaded) return;
+    this.#state = applyInboxEvent(this.#state, frame, peerId);
+    this.#publish();
+    if (this.#state.stale) void this.#first.reload({ after: true });
+  }
+
+  /** The answer to a send. */
+  acknowledged(message: Message): void {
+    this.#state = applySent(this.#state, message);
+    this.#publish();
+  }
+
+  /** See `ConversationStore.rebase`. */
+  rebase(base: string, why: "begin" | "reset"): void {
+    const { loaded, loading } = this.#first;
+    if (why === "reset" && (loaded || loading)) {
+      this.#replace = true;
+      this.#since = [];
+      void this.#first.reload({ after: true });
+    } else if (loaded && isBefore(this.#cursor, base)) {
+      void this.#first.reload({ after: true });
+    }
+  }
+
+  hurry(): void {
+    this.#first.hurry();
+    this.#further.hurry();
+  }
+
+  reset(): void {
+    this.#first.reset();
+    this.#further.reset();
+    this.#state = EMPTY_INBOX;
+    this.#cursor = null;
+    this.#since = [];
+    this.#replace = false;
+    this.#publish();
+  }
+
+  async #load(signal: AbortSignal, further: boolean): Promise<void> {
+    const { api } = this.deps;
+    const before = further ? this.#state.before : null;
+    const body = await api.get(
+      api.address(["inbox", this.deps.userId() ?? "me"], { before, limit: PAGE_SIZE }),
+      signal,
+    );
+    if (signal.aborted) return;
+    const page = readInbox(body);
+    // A reset came while a further page was on its way: it belongs to what is being replaced.
+    if (further && this.#replace) return;
+    this.deps.loadedAt(page.cursor);
+    if (!further) this.#cursor = page.cursor;
+    const stale = this.#state.stale;
+    this.#state = applyPage(this.#replace ? EMPTY_INBOX : this.#state, page, further);
+    this.#replace &&= further;
+    // Rows that the page has not brought saw these events already.
+    const brought = new Set(page.conversations.map((row) => row.user.id));
+    for (const { frame, peerId } of this.#since) {
+      const known = this.#state.rows.some((row) => row.user.id === peerId);
+      if (brought.has(peerId) || !known) this.#state = applyInboxEvent(this.#state, frame, peerId);
+    }
+    if (further) this.#state = { ...this.#state, stale: this.#state.stale || stale };
+    if (!this.#first.loading || !this.#further.loading) this.#since = [];
+    this.deps.arrived(page);
+    const base = this.deps.base();
+    const early = base !== null && isBefore(page.cursor, base);
+    if (early || this.#state.stale) void this.#first.reload({ after: true });
+  }
+
+  #publish(): void {
+    const { rows, hasMore } = this.#state;
+    const entries = rows.map(({ user, lastMessage, unread, watermarks, updatedAt }) => ({
+      user,
+      lastMessage,
+      unread,
+      watermarks,
+      updatedAt,
+    }));
+    this.set({
+      entries,
+      loaded: this.#first.loaded,
+      loading: this.#first.loading || this.#further.loading,
+      hasMore,
+      error: this.#first.error ?? this.#further.error,
+    });
+  }
+}

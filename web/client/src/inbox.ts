@@ -1,0 +1,98 @@
+/**
+ * The inbox as a pure reducer.
+ *
+ * Unread counts are sums, which an event applied twice would spoil: each entry knows at which cursor it was read and
+ * ignores events up to there, and the caller gives each event once. Where a count cannot be known (read up to the middle)
+ * or a person is new, the state says `stale` and the caller loads it again.
+ */
+import { contains } from "./cursor.js";
+import { NO_WATERMARKS, raise } from "./conversation.js";
+import type { InboxEntry, Message } from "./types.js";
+import { readMessage, readReceipt, type Frame, type InboxPage } from "./wire.js";
+
+interface Row extends InboxEntry {
+  /** Where this entry was read; null when it was made from events alone. */
+  cursor: string | null;
+}
+
+export interface InboxState {
+  /** The latest first. */
+  rows: readonly Row[];
+  hasMore: boolean;
+  /** What to pass for the next page. */
+  before: number | null;
+  stale: boolean;
+}
+
+export const EMPTY_INBOX: InboxState = { rows: [], hasMore: false, before: null, stale: false };
+
+/** The first page (`further` false) or the next one. Rows of the page replace what is held of the same people. */
+export function applyPage(state: InboxState, page: InboxPage, further: boolean): InboxState {
+  const rows = new Map(state.rows.map((row) => [row.user.id, row]));
+  for (const { user, last_message, unread, watermarks, updatedAt } of page.conversations) {
+    rows.set(user.id, { user, lastMessage: last_message, unread, watermarks, updatedAt, cursor: page.cursor });
+  }
+  const reachesFurther = !further && state.before !== null && state.rows.length > page.conversations.length;
+  return {
+    rows: sorted([...rows.values()]),
+    hasMore: reachesFurther ? state.hasMore : page.has_more,
+    before: reachesFurther ? state.before : page.before,
+    stale: false,
+  };
+}
+
+/** An event of the log; `peerId` is its other party. */
+export function applyInboxEvent(state: InboxState, frame: Frame, peerId: string): InboxState {
+  const row = state.rows.find((one) => one.user.id === peerId);
+  if (row && contains(row.cursor, frame.id)) return state;
+  if (frame.type === "new_message") return applyNewMessage(state, row, readMessage(frame.data), peerId);
+  if (frame.type !== "message_delivered" && frame.type !== "message_read") return state;
+  // Not on the pages that are loaded; its page will know.
+  if (!row) return state;
+  const { by, upto } = readReceipt(frame.data);
+  const read = frame.type === "message_read" ? upto : 0;
+  if (by === peerId) {
+    const peer = { ...NO_WATERMARKS, peer_delivered_upto: upto, peer_read_upto: read };
+    return replace(state, { ...row, watermarks: raise(row.watermarks, peer) });
+  }
+  const mine = { ...NO_WATERMARKS, delivered_upto: upto, read_upto: read };
+  const next = { ...row, watermarks: raise(row.watermarks, mine) };
+  if (read <= row.watermarks.read_upto || row.unread === 0) return replace(state, next);
+  if (read >= (row.lastMessage?.seq ?? 0)) return replace(state, { ...next, unread: 0 });
+  return { ...replace(state, next), stale: true };
+}
+
+/** The answer to a send; its echo may have come before. */
+export function applySent(state: InboxState, message: Message): InboxState {
+  const row = state.rows.find((one) => one.user.id === message.recipient_id);
+  return row ? replace(state, withLast(row, message)) : state;
+}
+
+function applyNewMessage(state: InboxState, row: Row | undefined, message: Message, peerId: string): InboxState {
+  if (!row) {
+    const user = { id: peerId, name: peerId, avatar_url: null };
+    const base = { user, lastMessage: null, unread: 0, watermarks: NO_WATERMARKS, updatedAt: "", cursor: null };
+    return { ...replace(state, counted(base, message, peerId)), stale: true };
+  }
+  return replace(state, counted(row, message, peerId));
+}
+
+function counted(row: Row, message: Message, peerId: string): Row {
+  const counts = message.sender_id === peerId && message.seq > row.watermarks.read_upto;
+  return withLast(counts ? { ...row, unread: row.unread + 1 } : row, message);
+}
+
+function withLast(row: Row, message: Message): Row {
+  if (message.seq < (row.lastMessage?.seq ?? 0)) return row;
+  return { ...row, lastMessage: message, updatedAt: message.createdAt };
+}
+
+function replace(state: InboxState, row: Row): InboxState {
+  return { ...state, rows: sorted([...state.rows.filter((one) => one.user.id !== row.user.id), row]) };
+}
+
+function sorted(rows: Row[]): readonly Row[] {
+  return rows.sort((a, b) =>
+    a.updatedAt === b.updatedAt ? (a.user.id < b.user.id ? -1 : 1) : a.updatedAt < b.updatedAt ? 1 : -1,
+  );
+}

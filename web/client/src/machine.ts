@@ -1,0 +1,539 @@
+/**
+ * The connection as one pure state machine: events in, state and effects out.
+ *
+ * Rules of this file:
+ * 1. There is one scheduler. Whatever must happen later is a moment in the state (`retryAt`, `pollAt`, ...); `deadline`
+ *    answers the earliest, and every step first looks at the clock. A timer only wakes the machine, it decides nothing:
+ *    throttled and frozen pages fire timers late.
+ * 2. Every stream and poll has a generation; what an earlier one still reports is ignored.
+ * 3. `connected` means that the `connected` frame was read, nothing less.
+ * 4. Waits come from `nextAttempt`; nothing but a stable stream makes them short again.
+ * 5. It never gives up, except where the server said that trying again will not help.
+ */
+import { nextAttempt, RETRY_DEFAULTS, type Outcome, type RetryOptions } from "./retry.js";
+import type { ConnectionStatus, TokenReason } from "./types.js";
+
+/** From the request to the `connected` frame; a proxy that buffers the answer shows as an open stream that says nothing. */
+export const MUTE_AFTER_MS = 8000;
+/** Without a live stream for this long, polling begins. */
+export const POLL_AFTER_MS = 10_000;
+/** While polling, the stream is tried again every 30 s, give or take a fifth. */
+export const PROBE_INTERVAL_MS = 30_000;
+/** A hidden page gives its stream back (browsers allow six per host) and looks in at this interval. */
+export const HIDDEN_POLL_INTERVAL_MS = 30_000;
+export const HIDDEN_DROP_AFTER_MS = 30_000;
+/** A stream counts as stable when it has lived this long and has shown a heartbeat. */
+export const STABLE_AFTER_MS = 10_000;
+/** `online`, a page that becomes visible and the user's button skip a wait at most this often. */
+export const SKIP_INTERVAL_MS = 1000;
+const WATCHDOG_MARGIN_MS = 5000;
+
+export interface MachineOptions {
+  retry: RetryOptions;
+  maxReconnectAttempts: number;
+  pollIntervalMs: number;
+  /** Whether there is a `getToken` that a 401 can be answered with. */
+  canRefresh: boolean;
+}
+
+export const MACHINE_DEFAULTS: MachineOptions = {
+  retry: RETRY_DEFAULTS,
+  maxReconnectAttempts: 10,
+  pollIntervalMs: 5000,
+  canRefresh: true,
+};
+
+export interface StreamState {
+  generation: number;
+  token: TokenReason;
+  phase: "preparing" | "opening" | "live";
+  /** When the request went out, or the stream became live, or was made. */
+  since: number;
+  lastByteAt: number;
+  heartbeatMs: number;
+  heartbeatSeen: boolean;
+}
+
+export interface MachineState {
+  mode: "idle" | "running" | "refused" | "closed";
+  generation: number;
+  stream: StreamState | null;
+  /** The poll in flight. */
+  poll: { generation: number; token: TokenReason } | null;
+  /** Failed attempts in a row; what the backoff grows with. */
+  failures: number;
+  pollFailures: number;
+  retryAt: number | null;
+  pollAt: number | null;
+  polling: boolean;
+  /** Whether the last poll was answered; without that `polling` would claim too much. */
+  pollWorks: boolean;
+  /** The last stream was open and said nothing, so that an answered poll proves nothing about streams. */
+  mute: boolean;
+  /** When a stream was last live. */
+  aloneSince: number;
+  everLive: boolean;
+  /** What the next request's token is asked with. */
+  tokenReason: TokenReason;
+  unauthorized: boolean;
+  online: boolean;
+  hiddenSince: number | null;
+  /** Hidden for so long that the stream was given back. */
+  resting: boolean;
+  /** The page is frozen or in the back/forward cache. */
+  suspended: boolean;
+  skippedAt: number;
+  reason: string | null;
+}
+
+export type MachineEvent =
+  | { type: "connect" | "disconnect" | "reconnect" | "tick" }
+  | { type: "online" | "offline" | "visible" | "hidden" | "frozen" | "restored" }
+  | { type: "stream_requested" | "stream_bytes"; generation: number }
+  | { type: "stream_connected"; generation: number; heartbeatMs: number }
+  | { type: "stream_heartbeat"; generation: number; inStep: boolean }
+  | { type: "stream_goodbye"; generation: number; retryMs: number; reason: string }
+  | { type: "stream_ended"; generation: number; outcome: Outcome; reason: string }
+  | { type: "poll_done"; generation: number; more: boolean }
+  | { type: "poll_failed"; generation: number; outcome: Outcome; reason: string };
+
+export type Effect =
+  | { type: "open_stream"; generation: number; token: TokenReason }
+  | { type: "abort_stream"; generation: number }
+  | { type: "poll"; generation: number; token: TokenReason }
+  | { type: "abort_poll"; generation: number }
+  | { type: "connected" }
+  /** Polls are answered again after trouble. */
+  | { type: "reachable" }
+  | { type: "reconnecting"; attempt: number; delayMs: number; reason: string }
+  | { type: "connection_failed"; message: string; polling: boolean }
+  | { type: "unauthorized" };
+
+export interface Context {
+  now: number;
+  random: () => number;
+  options: MachineOptions;
+}
+
+export const INITIAL: MachineState = {
+  mode: "idle",
+  generation: 0,
+  stream: null,
+  poll: null,
+  failures: 0,
+  pollFailures: 0,
+  retryAt: null,
+  pollAt: null,
+  polling: false,
+  pollWorks: false,
+  mute: false,
+  aloneSince: 0,
+  everLive: false,
+  tokenReason: "initial",
+  unauthorized: false,
+  online: true,
+  hiddenSince: null,
+  resting: false,
+  suspended: false,
+  skippedAt: -Infinity,
+  reason: null,
+};
+
+export function statusOf(state: MachineState): ConnectionStatus {
+  if (state.mode !== "running") return state.mode;
+  if (state.stream?.phase === "live") return "connected";
+  if (state.unauthorized) return "unauthorized";
+  if (!state.online) return "offline";
+  if (state.polling && state.pollWorks) return "polling";
+  return state.everLive || state.failures > 0 ? "reconnecting" : "connecting";
+}
+
+/** One step. Whatever has become due at `context.now` happens too, whichever event it was. */
+export function step(state: MachineState, event: MachineEvent, context: Context): [MachineState, Effect[]] {
+  const move = new Move(state, context);
+  move.take(event);
+  move.settle();
+  return [move.state, move.effects];
+}
+
+/** When the machine must be woken with a `tick` at the latest; null when only an event can change anything. */
+export function deadline(state: MachineState): number | null {
+  if (state.mode !== "running" || state.suspended) return null;
+  const moments: number[] = [];
+  const { stream } = state;
+  if (stream !== null) {
+    const at = expiry(stream);
+    if (at !== null) moments.push(at);
+  } else if (state.retryAt !== null && !state.resting) {
+    moments.push(state.retryAt);
+  }
+  if (state.hiddenSince !== null && !state.resting) moments.push(state.hiddenSince + HIDDEN_DROP_AFTER_MS);
+  if (mayPoll(state)) {
+    if (!state.polling) moments.push(state.aloneSince + POLL_AFTER_MS);
+    else if (state.poll === null && state.pollAt !== null) moments.push(state.pollAt);
+  }
+  return moments.length === 0 ? null : Math.min(...moments);
+}
+
+/** When the silence of this stream has lasted too long. */
+function expiry(stream: StreamState): number | null {
+  if (stream.phase === "live") return stream.lastByteAt + 2 * stream.heartbeatMs + WATCHDOG_MARGIN_MS;
+  return stream.phase === "opening" ? stream.since + MUTE_AFTER_MS : null;
+}
+
+function mayPoll(state: MachineState): boolean {
+  return state.stream?.phase !== "live" && state.online && !state.unauthorized;
+}
+
+/** The next state in the making. */
+class Move {
+  readonly state: MachineState;
+  readonly effects: Effect[] = [];
+
+  constructor(
+    state: MachineState,
+    private readonly context: Context,
+  ) {
+    this.state = { ...state, stream: state.stream && { ...state.stream } };
+  }
+
+  take(event: MachineEvent): void {
+    const { state: s } = this;
+    const { now } = this.context;
+    switch (event.type) {
+      case "tick":
+        return;
+      case "connect":
+        if (s.mode !== "running") this.start();
+        return;
+      case "disconnect":
+        if (s.mode !== "idle") this.stop("closed", null);
+        return;
+      case "reconnect":
+        if (s.mode === "idle") return;
+        if (s.mode !== "running") return this.start();
+        if (s.stream?.phase === "live") this.drop("requested");
+        return this.skipWait();
+      case "online":
+        s.online = true;
+        // An attempt in flight left through the network that is gone.
+        if (s.stream && s.stream.phase !== "live") this.drop("network");
+        return this.wake();
+      case "offline":
+        s.online = false;
+        if (s.mode !== "running" || s.suspended) return;
+        this.abortPoll();
+        this.drop("offline");
+        // `offline` may be wrong (a virtual adapter, a server on this machine), so one attempt finds out.
+        return this.retryIn(Math.max(this.context.options.retry.floor_ms, this.context.random() * 1000), "offline");
+      case "hidden":
+        s.hiddenSince ??= now;
+        return;
+      case "visible":
+        s.hiddenSince = null;
+        s.suspended = false;
+        return this.wake();
+      case "frozen":
+        s.suspended = true;
+        this.abortPoll();
+        return this.drop("frozen");
+      case "restored":
+        s.suspended = false;
+        return this.wake();
+      case "stream_requested":
+      case "stream_bytes":
+      case "stream_connected":
+      case "stream_heartbeat":
+      case "stream_goodbye":
+      case "stream_ended":
+        if (s.stream && event.generation === s.stream.generation) this.takeStream(s.stream, event);
+        return;
+      case "poll_done":
+        if (event.generation === s.poll?.generation) this.takePoll(event.more);
+        return;
+      case "poll_failed":
+        if (event.generation === s.poll?.generation) this.failPoll(s.poll.token, event.outcome, event.reason);
+        return;
+    }
+  }
+
+  /** Everything that has become due. */
+  settle(): void {
+    const { state: s } = this;
+    const { now } = this.context;
+    if (s.mode !== "running" || s.suspended) return;
+    if (s.stream) {
+      const at = expiry(s.stream);
+      if (at !== null && at <= now) {
+        if (s.stream.phase === "live") this.lose({ kind: "timeout" }, "silent");
+        else this.lose({ kind: "mute" }, "mute");
+      } else if (this.isStable()) {
+        s.failures = 0;
+      }
+    }
+    if (s.hiddenSince !== null && !s.resting && now - s.hiddenSince >= HIDDEN_DROP_AFTER_MS) {
+      const wasLive = s.stream?.phase === "live";
+      this.drop("hidden");
+      s.resting = true;
+      s.retryAt = null;
+      s.polling = true;
+      s.pollWorks ||= wasLive;
+      s.pollAt = now + this.pollWait();
+    }
+    if (mayPoll(s)) {
+      if (!s.polling && now - s.aloneSince >= POLL_AFTER_MS) this.beginPolling();
+      if (s.polling && s.poll === null && s.pollAt !== null && s.pollAt <= now) {
+        s.pollAt = null;
+        s.poll = { generation: ++s.generation, token: this.takeTokenReason() };
+        this.effects.push({ type: "poll", ...s.poll });
+      }
+    }
+    if (s.stream === null && s.retryAt !== null && s.retryAt <= now && !s.resting) {
+      s.retryAt = null;
+      const generation = ++s.generation;
+      const token = this.takeTokenReason();
+      const phase = "preparing";
+      s.stream = { generation, token, phase, since: now, lastByteAt: now, heartbeatMs: 0, heartbeatSeen: false };
+      this.effects.push({ type: "open_stream", generation, token });
+    }
+  }
+
+  private takeStream(stream: StreamState, event: Extract<MachineEvent, { type: `stream_${string}` }>): void {
+    const { state: s } = this;
+    const { now } = this.context;
+    switch (event.type) {
+      case "stream_requested":
+        stream.phase = "opening";
+        stream.since = now;
+        return;
+      case "stream_bytes":
+        stream.lastByteAt = now;
+        // A busy stream sends no heartbeats: bytes after a heartbeat's time prove as much.
+        if (stream.phase === "live" && now - stream.since >= stream.heartbeatMs) stream.heartbeatSeen = true;
+        return;
+      case "stream_connected":
+        stream.phase = "live";
+        stream.since = stream.lastByteAt = now;
+        stream.heartbeatMs = event.heartbeatMs;
+        this.abortPoll();
+        s.polling = s.pollWorks = s.mute = s.unauthorized = false;
+        s.tokenReason = "initial";
+        s.pollFailures = 0;
+        s.everLive = true;
+        s.reason = null;
+        this.effects.push({ type: "connected" });
+        return;
+      case "stream_heartbeat":
+        stream.heartbeatSeen = true;
+        if (!event.inStep) this.lose({ kind: "violation" }, "out_of_step");
+        return;
+      case "stream_goodbye":
+        if (event.reason === "token_expired") s.tokenReason = "expired";
+        return this.lose({ kind: "goodbye", retry_ms: event.retryMs }, event.reason);
+      case "stream_ended": {
+        const cut = event.outcome.kind === "end" && stream.phase !== "live";
+        return this.lose(cut ? { kind: "network" } : event.outcome, event.reason);
+      }
+    }
+  }
+
+  private takePoll(more: boolean): void {
+    const { state: s } = this;
+    const { now, random } = this.context;
+    s.poll = null;
+    s.pollFailures = 0;
+    s.pollAt = more ? now : now + this.pollWait();
+    if (s.pollWorks) return;
+    s.pollWorks = true;
+    this.effects.push({ type: "reachable" });
+    // The server is back; unless the last stream was mute, there is no reason to leave it for the next probe.
+    if (!s.mute && s.retryAt !== null) s.retryAt = Math.min(s.retryAt, now + random() * 1000);
+  }
+
+  private failPoll(token: TokenReason, outcome: Outcome, reason: string): void {
+    const { state: s } = this;
+    const { now, random, options } = this.context;
+    s.poll = null;
+    s.pollWorks = false;
+    s.reason = reason;
+    const next = nextAttempt(s.pollFailures, this.withRefreshed(outcome, token), random(), options.retry);
+    s.pollFailures = next.failures;
+    if (next.action === "stop") return this.refuse(outcome, reason);
+    if (next.action === "refresh") {
+      s.tokenReason = "rejected";
+      s.pollAt = now;
+      return;
+    }
+    s.pollAt = now + Math.max(next.wait_ms, this.pollWait());
+    if (outcome.kind === "status" && outcome.status === 401) {
+      this.reject();
+      if (s.stream === null && s.retryAt === null) s.retryAt = now + next.wait_ms;
+    }
+  }
+
+  /** The stream is over; decide when the next one begins. */
+  private lose(outcome: Outcome, reason: string): void {
+    const { state: s } = this;
+    const { now, random, options } = this.context;
+    const stable = this.isStable();
+    const token = s.stream?.token ?? "initial";
+    this.endStream();
+    s.reason = reason;
+    const before = stable ? 0 : s.failures;
+    const ended = { ...this.withRefreshed(outcome, token), stable };
+    const next = nextAttempt(s.failures, ended, random(), options.retry);
+    s.failures = next.failures;
+    if (next.action === "stop") return this.refuse(outcome, reason);
+    if (next.action === "refresh") {
+      s.tokenReason = "rejected";
+      s.retryAt = now;
+      return;
+    }
+    if (outcome.kind === "status" && outcome.status === 401) this.reject();
+    let wait = next.wait_ms;
+    if (outcome.kind === "mute") {
+      s.mute = true;
+      s.unauthorized = false;
+      this.beginPolling();
+    } else if (outcome.kind !== "goodbye") {
+      s.mute = false;
+    }
+    const probes = (s.polling && !s.unauthorized) || !s.online;
+    if (probes && outcome.kind !== "goodbye") wait = Math.max(wait, PROBE_INTERVAL_MS * (0.8 + 0.4 * random()));
+    this.retryIn(wait, reason);
+    const limit = options.maxReconnectAttempts;
+    if (before < limit && s.failures >= limit) {
+      const message = `No event stream after ${s.failures} attempts`;
+      this.effects.push({ type: "connection_failed", message, polling: s.polling });
+    }
+  }
+
+  private retryIn(waitMs: number, reason: string): void {
+    const { state: s } = this;
+    s.retryAt = this.context.now + waitMs;
+    this.effects.push({ type: "reconnecting", attempt: Math.max(1, s.failures), delayMs: waitMs, reason });
+  }
+
+  private start(): void {
+    const { state: s } = this;
+    const { now } = this.context;
+    const { generation, online, hiddenSince, skippedAt } = s;
+    Object.assign(s, INITIAL, { generation, online, hiddenSince, skippedAt });
+    s.mode = "running";
+    s.aloneSince = s.retryAt = now;
+    if (hiddenSince !== null) s.hiddenSince = now;
+  }
+
+  private stop(mode: "refused" | "closed", reason: string | null): void {
+    const { state: s } = this;
+    this.endStream();
+    this.abortPoll();
+    s.mode = mode;
+    s.retryAt = s.pollAt = null;
+    s.polling = s.pollWorks = s.resting = false;
+    s.reason = reason;
+  }
+
+  private refuse(outcome: Outcome, reason: string): void {
+    if (outcome.kind === "status" && outcome.status === 204) return this.stop("closed", reason);
+    this.stop("refused", reason);
+    this.effects.push({ type: "connection_failed", message: `The server refused: ${reason}`, polling: false });
+  }
+
+  private reject(): void {
+    const { state: s } = this;
+    s.tokenReason = "rejected";
+    if (!s.unauthorized) this.effects.push({ type: "unauthorized" });
+    s.unauthorized = true;
+    this.abortPoll();
+  }
+
+  private withRefreshed(outcome: Outcome, token: TokenReason): Outcome {
+    if (outcome.kind !== "status") return outcome;
+    return { ...outcome, refreshed: token === "rejected" || !this.context.options.canRefresh };
+  }
+
+  /** The page or the network came back: doubt what is open, and do not wait for what is not. */
+  private wake(): void {
+    const { state: s } = this;
+    if (s.mode !== "running" || s.suspended) return;
+    if (s.resting && s.hiddenSince === null) {
+      s.resting = false;
+      s.aloneSince = this.context.now;
+      if (!s.mute) {
+        s.polling = false;
+        this.abortPoll();
+      }
+    }
+    const { stream } = s;
+    if (stream?.phase === "live") {
+      const overdue = this.context.now - stream.lastByteAt > stream.heartbeatMs * 1.1 + 2000;
+      if (!overdue) return;
+      this.drop("silent");
+    }
+    this.skipWait();
+  }
+
+  /** Try now instead of later, at most once per `SKIP_INTERVAL_MS`; the backoff stays as it is. */
+  private skipWait(): void {
+    const { state: s } = this;
+    if (s.mode !== "running" || s.suspended || s.stream !== null) return;
+    const at = Math.max(this.context.now, s.skippedAt + SKIP_INTERVAL_MS);
+    if (!s.resting && (s.retryAt === null || s.retryAt > at)) {
+      s.retryAt = at;
+      s.skippedAt = at;
+    }
+    if (s.pollAt !== null && s.pollAt > at) s.pollAt = at;
+  }
+
+  private beginPolling(): void {
+    const { state: s } = this;
+    if (s.polling) return;
+    s.polling = true;
+    s.pollAt = this.context.now;
+  }
+
+  /** Give the stream up without counting it as a failure. */
+  private drop(reason: string): void {
+    this.endStream();
+    this.state.reason = reason;
+  }
+
+  private endStream(): void {
+    const { state: s } = this;
+    if (s.stream === null) return;
+    if (this.isStable()) s.failures = 0;
+    if (s.stream.phase === "live") s.aloneSince = this.context.now;
+    this.effects.push({ type: "abort_stream", generation: s.stream.generation });
+    s.stream = null;
+  }
+
+  private abortPoll(): void {
+    const { state: s } = this;
+    if (s.poll !== null) {
+      this.effects.push({ type: "abort_poll", generation: s.poll.generation });
+      s.poll = null;
+      s.pollAt = this.context.now;
+    }
+  }
+
+  private isStable(): boolean {
+    const { stream } = this.state;
+    return stream?.phase === "live" && stream.heartbeatSeen && this.context.now - stream.since >= STABLE_AFTER_MS;
+  }
+
+  private takeTokenReason(): TokenReason {
+    const { state: s } = this;
+    const reason = s.tokenReason;
+    // While rejected every attempt asks anew; otherwise one forced token is enough.
+    if (!s.unauthorized) s.tokenReason = "initial";
+    return reason;
+  }
+
+  /** Polls of many clients that lost one server must not stay in step. */
+  private pollWait(): number {
+    const { random, options } = this.context;
+    const interval = this.state.hiddenSince === null ? options.pollIntervalMs : HIDDEN_POLL_INTERVAL_MS;
+    return interval * (0.9 + 0.2 * random());
+  }
+}

@@ -1,0 +1,41 @@
+import type { Readable } from "./types.js";
+
+/** Tell an error of somebody else's code without letting it stop ours. */
+export function report(error: unknown): void {
+  if (typeof globalThis.reportError === "function") globalThis.reportError(error);
+  else console.error(error);
+}
+
+/** Call a listener; what it throws is reported and stops nobody else. */
+export function isolate<A extends unknown[]>(fn: (...args: A) => void, ...args: A): void {
+  try {
+    fn(...args);
+  } catch (error) {
+    report(error);
+  }
+}
+
+/** One immutable value that can be watched. */
+export class Store<T> implements Readable<T> {
+  readonly #listeners = new Set<() => void>();
+  #value: T;
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  readonly subscribe = (fn: () => void): (() => void) => {
+    // Each subscription is its own, even when the same function is given twice.
+    const listener = () => fn();
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  };
+
+  readonly getSnapshot = (): T => this.#value;
+
+  set(value: T): void {
+    if (Object.is(value, this.#value)) return;
+    this.#value = value;
+    for (const listener of [...this.#listeners]) isolate(listener);
+  }
+}
