@@ -1,0 +1,38 @@
+"""A real Chromium for the tests of the page.
+
+One browser for each module: Playwright's synchronous API keeps an event loop in this thread while it runs, which tests
+of other modules need for themselves. Each test has people of its own, in contexts (profiles) of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from chromium import launched
+from playwright.sync_api import Browser, BrowserContext, expect
+
+PATIENCE_MS = 10_000
+"""How long a test waits for something that the page should show at once."""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser of a module; its console says what the page says."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def profile(chromium: Browser) -> Iterator[Callable[[], BrowserContext]]:
+    """Make an empty profile, as another browser on another desk would have; all are closed with the test."""
+    made: list[BrowserContext] = []
+
+    def make() -> BrowserContext:
+        made.append(chromium.new_context(locale="en-GB", viewport={"width": 1000, "height": 700}))
+        return made[-1]
+
+    yield make
+    for context in made:
+        context.close()
