@@ -33,7 +33,7 @@ import httpx2
 import jwt
 
 API = "/api/message"
-SECRET = "a secret of the tests, thirty-two bytes or more"
+SECRET = "a secret of the tests, long enough for every algorithm that a forger may try: 64 bytes"
 READY_LINE = "Tidings serves "
 START_DEADLINE_S = 20.0
 PATIENCE_S = 10.0
@@ -192,17 +192,18 @@ class Node:
         self.streams.clear()
         self.http.close()
 
-    def person(self, user_id: str) -> Person:
-        return Person(self, user_id, self.token(user_id))
+    def person(self, user_id: str, via: tuple[str, int] | None = None) -> Person:
+        """A user of this node; with `via`, the address of a proxy, one who reaches the node through it."""
+        return Person(self, user_id, self.token(user_id), via)
 
     def token(self, user_id: str, *, ttl_s: float = 3600, secret: str = SECRET, **claims: object) -> str:
         """A token as the host application would mint it: HS256, `sub` and `exp`; a claim given as None is left out."""
         whole: dict[str, Any] = {"sub": user_id, "exp": int(time.time() + ttl_s), **claims}
         return jwt.encode({name: value for name, value in whole.items() if value is not None}, secret, "HS256")
 
-    def exchange(self, request: bytes, timeout_s: float = PATIENCE_S) -> Stream:
+    def exchange(self, request: bytes, timeout_s: float = PATIENCE_S, address: tuple[str, int] | None = None) -> Stream:
         """Send these very bytes and return the answer once its header section is here."""
-        stream = Stream(self.address, request, timeout_s)
+        stream = Stream(address or self.address, request, timeout_s)
         self.streams.append(stream)
         return stream
 
@@ -210,13 +211,18 @@ class Node:
 class Person:
     """One user of a node. Methods named in the third person assert success; `gets` and `posts` return any answer."""
 
-    def __init__(self, node: Node, user_id: str, token: str | None) -> None:
+    def __init__(self, node: Node, user_id: str, token: str | None, via: tuple[str, int] | None = None) -> None:
         self.node = node
         self.id = user_id
         self.token = token
+        self.via = via
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.via or self.node.address
 
     @property
     def headers(self) -> dict[str, str]:
@@ -235,12 +241,13 @@ class Person:
         **query: Any,
     ) -> httpx2.Response:
         given = {name: str(value) for name, value in query.items() if value is not None}
-        url = self.node.url + API + path + (f"?{urlencode(given)}" if given else "")
+        host, port = self.address
+        url = f"http://{host}:{port}" + API + path + (f"?{urlencode(given)}" if given else "")
         return self.node.http.request(method, url, headers={**self.headers, **(headers or {})}, content=content)
 
     def posts(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> httpx2.Response:
         """POST below the API prefix; `body` is sent as it is when it is bytes, else as JSON."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         return self.requests("POST", path, {"Content-Type": "application/json", **(headers or {})}, content)
 
     def sends(self, to: Person | str, text: str, **fields: object) -> dict[str, Any]:
@@ -289,12 +296,12 @@ class Person:
         """Open the event stream: 200 and its header section are here, frames are yet to be read."""
         given = {"cursor": cursor, "tab": tab, **query}
         target = API + path + "?" + urlencode({name: str(value) for name, value in given.items() if value is not None})
-        sent = {"Host": f"127.0.0.1:{self.node.port}", "Accept": "text/event-stream", **self.headers}
+        sent = {"Host": f"127.0.0.1:{self.address[1]}", "Accept": "text/event-stream", **self.headers}
         if last_event_id is not None:
             sent["Last-Event-ID"] = last_event_id
         sent |= headers or {}
         lines = [f"GET {target.rstrip('?')} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
-        stream = self.node.exchange("\r\n".join([*lines, "", ""]).encode())
+        stream = self.node.exchange("\r\n".join([*lines, "", ""]).encode(), address=self.address)
         assert stream.status == 200, f"{stream.status} {stream.body()!r}"
         return stream
 

@@ -45,12 +45,15 @@ def test_what_is_refused_while_draining_is_answered(tmp_path: Path) -> None:
     """The listener stays until the window ends. PROTOCOL 15.0.3, 15.0.6, 5.0.4"""
     with Node(tmp_path, drain_window_s=WINDOW_S) as node:
         ada = node.person("ada")
+        ada.sends("ben", "so that a connection is open")
         start = time.monotonic()
         node.signal_stop()
         wait_for(lambda: draining(ada), WINDOW_S)
         while time.monotonic() - start < WINDOW_S - 0.5:
             refused(ada.posts("/send", {"recipientId": "ben", "text": "late"}), 503, "draining")
             refused(ada.gets("/sse/me"), 503, "draining")
+            refused(ada.posts("/receipts", {"chatUserId": "ben", "read_upto": 1}), 503, "draining")
+            refused(ada.posts("/typing", {"chatUserId": "ben"}), 503, "draining")
             time.sleep(0.1)
         node.wait_exit()
         assert time.monotonic() - start >= WINDOW_S - 0.3

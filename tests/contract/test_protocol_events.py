@@ -98,7 +98,7 @@ def test_a_page_is_not_longer_than_1_mib(roomy: Node) -> None:
     ada, ben = roomy.person("long-ada"), roomy.person("long-ben")
     cursor = ben.head()
     for _ in range(40):
-        ada.sends(ben, "\u0085" * 8192)
+        ada.sends(ben, "\u0085" * 8190 + "long")
     count = 0
     while True:
         answer = ben.gets("/events/me", cursor=cursor, limit=500)
@@ -168,3 +168,20 @@ def test_a_stream_and_polls_read_the_same_log(alice: Person, bob: Person) -> Non
         got += [event["data"]["text"] for event in page["events"]]
         cursor = page["cursor"]
     assert [str(number) for number in range(12)] == got
+
+
+def test_a_page_of_what_was_just_sent_is_not_longer_either(roomy: Node) -> None:
+    """While a stream of the same user is open, and the newest events are at hand. PROTOCOL 8.0.5, 8.0.6"""
+    ada, ben = roomy.person("near-ada"), roomy.person("near-ben")
+    with ben.opens_stream() as stream:
+        cursor = str(stream.live().frames[0].id)
+        for _ in range(40):
+            ada.sends(ben, "\u0085" * 8190 + "long")
+        got = 0
+        while got < 40:
+            answer = ben.gets("/events/me", cursor=cursor, limit=500)
+            assert len(answer.content) <= 1 << 20
+            page = answer.json()
+            got += len(page["events"])
+            assert page["has_more"] is (got < 40)
+            cursor = page["cursor"]

@@ -118,6 +118,33 @@ def test_a_history_is_between_two_people(alice: Person, bob: Person, carol: Pers
     assert [] == carol.history(bob)["messages"]
 
 
+POWERS = (1, 8, 16, 24, 25, 31, 32, 48)
+BOUNDS = [sign * (2**power + step) for power in POWERS for step in (-1, 0, 1) for sign in (1, -1)]
+
+
+def test_no_bound_leads_into_another_conversation(roomy: Node) -> None:
+    """However far outside of this one it lies: what others wrote stays theirs.
+
+    PROTOCOL 10.0.1, 10.0.3, 10.0.4, 10.0.5
+    """
+    people = [roomy.person(f"bound-{number}") for number in range(4)]
+    for one in people:
+        for other in people:
+            if one is not other:
+                one.sends(other, f"{one} to {other}")
+    one, other = people[1], people[2]
+    expected = [f"{one} to {other}", f"{other} to {one}"]
+    for bound in BOUNDS:
+        for query in ({"before": bound}, {"after": bound}, {"before": bound, "after": -bound}):
+            texts = [message["text"] for message in one.history(other, limit=200, **query)["messages"]]
+            within = [
+                text
+                for seq, text in enumerate(expected, 1)
+                if query.get("after", -(10**15)) < seq < query.get("before", 10**15)
+            ]
+            assert within == texts, query
+
+
 def test_snapshots_and_log_meet_at_the_cursor(roomy: Node) -> None:
     """Read while others write: page plus events after its cursor is the whole, once. PROTOCOL 10.0.9, 11.0.8"""
     ada, ben = roomy.person("race-ada"), roomy.person("race-ben")

@@ -154,7 +154,7 @@ def test_a_reader_that_takes_nothing_is_aborted_and_delays_nobody(start_node: Ca
     node = start_node(write_blocked_max_s=1, streams_max=2, sends_per_s=10_000, sends_burst=10_000)
     ada, ben, eve = node.person("ada"), node.person("ben"), node.person("eve")
     # More than the socket buffers of both sides hold (4 and 6 MiB at most by default): 16 MiB of frames.
-    text, count = "\u0085" * 8192, 340
+    text, count = "\u0085" * 8190 + "long", 340
     with ben.opens_stream() as stalled, ben.opens_stream() as reader, ThreadPoolExecutor(1) as pool:
         stalled.live()
         reader.live()

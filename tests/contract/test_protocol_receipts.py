@@ -81,7 +81,7 @@ def test_a_receipt_beyond_the_last_message_is_refused(talk: tuple[Person, Person
     """What was not sent was not read. PROTOCOL 12.0.4"""
     alice, bob = talk
     for name in ("read_upto", "delivered_upto"):
-        for upto in (6, 2**31, 2**53, 10**30):
+        for upto in (6, 2**31, 2**53 - 1):
             refused(bob.posts("/receipts", {"chatUserId": alice.id, name: upto}), 404, "unknown_message")
     refused(
         bob.posts("/receipts", {"chatUserId": alice.id, "read_upto": 9, "delivered_upto": 2}), 404, "unknown_message"
@@ -106,11 +106,17 @@ def test_a_watermark_is_a_whole_number(talk: tuple[Person, Person], name: str, v
     assert marks(0, 0, 0, 0) == bob.history(alice)["watermarks"]
 
 
-@pytest.mark.parametrize("upto", [0, -1, -(10**30)])
-def test_a_watermark_below_one_raises_nothing(talk: tuple[Person, Person], upto: int) -> None:
-    """Refused or not, it changes nothing. PROTOCOL 4.2.1"""
+def test_a_receipt_of_0_raises_nothing(talk: tuple[Person, Person]) -> None:
+    """It is where everybody begins. PROTOCOL 12.0.2"""
     alice, bob = talk
-    assert bob.posts("/receipts", {"chatUserId": alice.id, "read_upto": upto}).status_code in (200, 400, 404, 422)
+    assert marks(0, 0, 0, 0) == bob.receipts(alice, read_upto=0, delivered_upto=0)
+
+
+@pytest.mark.parametrize("upto", [-1, 2**53, 10**30, -(10**30)])
+def test_what_is_no_message_number_is_refused(talk: tuple[Person, Person], upto: int) -> None:
+    """Numbers that not every client can hold are none. PROTOCOL 12.0.9, 5.0.5"""
+    alice, bob = talk
+    refused(bob.posts("/receipts", {"chatUserId": alice.id, "read_upto": upto}), 400, "wrong_type")
     assert marks(0, 0, 0, 0) == bob.history(alice)["watermarks"]
     assert 5 == alice.history(bob)["messages"][-1]["seq"]
 

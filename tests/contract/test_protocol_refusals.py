@@ -125,10 +125,19 @@ def test_an_optional_field_that_is_null_counts_as_absent(alice: Person, bob: Per
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""]
+    "content_type",
+    [
+        "text/plain",
+        "text/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/jsonx",
+        "application/json; charset=iso-8859-1",
+        "",
+    ],
 )
 def test_a_body_that_is_not_declared_as_json_is_refused(alice: Person, bob: Person, content_type: str) -> None:
-    """What a page of another site can send without asking is none of these. PROTOCOL 3.1.1"""
+    """What a page of another site can send without asking is none of these. PROTOCOL 3.1.1, 3.1.10"""
     body = {"recipientId": bob.id, "text": "hi"}
     with nothing_changes(alice, bob):
         refused(alice.posts("/send", body, {"Content-Type": content_type}), 415, "unsupported_media_type")
@@ -143,10 +152,11 @@ def test_a_body_without_a_content_type_is_refused(node: Node, alice: Person) -> 
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json;v=1"]
+    "content_type",
+    ["application/json; charset=utf-8", "Application/JSON", "application/json;v=1", "application/vnd.host+json"],
 )
 def test_parameters_of_the_content_type_do_not_matter(alice: Person, bob: Person, content_type: str) -> None:
-    """JSON is JSON. PROTOCOL 3.1.1"""
+    """JSON is JSON. PROTOCOL 3.1.1, 3.1.10, 3.1.11"""
     answer = alice.posts("/send", {"recipientId": bob.id, "text": "hi"}, {"Content-Type": content_type})
     assert answer.status_code == 201
 
@@ -209,7 +219,9 @@ def test_a_wrong_method_is_told_the_right_one(alice: Person, method: str, path: 
     assert taken in [name.strip() for name in answer.headers["allow"].split(",")]
 
 
-@pytest.mark.parametrize("value", ["abc", "1.5", "", "1e3", "0x10", "1_0", " 1", "1 ", "+1", "\u0663", "--1", "NaN"])
+@pytest.mark.parametrize(
+    "value", ["abc", "1.5", "-", "1" * 16, "1e3", "0x10", "1_0", " 1", "1 ", "+1", "\u0663", "--1", "NaN"]
+)
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -227,7 +239,15 @@ def test_a_parameter_that_is_no_whole_number_is_refused(alice: Person, path: str
     refused(alice.gets(f"{path}?{urlencode({name: value})}"), 400, "bad_parameter")
 
 
-@pytest.mark.parametrize("value", [-5, 0, 10**18, 10**30, -(10**30)])
+def test_an_empty_number_counts_as_absent(alice: Person, bob: Person) -> None:
+    """As a form leaves it. PROTOCOL 1.1.8"""
+    alice.sends(bob, "hi")
+    assert alice.history(bob) == alice.gets(f"/{bob.id}?before=&after=&limit=").json()
+    assert alice.inbox() == alice.gets("/inbox/me?before=&limit=").json()
+    assert alice.events() == alice.gets("/events/me?cursor=&wait=&limit=").json()
+
+
+@pytest.mark.parametrize("value", [-5, 0, 10**15 - 1, -(10**15) + 1])
 def test_numbers_out_of_range_do_not_hurt(alice: Person, bob: Person, value: int) -> None:
     """`limit` and `wait` are clamped, and a `before` beyond everything is beyond everything. PROTOCOL 1.1.6"""
     alice.sends(bob, "hi")

@@ -64,7 +64,7 @@ TEXTS = [
     " padded ",
     "\ttab\r\nand lines\n",
     "\u007f\u0085\u0080\u009f",
-    "\u2028\u2029",
+    "a\u2028\u2029b",
     "\ufeffa",
     "e\u0301 is not composed",
     "\u202eright to left",
@@ -91,7 +91,7 @@ def test_a_text_arrives_as_it_was_sent(alice: Person, bob: Person, text: str) ->
     assert text == bob.inbox()["conversations"][0]["last_message"]["text"]
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\t\r ", "\u00a0\u2003\u3000"])
+@pytest.mark.parametrize("text", ["", " ", "\n\t\r ", "\u00a0\u2003\u3000", "\u0085\u2028\u2029"])
 def test_a_blank_text_is_refused(alice: Person, bob: Person, text: str) -> None:
     """Nothing to read is nothing to send. PROTOCOL 9.0.3"""
     refused(alice.posts("/send", {"recipientId": bob.id, "text": text}), 422, "empty_text")
