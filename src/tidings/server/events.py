@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
-from tidings.errors import BadRequest
 from tidings.protocol.cursor import format_cursor
 from tidings.protocol.events import encode_json
 from tidings.server.answer import Answer
-from tidings.server.config import EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX
+from tidings.server.config import EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX, PAGE_SIZE_MAX_BYTES
 from tidings.server.frame import Rendered
 from tidings.server.hub import UserLog
-from tidings.server.request import own_log, read_cursor, read_limit, read_query
+from tidings.server.request import own_log, read_cursor, read_limit, read_number, read_query
 
 if TYPE_CHECKING:
     from tidings.server.node import Node
+
+EVENT_ENVELOPE_BYTES = 256  # at most what an event has beside its data, and its share of the answer's own fields
 
 
 async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
@@ -26,7 +27,7 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
     query = read_query(scope)
     cursor, is_readable = read_cursor(scope, query)
     limit = read_limit(query, EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX)
-    wait_s = _read_wait(query, node.config.poll_wait_max_s)
+    wait_s = min(max(0, read_number(query, "wait") or 0), node.config.poll_wait_max_s)
 
     user_log = node.hub.hold(caller.user)
     try:
@@ -46,6 +47,7 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
         node.hub.release(user_log)
     if events and events[0].position != cursor.position + 1:  # trimmed while we waited
         return _answer([], head_cursor, has_more=False, reset="expired")
+    events = _within_size(events)
     last = events[-1].cursor if events else str(cursor)
     reached = events[-1].position if events else cursor.position
     return _answer(events, last, has_more=bool(events) and reached < max(place.head, user_log.tail or 0))
@@ -59,13 +61,14 @@ async def _read(node: Node, user_log: UserLog, position: int, limit: int) -> lis
     return [Rendered(node.hub.epoch, event) for event in await node.store.read_after(user_log.user, position, limit)]
 
 
-def _read_wait(query: dict[str, str], maximum_s: float) -> float:
-    text = query.get("wait", "")
-    if not text:
-        return 0.0
-    if not (text.isascii() and text.replace(".", "", 1).removeprefix("-").isdigit() and len(text) <= 15):
-        raise BadRequest("bad_parameter", "wait is a number of seconds.")
-    return min(max(0.0, float(text)), maximum_s)
+def _within_size(events: list[Rendered]) -> list[Rendered]:
+    """As many of them as fit an answer, at least one."""
+    size = 0
+    for count, event in enumerate(events):
+        size += len(event.data) + EVENT_ENVELOPE_BYTES
+        if size > PAGE_SIZE_MAX_BYTES and count > 0:
+            return events[:count]
+    return events
 
 
 def _answer(events: list[Rendered], cursor: str, *, has_more: bool, reset: str | None = None) -> Answer:

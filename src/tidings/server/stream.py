@@ -195,8 +195,10 @@ class Stream:
         return None if self.state is ENDED else self._due()
 
     def _due(self) -> float:
-        silence_s = self._heartbeat_s if self.state is LIVE else self._hub.config.write_blocked_max_s
-        due = self._wrote_at + silence_s
+        # The state may change without a word to the timer: be asked at the earliest of all, and decide then.
+        due = self._wrote_at + min(self._heartbeat_s, self._hub.config.write_blocked_max_s)
+        if self.state is not LIVE:
+            due = max(due, self._hub.loop.time())
         return due if self.is_ending else min(due, self._deadline)
 
     def _settle(self) -> None:
