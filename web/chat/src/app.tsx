@@ -14,7 +14,7 @@ export function App(): ReactNode {
     case "failed":
       return <StartFailed message={now.message} />;
     case "people":
-      return <ChoosePerson people={now.people} unknown={now.unknown} />;
+      return <ChoosePerson people={now.people} />;
     case "signed_out":
       return <SignIn why={now.why} problem={now.problem} />;
     case "signed_in":

@@ -18,7 +18,7 @@ interface Page {
 export type Session =
   | { phase: "starting" }
   | { phase: "failed"; message: string }
-  | { phase: "people"; people: readonly Person[]; unknown: string | null }
+  | { phase: "people"; people: readonly Person[] }
   | { phase: "signed_out"; why: "no_token" | "rejected"; problem: string | null }
   | {
       phase: "signed_in";
@@ -112,6 +112,7 @@ export function signIn(candidate: string): void {
   sessionStorage.setItem(STORED, token);
   if (tokenClient?.userId === userId) {
     // The same person again: what was typed and not sent is still in the client.
+    tokenClient.client.connect(userId);
     tokenClient.client.reconnect();
   } else {
     tokenClient?.client.disconnect();
@@ -128,13 +129,18 @@ export function signIn(candidate: string): void {
   });
 }
 
+let handedOut: string | null = null;
+
 /** A kept token cannot be renewed: when it is refused, somebody has to bring another one. */
 function keptToken({ reason }: { reason: TokenReason }): string | null {
-  if (reason !== "initial") {
+  if (reason !== "initial" && token === handedOut) {
     token = null;
     sessionStorage.removeItem(STORED);
+    // Nothing to try again with: what is unsent waits in the client for the next sign-in.
+    queueMicrotask(() => tokenClient?.client.disconnect());
     become({ phase: "signed_out", why: "rejected", problem: null });
   }
+  handedOut = token;
   return token;
 }
 
@@ -148,14 +154,15 @@ export function signOut(): void {
 
 function startDemo(): void {
   const userId = new URLSearchParams(location.search).get("as");
-  const me = page.people.find((person) => person.id === userId);
-  if (!me) {
-    become({ phase: "people", people: page.people, unknown: userId });
+  if (userId === null || userId === "") {
+    become({ phase: "people", people: page.people });
     return;
   }
-  const client = new RealtimeService({ url: page.api, getToken: () => demoToken(me.id) });
-  client.connect(me.id);
-  become({ phase: "signed_in", client, userId: me.id, me, people: page.people, demo: true });
+  // Anybody may come, so that somebody whom a person of the demo wrote to can answer.
+  const me = page.people.find((person) => person.id === userId) ?? { id: userId, name: userId, avatar_url: null };
+  const client = new RealtimeService({ url: page.api, getToken: () => demoToken(userId) });
+  client.connect(userId);
+  become({ phase: "signed_in", client, userId, me, people: page.people, demo: true });
 }
 
 async function demoToken(userId: string): Promise<string | null> {

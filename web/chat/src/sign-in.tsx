@@ -60,10 +60,9 @@ export function SignIn({ why, problem }: { why: "no_token" | "rejected"; problem
 }
 
 /** Who to be in a demo. Each window can be somebody else. */
-export function ChoosePerson({ people, unknown }: { people: readonly Person[]; unknown: string | null }): ReactNode {
+export function ChoosePerson({ people }: { people: readonly Person[] }): ReactNode {
   return (
     <Card title="Who are you?">
-      {unknown !== null && <p className="tidings-problem">There is no “{unknown}” in this demo.</p>}
       <p>Choose somebody. Open a second window as somebody else, and write to each other.</p>
       <ul className="page-people">
         {people.map((person) => (

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
-import type { ConnectionSnapshot, ConversationSnapshot, Message, Notice, Person } from "../types.js";
+import type { ConnectionSnapshot, ConversationSnapshot, Notice, Person } from "../types.js";
 import { useAnnouncer } from "./announcer.js";
 import { Avatar } from "./avatar.js";
 import { Banner, bannerSentence, useBanner } from "./banner.js";
@@ -78,8 +78,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   const nameNow = useLatest(name);
   useEffect(
     () =>
-      client.on("message", (payload) => {
-        const message = payload as Message;
+      client.on("message", (message) => {
         if (message.sender_id === chatUserId) incoming(nameNow.current, message.text);
       }),
     [client, chatUserId, incoming, nameNow],

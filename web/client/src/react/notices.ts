@@ -40,11 +40,7 @@ export function useNotices(
   }, [signedOut, tell]);
 
   useEffect(
-    () =>
-      client.on("connection_failed", (payload) => {
-        const { message } = payload as { message?: string };
-        tell.current({ kind: "connection_failed", message: message ?? words.polling });
-      }),
+    () => client.on("connection_failed", ({ message }) => tell.current({ kind: "connection_failed", message })),
     [client, tell],
   );
 }

@@ -85,6 +85,7 @@ export function useThreadScroll({ ready, content, onNearTop }: Options): ThreadS
   const list = useRef<HTMLDivElement>(null);
   const place = useRef<Place | null>(null);
   const isPinned = useRef(true);
+  const height = useRef(0);
   const opened = useRef(false);
   const [pinned, setPinned] = useState(true);
   const nearTop = useLatest(onNearTop);
@@ -94,6 +95,7 @@ export function useThreadScroll({ ready, content, onNearTop }: Options): ThreadS
     if (!element) return;
     isPinned.current = distanceToEnd(element) <= PINNED_PX;
     place.current = placeOf(element);
+    height.current = element.clientHeight;
     setPinned(isPinned.current);
   }, []);
 
@@ -130,8 +132,11 @@ export function useThreadScroll({ ready, content, onNearTop }: Options): ThreadS
   }, [keep]);
 
   const onScroll = useCallback(() => {
+    const element = list.current;
+    // While the view changes its height (a growing composer, a banner) it is moved by the browser, not by the user.
+    if (!element || element.clientHeight !== height.current) return;
     remember();
-    if (list.current && list.current.scrollTop < NEAR_TOP_PX) nearTop.current();
+    if (element.scrollTop < NEAR_TOP_PX) nearTop.current();
   }, [remember, nearTop]);
 
   const toEnd = useCallback((smooth: boolean) => {

@@ -1,0 +1,347 @@
+// @vitest-environment happy-dom
+import { cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
+import { StrictMode } from "react";
+import { renderToString } from "react-dom/server";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { MemoryServer, problem } from "../../test/react/server.js";
+import { RealtimeService } from "../service.js";
+import type { Notice, RealtimeOptions } from "../types.js";
+import { ChatScreen, InboxList, TidingsProvider, useRealtimeMessages } from "./index.js";
+
+let server: MemoryServer;
+let client: RealtimeService;
+let notices: Notice[];
+/** How far the client's clock is ahead, ms: what takes long is reached by moving it. */
+let ahead: number;
+
+/** A client of ada's over the server in memory. */
+function newClient(more: Partial<RealtimeOptions> = {}): RealtimeService {
+  return new RealtimeService({
+    url: "http://127.0.0.1/api",
+    ...more,
+    environment: { fetch: server.fetch, now: () => Date.now() + ahead },
+  });
+}
+
+beforeEach(() => {
+  server = new MemoryServer("ada");
+  ahead = 0;
+  client = newClient();
+  notices = [];
+});
+
+afterEach(() => {
+  cleanup();
+  client.disconnect();
+});
+
+/** The conversation with ben, connected, as a strict application renders it. */
+async function openBen(): Promise<void> {
+  render(
+    <StrictMode>
+      <TidingsProvider client={client}>
+        <ChatScreen chatUserId="ben" chatUserName="Ben" onNotice={(notice) => notices.push(notice)} />
+      </TidingsProvider>
+    </StrictMode>,
+  );
+  client.connect("ada");
+  await screen.findByText("Connected");
+  await waitFor(() => expect(client.conversation("ben").getSnapshot().loaded).toBe(true));
+}
+
+const field = (): HTMLTextAreaElement => screen.getByRole("textbox", { name: "Message Ben" });
+
+function type(text: string): void {
+  fireEvent.change(field(), { target: { value: text } });
+}
+
+function says(text: string): void {
+  type(text);
+  fireEvent.keyDown(field(), { key: "Enter" });
+}
+
+/** The message with this text, as the list holds it. */
+function bubble(text: string): HTMLElement {
+  return screen.getByText(text).closest("article") as HTMLElement;
+}
+
+describe("a conversation on the screen", () => {
+  it("says that there are no messages yet", async () => {
+    await openBen();
+    expect(await screen.findByText("No messages yet")).toBeTruthy();
+  });
+
+  it("shows history, oldest first, with its times", async () => {
+    server.has("ben", "Hello");
+    server.has("ada", "Hi there");
+    await openBen();
+    const list = await screen.findByRole("list", { name: "Messages with Ben" });
+    await within(list).findByText("Hello");
+    const articles = within(list).getAllByRole("article");
+    expect(articles.map((article) => article.querySelector(".tidings-bubble")?.textContent)).toEqual([
+      "Hello",
+      "Hi there",
+    ]);
+    const times = articles.map((article) => article.querySelector("time")?.getAttribute("datetime"));
+    expect(times).toEqual(server.messages.map((message) => message.createdAt));
+  });
+
+  it("shows what arrives, once", async () => {
+    await openBen();
+    server.receives("ben", "Are you there?");
+    expect(await screen.findAllByText("Are you there?")).toHaveLength(1);
+  });
+
+  it("shows HTML in a message as the text that it is", async () => {
+    server.has("ben", '<img src="x" onerror="alert(1)"><b>bold</b>');
+    await openBen();
+    expect(await screen.findByText('<img src="x" onerror="alert(1)"><b>bold</b>')).toBeTruthy();
+    expect(screen.queryByText("bold")).toBeNull();
+  });
+
+  it("announces an incoming message in the one live region, and history not at all", async () => {
+    server.has("ben", "Old news");
+    await openBen();
+    await screen.findByText("Old news");
+    server.receives("ben", "Fresh news");
+    await waitFor(() => expect(screen.getByRole("status").textContent).toBe("New message from Ben: Fresh news"), {
+      timeout: 3000,
+    });
+    expect(document.querySelectorAll("[aria-live]")).toHaveLength(1);
+  });
+
+  it("shows that the other is typing, in words", async () => {
+    await openBen();
+    server.signals("typing", { chat_user_id: "ben" });
+    expect(await screen.findByText(/Ben is typing/)).toBeTruthy();
+  });
+
+  it("opens one stream and loads once under StrictMode, and closes nothing when it goes", async () => {
+    await openBen();
+    expect(server.requests.filter((request) => request === "GET /sse/ada")).toHaveLength(1);
+    cleanup();
+    expect(server.streams.size).toBe(1);
+    await openBen();
+    expect(server.requests.filter((request) => request === "GET /sse/ada")).toHaveLength(1);
+  });
+
+  it("can be rendered where there is no page", () => {
+    const html = renderToString(
+      <TidingsProvider client={client}>
+        <InboxList onOpen={() => undefined} hrefFor={(id) => `#${id}`} />
+        <ChatScreen chatUserId="ben" chatUserName="Ben" />
+      </TidingsProvider>,
+    );
+    expect(html).toContain("Message Ben");
+    expect(server.requests).toEqual([]);
+  });
+});
+
+describe("the composer", () => {
+  it("sends with Enter, clears itself and keeps the focus", async () => {
+    await openBen();
+    says("Good morning");
+    expect(field().value).toBe("");
+    expect(document.activeElement).toBe(field());
+    expect(await screen.findAllByText("Good morning")).toHaveLength(1);
+    await waitFor(() => expect(server.messages.map((message) => message.text)).toEqual(["Good morning"]));
+  });
+
+  it("starts a line with Shift+Enter", async () => {
+    await openBen();
+    type("one");
+    expect(fireEvent.keyDown(field(), { key: "Enter", shiftKey: true })).toBe(true);
+    expect(field().value).toBe("one");
+  });
+
+  it.each([
+    ["isComposing", { key: "Enter", isComposing: true }],
+    ["key code 229", { key: "Enter", keyCode: 229 }],
+  ])("does not send while an input method composes (%s)", async (_, event) => {
+    await openBen();
+    type("にほ");
+    fireEvent.keyDown(field(), event);
+    expect(field().value).toBe("にほ");
+    expect(client.conversation("ben").getSnapshot().pending).toEqual([]);
+  });
+
+  it.each(["", "   ", "\n"])("cannot send %j", async (text) => {
+    await openBen();
+    type(text);
+    expect(screen.getByRole<HTMLButtonElement>("button", { name: "Send" }).disabled).toBe(true);
+  });
+
+  it("counts bytes from nine tenths of the limit, and keeps what is too long", async () => {
+    server.textBytes = 20;
+    await openBen();
+    type("a".repeat(17));
+    expect(screen.queryByText(/left/)).toBeNull();
+    type("é".repeat(9));
+    expect(screen.getByText("2 bytes left")).toBeTruthy();
+    type("é".repeat(11));
+    expect(screen.getByText(/Too long by 2 bytes/)).toBeTruthy();
+    fireEvent.keyDown(field(), { key: "Enter" });
+    expect(field().value).toBe("é".repeat(11));
+    expect(server.messages).toEqual([]);
+  });
+
+  it("keeps a draft for each conversation", async () => {
+    const show = (id: string, name: string) => (
+      <TidingsProvider client={client}>
+        <ChatScreen chatUserId={id} chatUserName={name} />
+      </TidingsProvider>
+    );
+    const { rerender } = render(show("ben", "Ben"));
+    type("not yet finished");
+    rerender(show("cleo", "Cleo"));
+    expect(screen.getByRole<HTMLTextAreaElement>("textbox", { name: "Message Cleo" }).value).toBe("");
+    rerender(show("ben", "Ben"));
+    expect(field().value).toBe("not yet finished");
+  });
+});
+
+describe("an own message", () => {
+  it("is a clock, then a tick, then two, then two filled ones", async () => {
+    await openBen();
+    let acknowledge = (): void => undefined;
+    server.sendAnswers.push(
+      () =>
+        new Promise((resolve) => {
+          acknowledge = () => {
+            server.has("ada", "Lunch?", { client_id: client.conversation("ben").getSnapshot().pending[0]!.client_id });
+            resolve(Response.json({ success: true, message: server.messages[0] }, { status: 201 }));
+          };
+        }),
+    );
+    const tick = (): string | null | undefined => bubble("Lunch?").querySelector(".tidings-tick")?.textContent;
+    says("Lunch?");
+    await waitFor(() => expect(tick()).toBe("Sending"));
+    const element = bubble("Lunch?");
+    acknowledge();
+    await waitFor(() => expect(tick()).toBe("Sent"));
+    server.receipt("message_delivered", "ben", 1);
+    await waitFor(() => expect(tick()).toBe("Delivered"));
+    server.receipt("message_read", "ben", 1);
+    await waitFor(() => expect(tick()).toBe("Read"));
+    expect(bubble("Lunch?")).toBe(element);
+    expect(element.getAttribute("aria-label")).toMatch(/^You, .*: Lunch\?, Read$/);
+  });
+
+  it("that is refused stays in its place with the reason, and says so once", async () => {
+    await openBen();
+    server.sendAnswers.push(() => problem(403, "not_allowed", "Ben does not take messages from you"));
+    says("Hello?");
+    expect(await within(bubble("Hello?")).findByText(/Ben does not take messages from you/)).toBeTruthy();
+    expect(bubble("Hello?").querySelector(".tidings-tick")?.textContent).toBe("Not sent");
+    expect(notices).toEqual([{ kind: "send_failed", message: "Ben does not take messages from you" }]);
+  });
+
+  it("that was refused is sent by Retry", async () => {
+    await openBen();
+    server.sendAnswers.push(() => problem(403, "not_allowed", "Not now"));
+    says("Once more");
+    fireEvent.click(await screen.findByRole("button", { name: "Retry" }));
+    await waitFor(() => expect(server.messages.map((message) => message.text)).toEqual(["Once more"]));
+    await waitFor(() => expect(screen.queryByRole("button", { name: "Retry" })).toBeNull());
+    expect(screen.getAllByText("Once more")).toHaveLength(1);
+  });
+
+  it("that was refused goes by Delete", async () => {
+    await openBen();
+    server.sendAnswers.push(() => problem(403, "not_allowed", "Not now"));
+    says("Never mind");
+    fireEvent.click(await screen.findByRole("button", { name: "Delete" }));
+    await waitFor(() => expect(screen.queryByText("Never mind")).toBeNull());
+  });
+});
+
+describe("the connection on the screen", () => {
+  it("is polling: the guide's sentence and the way back", async () => {
+    await openBen();
+    server.streamAnswer = () => problem(503, "unavailable", "Later");
+    for (const stream of server.streams) stream.end();
+    await screen.findByText("Reconnecting…");
+    ahead = 15_000;
+    expect(await screen.findByText("Connection lost. Using polling mode", {}, { timeout: 8000 })).toBeTruthy();
+    expect(screen.getByText("Polling")).toBeTruthy();
+    server.streamAnswer = null;
+    fireEvent.click(screen.getByRole("button", { name: "Try to reconnect" }));
+    expect(await screen.findByText("Connected")).toBeTruthy();
+    await waitFor(() => expect(screen.queryByText("Connection lost. Using polling mode")).toBeNull());
+  });
+
+  it("is ended by the server: sign in again", async () => {
+    server.streamAnswer = () => problem(401, "unauthorized", "Sign in");
+    client.disconnect();
+    client = newClient({ getToken: () => "dead" });
+    render(
+      <TidingsProvider client={client}>
+        <ChatScreen chatUserId="ben" onNotice={(notice) => notices.push(notice)} />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+    expect(await screen.findByText("Signed out")).toBeTruthy();
+    expect(notices.map((notice) => notice.kind)).toContain("unauthorized");
+  });
+});
+
+describe("useRealtimeMessages", () => {
+  it("connects, and has each message once, also with a screen beside it", async () => {
+    function Count(): string {
+      const { messages, status } = useRealtimeMessages("ada", "ben");
+      return `${status}: ${messages.map((message) => message.text).join(", ")}`;
+    }
+    render(
+      <StrictMode>
+        <TidingsProvider client={client}>
+          <p data-testid="count">
+            <Count />
+          </p>
+          <ChatScreen chatUserId="ben" />
+        </TidingsProvider>
+      </StrictMode>,
+    );
+    await screen.findByText("connected:");
+    server.receives("ben", "one");
+    server.receives("ben", "two");
+    await waitFor(() => expect(screen.getByTestId("count").textContent).toBe("connected: one, two"));
+    expect(server.requests.filter((request) => request === "GET /sse/ada")).toHaveLength(1);
+  });
+});
+
+describe("the list of conversations", () => {
+  function openInbox(opened: string[]): void {
+    render(
+      <TidingsProvider client={client}>
+        <InboxList onOpen={(id) => opened.push(id)} hrefFor={(id) => `#/${encodeURIComponent(id)}`} />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+  }
+
+  it("names people, the last message and what is unread, whatever the id", async () => {
+    server.people.set("50% 🦊|@x", { id: "50% 🦊|@x", name: "Fox", avatar_url: null });
+    server.has("50% 🦊|@x", "ring ring");
+    const opened: string[] = [];
+    openInbox(opened);
+    const link = await screen.findByRole("link", { name: /Fox.*ring ring.*1 unread message/ });
+    expect(link.getAttribute("href")).toBe("#/50%25%20%F0%9F%A6%8A%7C%40x");
+    fireEvent.click(link);
+    expect(opened).toEqual(["50% 🦊|@x"]);
+  });
+
+  it("starts a conversation with anybody, and says what is wrong with an id", async () => {
+    const opened: string[] = [];
+    openInbox(opened);
+    await screen.findByText("No messages yet");
+    fireEvent.click(screen.getAllByRole("button", { name: "New message" })[0] as HTMLElement);
+    const input = screen.getByRole("textbox");
+    fireEvent.change(input, { target: { value: "a/b" } });
+    fireEvent.click(screen.getByRole("button", { name: "Start" }));
+    expect(screen.getByRole("alert").textContent).toContain("/");
+    expect(opened).toEqual([]);
+    fireEvent.change(input, { target: { value: " zoe\u0308 " } });
+    fireEvent.click(screen.getByRole("button", { name: "Start" }));
+    expect(opened).toEqual(["zoë"]);
+  });
+});

@@ -1,0 +1,199 @@
+/**
+ * A server in memory behind the client's `fetch`: one user's log, history, inbox and stream, so that the screen is tested
+ * over the real client. Only what the tests need; what the real one does is tested against the real one.
+ */
+import type { Message, Person, Watermarks } from "../../src/types.js";
+
+interface Stream {
+  write: (text: string) => void;
+  end: () => void;
+}
+
+type Answer = () => Response | Promise<Response>;
+
+const encoder = new TextEncoder();
+
+function json(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
+}
+
+export function problem(status: number, code: string, detail: string): Response {
+  return json({ type: `urn:${code}`, title: code, status, code, detail, success: false, message: detail }, status);
+}
+
+export class MemoryServer {
+  /** Every request so far, as "GET /sse/ada". */
+  readonly requests: string[] = [];
+  readonly receipts: unknown[] = [];
+  readonly people = new Map<string, Person>();
+  readonly messages: Message[] = [];
+  /** How the next sends are answered instead of with the message. */
+  readonly sendAnswers: Answer[] = [];
+  /** How every stream is answered while set. */
+  streamAnswer: Answer | null = null;
+  textBytes = 16384;
+  readUpto = 0;
+  readonly streams = new Set<Stream>();
+  #position = 0;
+
+  constructor(readonly me: string) {}
+
+  get cursor(): string {
+    return `e-${this.#position}-0`;
+  }
+
+  /** A message that is there before anybody looks. */
+  has(from: string, text: string, more: Partial<Message> = {}): Message {
+    return this.#store(from, from === this.me ? "ben" : this.me, text, null, more);
+  }
+
+  /** A message that arrives now. */
+  receives(from: string, text: string): Message {
+    const message = this.#store(from, this.me, text, null, {});
+    this.#emit("new_message", message);
+    return message;
+  }
+
+  /** The peer's receipt arrives now. */
+  receipt(kind: "message_delivered" | "message_read", by: string, upto: number): void {
+    this.#emit(kind, { chat_user_id: by, by, upto, at: new Date().toISOString() });
+  }
+
+  /** A frame that is in no log. */
+  signals(type: string, data: unknown): void {
+    for (const stream of this.streams) stream.write(`data: ${JSON.stringify({ type, data })}\n\n`);
+  }
+
+  readonly fetch = (input: string, init: RequestInit): Promise<Response> => {
+    const { pathname, searchParams } = new URL(input, "http://127.0.0.1");
+    const path = pathname.split("/").slice(2).map(decodeURIComponent);
+    const method = init.method ?? "GET";
+    this.requests.push(`${method} /${path.join("/")}`);
+    return Promise.resolve().then(() => this.#answer(method, path, searchParams, init));
+  };
+
+  #answer(method: string, path: string[], query: URLSearchParams, init: RequestInit): Response | Promise<Response> {
+    const [first = "", ...rest] = path;
+    if (method === "POST") {
+      const body = JSON.parse(String(init.body)) as Record<string, unknown>;
+      if (first === "send") return this.#send(body);
+      if (first === "receipts") this.receipts.push(body);
+      return json({ success: true });
+    }
+    if (first === "sse") return this.streamAnswer?.() ?? this.#open(init.signal ?? null);
+    if (first === "events") return json({ success: true, events: [], cursor: this.cursor, has_more: false });
+    if (first === "inbox" && rest.length > 0) return this.#inbox();
+    return this.#history(first, query);
+  }
+
+  #send(body: Record<string, unknown>): Response | Promise<Response> {
+    const answer = this.sendAnswers.shift();
+    if (answer) return answer();
+    const clientId = String(body["client_id"]);
+    const message = this.#store(this.me, String(body["recipientId"]), String(body["text"]), clientId, {});
+    this.#emit("new_message", message);
+    return json({ success: true, message }, 201);
+  }
+
+  #store(from: string, to: string, text: string, clientId: string | null, more: Partial<Message>): Message {
+    const peer = from === this.me ? to : from;
+    const seq = this.#with(peer).length + 1;
+    const message: Message = {
+      _id: `${peer}-${seq}`,
+      seq,
+      sender_id: from,
+      recipient_id: to,
+      text,
+      message_type: "text",
+      sent: true,
+      delivered: false,
+      read: false,
+      createdAt: new Date().toISOString(),
+      client_id: clientId,
+      ...more,
+    };
+    this.messages.push(message);
+    return message;
+  }
+
+  #emit(type: string, data: unknown): void {
+    this.#position += 1;
+    const frame = `id: ${this.cursor}\ndata: ${JSON.stringify({ type, data })}\n\n`;
+    for (const stream of this.streams) stream.write(frame);
+  }
+
+  #with(peer: string): Message[] {
+    return this.messages.filter((message) => message.sender_id === peer || message.recipient_id === peer);
+  }
+
+  #person(id: string): Person {
+    return this.people.get(id) ?? { id, name: id, avatar_url: null };
+  }
+
+  #watermarks(): Watermarks {
+    return { read_upto: this.readUpto, delivered_upto: this.readUpto, peer_read_upto: 0, peer_delivered_upto: 0 };
+  }
+
+  #history(peer: string, query: URLSearchParams): Response {
+    const before = Number(query.get("before") ?? Number.POSITIVE_INFINITY);
+    const limit = Number(query.get("limit") ?? 50);
+    const all = this.#with(peer).filter((message) => message.seq < before);
+    const messages = all.slice(-limit);
+    return json({
+      success: true,
+      messages,
+      has_more: messages.length < all.length,
+      cursor: this.cursor,
+      watermarks: this.#watermarks(),
+      user: this.#person(peer),
+    });
+  }
+
+  #inbox(): Response {
+    const peers = new Set(this.messages.map((m) => (m.sender_id === this.me ? m.recipient_id : m.sender_id)));
+    const conversations = [...peers].map((peer) => {
+      const all = this.#with(peer);
+      const last = all.at(-1) as Message;
+      const unread = all.filter((message) => message.sender_id === peer && message.seq > this.readUpto).length;
+      const watermarks = this.#watermarks();
+      return {
+        user: this.#person(peer),
+        last_message: last,
+        unread,
+        watermarks,
+        updatedAt: last.createdAt,
+        position: 1,
+      };
+    });
+    return json({ success: true, conversations, has_more: false, cursor: this.cursor });
+  }
+
+  #open(signal: AbortSignal | null): Response {
+    const connected = {
+      user_id: this.me,
+      cursor: this.cursor,
+      head: this.cursor,
+      resumed: true,
+      heartbeat_ms: 15000,
+      server_time: new Date().toISOString(),
+      limits: { text_bytes: this.textBytes },
+    };
+    let stream: Stream;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        stream = {
+          write: (text) => controller.enqueue(encoder.encode(text)),
+          end: () => {
+            if (this.streams.delete(stream)) controller.close();
+          },
+        };
+        this.streams.add(stream);
+        signal?.addEventListener("abort", () => stream.end());
+        const frame = { type: "connected", message: "SSE connected", data: connected };
+        stream.write(`id: ${this.cursor}\nretry: 1000\ndata: ${JSON.stringify(frame)}\n\n`);
+      },
+      cancel: () => void this.streams.delete(stream),
+    });
+    return new Response(body, { status: 200, headers: { "Content-Type": "text/event-stream; charset=utf-8" } });
+  }
+}
