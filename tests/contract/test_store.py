@@ -1,0 +1,476 @@
+"""What every store promises (src/tidings/server/store/__init__.py). A new backend adds itself to ``STORES``."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tidings.errors import Conflict, NotFound, Problem, TooManyRequests
+from tidings.protocol.cursor import Cursor, parse_cursor
+from tidings.protocol.events import LogEvent, Message, Receipt, UserId, Watermarks
+from tidings.server.store import Appended, Committed, NewMessage, Store, open_store
+
+T = TypeVar("T")
+
+STORES: dict[str, Callable[[Path], str]] = {"sqlite": lambda folder: f"sqlite:///{folder}/tidings.db"}
+
+ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
+
+
+class Logs:
+    """A started store, driven from a test without ``await``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.committed: list[Committed] = []
+        self._runner = asyncio.Runner()
+        self.store: Store = open_store(url, self.committed.extend)
+        self.run(self.store.start())
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def send(
+        self,
+        sender: UserId,
+        recipient: UserId,
+        text: str = "hi",
+        *,
+        client_id: str | None = None,
+        limit: int | None = None,
+        message_type: str = "text",
+    ) -> Appended:
+        return self.run(self.store.append(NewMessage(sender, recipient, text, message_type, client_id, limit)))
+
+    def log(self, user: UserId, after: int = 0) -> list[LogEvent]:
+        return self.run(self.store.read_after(user, after, 1000))
+
+    def head(self, user: UserId) -> int:
+        return self.run(self.store.place(user, None)).head
+
+    def unread(self, user: UserId, peer: UserId) -> int:
+        page = self.run(self.store.inbox(user, before=None, limit=100))
+        return next(each.unread for each in page.conversations if each.peer == peer)
+
+    def reads(self, reader: UserId, peer: UserId, upto: int) -> Watermarks:
+        return self.run(self.store.advance(reader, peer, 0, upto))
+
+    def receives(self, reader: UserId, peer: UserId, upto: int) -> Watermarks:
+        return self.run(self.store.advance(reader, peer, upto, 0))
+
+    def restart(self) -> None:
+        self.run(self.store.close())
+        self.store = open_store(self.url, self.committed.extend)
+        self.run(self.store.start())
+
+    def close(self) -> None:
+        self.run(self.store.close())
+        self._runner.close()
+
+
+@pytest.fixture(params=STORES)
+def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Logs]:
+    opened = Logs(STORES[request.param](tmp_path))
+    yield opened
+    opened.close()
+
+
+def refused(work: Callable[[], object], kind: type[Problem], code: str) -> None:
+    with pytest.raises(kind) as caught:
+        work()
+    assert code == caught.value.code
+
+
+def texts(events: list[LogEvent]) -> list[str]:
+    return [event.data.text for event in events if isinstance(event.data, Message)]
+
+
+def test_a_message_is_in_both_logs(logs: Logs) -> None:
+    """One transaction: the same message, seen from both sides; the client_id only by its sender (I1)."""
+    sent = logs.send(ALICE, BOB, "hello", client_id="k1").message
+
+    (mine,), (theirs,) = logs.log(ALICE), logs.log(BOB)
+    assert sent == mine.data
+    assert isinstance(theirs.data, Message)
+    assert (sent.id, 1, "hello", None) == (theirs.data.id, theirs.data.seq, theirs.data.text, theirs.data.client_id)
+    assert ("alice", "bob", True, False, False) == (
+        sent.sender_id,
+        sent.recipient_id,
+        sent.sent,
+        sent.delivered,
+        sent.read,
+    )
+
+
+def test_positions_and_seqs_are_dense(logs: Logs) -> None:
+    """Positions count per log, seqs per conversation, both from 1 without a hole (I2)."""
+    for number in range(5):
+        logs.send(ALICE, BOB, f"b{number}")
+        logs.send(CAROL, BOB, f"c{number}")
+
+    log = logs.log(BOB)
+    assert list(range(1, 11)) == [event.position for event in log]
+    assert [1, 2, 3, 4, 5] == [e.data.seq for e in log if isinstance(e.data, Message) and e.data.sender_id == "carol"]
+
+
+def test_the_same_client_id_stores_once(logs: Logs) -> None:
+    """The same id and content gives the first message again and writes nothing."""
+    first = logs.send(ALICE, BOB, "once", client_id="k1")
+    again = logs.send(ALICE, BOB, "once", client_id="k1")
+
+    assert (True, False) == (first.is_new, again.is_new)
+    assert first.message == again.message
+    assert (1, 1, 2) == (logs.head(ALICE), logs.head(BOB), len(logs.committed))
+
+
+def test_a_repeated_send_shows_todays_ticks(logs: Logs) -> None:
+    """What is answered the second time carries what is known by then."""
+    logs.send(ALICE, BOB, "once", client_id="k1")
+    logs.reads(BOB, ALICE, 1)
+
+    again = logs.send(ALICE, BOB, "once", client_id="k1").message
+    assert (True, True) == (again.delivered, again.read)
+
+
+@pytest.mark.parametrize("other", ["recipient", "text", "type"])
+def test_a_client_id_of_other_content_is_a_conflict(logs: Logs, other: str) -> None:
+    """Compared are recipient, type and text; nothing is written."""
+    logs.send(ALICE, BOB, "once", client_id="k1")
+
+    refused(
+        lambda: logs.send(
+            ALICE,
+            CAROL if other == "recipient" else BOB,
+            "twice" if other == "text" else "once",
+            client_id="k1",
+            message_type="image" if other == "type" else "text",
+        ),
+        Conflict,
+        "client_id_reused",
+    )
+    assert (1, 1, 0) == (logs.head(ALICE), logs.head(BOB), logs.head(CAROL))
+
+
+def test_client_ids_belong_to_their_sender(logs: Logs) -> None:
+    """Two people may use the same id; without one a send is never the same as another."""
+    for sender, recipient in ((ALICE, BOB), (BOB, ALICE)):
+        assert logs.send(sender, recipient, "x", client_id="k1").is_new
+    for _ in range(2):
+        assert logs.send(ALICE, BOB, "x").is_new
+    assert 4 == logs.head(ALICE)
+
+
+def test_equal_sends_at_once_store_once(logs: Logs) -> None:
+    """Retries that overlap, in one batch or in several, get one message."""
+
+    async def all_at_once() -> list[Appended]:
+        new = NewMessage(ALICE, BOB, "x", "text", "k1", None)
+        return await asyncio.gather(*(logs.store.append(new) for _ in range(50)))
+
+    answers = logs.run(all_at_once())
+    assert 1 == len({answer.message.id for answer in answers})
+    assert 1 == sum(answer.is_new for answer in answers)
+    assert 1 == logs.head(BOB)
+
+
+def test_commits_are_told_in_order_and_before_the_answer(logs: Logs) -> None:
+    """``on_commit`` has each event once, in the order of each log, when the write returns."""
+    logs.send(ALICE, BOB)
+    assert {(ALICE, 1), (BOB, 1)} == {(user, event.position) for user, event in logs.committed}
+
+    async def many() -> None:
+        await asyncio.gather(
+            *(logs.store.append(NewMessage(ALICE, BOB, str(n), "text", None, None)) for n in range(300))
+        )
+
+    logs.run(many())
+    for user in (ALICE, BOB):
+        told = [event for owner, event in logs.committed if owner == user]
+        assert logs.log(user) == told
+
+
+def test_a_user_never_seen_has_an_empty_log_and_no_row(logs: Logs) -> None:
+    """Reads never write."""
+    assert [] == logs.log(CAROL)
+    place = logs.run(logs.store.place(CAROL, None))
+    assert (0, 0, 0, 0, None) == tuple(place)
+    assert [] == logs.run(logs.store.history(CAROL, BOB, before=None, after=None, limit=10)).messages
+    assert {} == logs.run(logs.store.heads([CAROL, BOB]))
+    refused(lambda: logs.reads(CAROL, BOB, 1), NotFound, "unknown_message")
+    assert Watermarks() == logs.reads(CAROL, BOB, 0)
+    assert {} == logs.run(logs.store.heads([CAROL, BOB]))
+
+
+def test_reading_is_told_to_both_and_receiving_to_the_sender(logs: Logs) -> None:
+    """Each watermark that rose is one event: read in both logs, delivered in the peer's."""
+    logs.send(ALICE, BOB)
+    logs.send(ALICE, BOB)
+
+    assert Watermarks(0, 1, 0, 0) == logs.receives(BOB, ALICE, 1)
+    assert Watermarks(2, 2, 0, 0) == logs.reads(BOB, ALICE, 2)
+
+    alice = [event.data for event in logs.log(ALICE, after=2)]
+    bob = [event.data for event in logs.log(BOB, after=2)]
+    assert [("bob", "bob", 1), ("bob", "bob", 2)] == [
+        (r.chat_user_id, r.by, r.upto) for r in alice if isinstance(r, Receipt)
+    ]
+    assert [("alice", "bob", 2)] == [(r.chat_user_id, r.by, r.upto) for r in bob if isinstance(r, Receipt)]
+    assert ["message_delivered", "message_read"] == [event.type for event in logs.log(ALICE, after=2)]
+
+
+def test_watermarks_only_rise(logs: Logs) -> None:
+    """The same or a lower receipt writes nothing; one beyond the last message is refused."""
+    for _ in range(3):
+        logs.send(ALICE, BOB)
+    logs.reads(BOB, ALICE, 2)
+    heads = logs.head(ALICE), logs.head(BOB)
+
+    for upto in (2, 1, 0):
+        assert Watermarks(2, 2, 0, 0) == logs.reads(BOB, ALICE, upto)
+        assert Watermarks(2, 2, 0, 0) == logs.receives(BOB, ALICE, upto)
+    refused(lambda: logs.reads(BOB, ALICE, 4), NotFound, "unknown_message")
+    assert heads == (logs.head(ALICE), logs.head(BOB))
+
+
+def test_unread_counts_equal_a_count_of_the_messages(logs: Logs) -> None:
+    """Kept as two numbers, and always what counting would give; own messages never count."""
+    rng = random.Random(7)
+    sent: list[UserId] = []
+    read = {ALICE: 0, BOB: 0}
+    for _ in range(300):
+        one, other = rng.choice([(ALICE, BOB), (BOB, ALICE)])
+        if rng.random() < 0.7 or not sent:
+            logs.send(one, other)
+            sent.append(one)
+        else:
+            upto = rng.randint(0, len(sent))
+            logs.reads(one, other, upto)
+            read[one] = max(read[one], upto)
+        for me, peer in ((ALICE, BOB), (BOB, ALICE)):
+            assert sum(who == peer for who in sent[read[me] :]) == logs.unread(me, peer)
+
+
+def test_replayed_messages_carry_the_ticks_of_today(logs: Logs) -> None:
+    """Log rows are thin: what is read again shows the message as it is now."""
+    logs.send(ALICE, BOB)
+    logs.reads(BOB, ALICE, 1)
+    for user in (ALICE, BOB):
+        message = logs.log(user)[0].data
+        assert isinstance(message, Message)
+        assert (True, True) == (message.delivered, message.read)
+
+
+def test_pages_of_a_log_follow_each_other(logs: Logs) -> None:
+    """Any limit gives the same events."""
+    for number in range(25):
+        logs.send(ALICE, BOB, str(number))
+    whole = logs.log(BOB)
+    for limit in (1, 7, 25, 100):
+        position, seen = 0, []
+        while page := logs.run(logs.store.read_after(BOB, position, limit)):
+            assert len(page) <= limit
+            seen += page
+            position = page[-1].position
+        assert whole == seen
+
+
+def test_a_cursor_resumes_where_it_was_given(logs: Logs) -> None:
+    """Every position of the log is served, its own tag attached; the head after a restart too."""
+    for number in range(3):
+        logs.send(ALICE, BOB, str(number))
+    logs.restart()
+    for event in logs.log(BOB):
+        place = logs.run(logs.store.place(BOB, Cursor(logs.store.epoch, event.position, event.tag)))
+        assert (event.position, event.tag, 3, None) == (place.position, place.tag, place.head, place.reset)
+    start = logs.run(logs.store.place(BOB, Cursor(logs.store.epoch, 0, 0)))
+    assert (0, None) == (start.position, start.reset)
+
+
+def test_a_cursor_that_cannot_be_served_says_why(logs: Logs) -> None:
+    """Another epoch, beyond the head, or a row that is not the one it was given for: start at the head."""
+    for number in range(3):
+        logs.send(ALICE, BOB, str(number))
+    second = logs.log(BOB)[1]
+    epoch = logs.store.epoch
+    for cursor, reason in (
+        (Cursor("0ther", second.position, second.tag), "other_epoch"),
+        (Cursor(epoch, 4, 0), "future"),
+        (Cursor(epoch, second.position, second.tag ^ 1), "unknown"),
+    ):
+        place = logs.run(logs.store.place(BOB, cursor))
+        assert (3, 3, reason) == (place.position, place.head, place.reset)
+
+
+def test_the_epoch_stays_with_the_database(logs: Logs, tmp_path: Path) -> None:
+    """Over a restart the same; another database has another."""
+    epoch = logs.store.epoch
+    logs.restart()
+    assert epoch == logs.store.epoch
+    (tmp_path / "other").mkdir()
+    other = Logs(STORES["sqlite"](tmp_path / "other"))
+    assert epoch != other.store.epoch
+    other.close()
+
+
+def test_history_pages_both_ways(logs: Logs) -> None:
+    """Oldest first in every page; before and after are exclusive; has_more looks in the direction of the paging."""
+    for number in range(1, 11):
+        logs.send(*((ALICE, BOB) if number % 2 else (BOB, ALICE)), str(number))
+
+    def page(**bounds: int | None) -> tuple[list[int], bool]:
+        found = logs.run(
+            logs.store.history(ALICE, BOB, before=bounds.get("before"), after=bounds.get("after"), limit=3)
+        )
+        return [message.seq for message in found.messages], found.has_more
+
+    assert ([8, 9, 10], True) == page()
+    assert ([5, 6, 7], True) == page(before=8)
+    assert ([1], False) == page(before=2)
+    assert ([1, 2, 3], True) == page(after=0)
+    assert ([9, 10], False) == page(after=8)
+    assert ([4, 5, 6], True) == page(after=3, before=8)
+    assert ([6, 7], False) == page(after=5, before=8)
+    assert ([], False) == page(after=10)
+    assert ([], False) == page(before=1)
+
+
+def test_history_tells_the_position_at_which_it_was_read(logs: Logs) -> None:
+    """Replaying the log after the snapshot's cursor gives what the snapshot lacks, and nothing else (I4)."""
+    logs.send(ALICE, BOB, "in the snapshot")
+    page = logs.run(logs.store.history(BOB, ALICE, before=None, after=None, limit=10))
+    logs.send(ALICE, BOB, "after it")
+
+    cursor = parse_cursor(page.cursor)
+    assert cursor is not None
+    assert ["in the snapshot"] == [message.text for message in page.messages]
+    assert ["after it"] == texts(logs.log(BOB, after=cursor.position))
+
+
+def test_the_inbox_has_the_latest_first_and_pages(logs: Logs) -> None:
+    """Ordered by the last message; receipts move nothing; pages follow by position."""
+    others = [UserId(f"u{number}") for number in range(7)]
+    for other in others:
+        logs.send(other, ALICE, f"from {other}")
+    logs.send(ALICE, others[2], "back")
+    logs.reads(ALICE, others[0], 1)
+
+    seen, before = [], None
+    while True:
+        page = logs.run(logs.store.inbox(ALICE, before=before, limit=3))
+        seen += [each.peer for each in page.conversations]
+        if not page.has_more:
+            break
+        before = page.conversations[-1].position
+    assert [others[2], *(other for other in reversed(others) if other != others[2])] == seen
+
+
+def test_new_conversations_are_limited_for_who_begins_them(logs: Logs) -> None:
+    """Exactly ``limit`` an hour, over a restart; answering and known conversations are free; nothing is half-stored."""
+    for number in range(3):
+        logs.send(ALICE, UserId(f"u{number}"), limit=3)
+    logs.restart()
+
+    with pytest.raises(TooManyRequests) as caught:
+        logs.send(ALICE, CAROL, limit=3)
+    assert "new_conversations_limited" == caught.value.code
+    assert 3500 < (caught.value.retry_after_s or 0) <= 3600
+    assert {} == logs.run(logs.store.heads([CAROL]))
+    logs.send(ALICE, UserId("u1"), limit=3)
+    logs.send(CAROL, ALICE, limit=3)
+    logs.send(ALICE, CAROL, limit=3)
+    assert 6 == logs.head(ALICE)
+
+
+def test_a_limit_holds_exactly_when_sends_come_at_once(logs: Logs) -> None:
+    """No two of them see the same last place."""
+
+    async def rush() -> list[Appended | BaseException]:
+        sends = (logs.store.append(NewMessage(ALICE, UserId(f"u{n}"), "x", "text", None, 5)) for n in range(40))
+        return await asyncio.gather(*sends, return_exceptions=True)
+
+    outcomes = logs.run(rush())
+    assert 5 == sum(isinstance(outcome, Appended) for outcome in outcomes)
+    assert 5 == logs.head(ALICE)
+
+
+def test_a_refused_send_harms_nobody_in_its_batch(logs: Logs) -> None:
+    """Its neighbours are stored, and it leaves nothing."""
+    logs.send(ALICE, BOB, "first", client_id="k1")
+
+    async def mixed() -> list[Appended | BaseException]:
+        news = [NewMessage(ALICE, BOB, str(n), "text", "k1" if n == 5 else f"n{n}", None) for n in range(10)]
+        return await asyncio.gather(*(logs.store.append(new) for new in news), return_exceptions=True)
+
+    outcomes = logs.run(mixed())
+    assert [n == 5 for n in range(10)] == [isinstance(outcome, Conflict) for outcome in outcomes]
+    assert ["first", *(str(n) for n in range(10) if n != 5)] == texts(logs.log(BOB))
+
+
+def test_who_has_written_back_is_known(logs: Logs) -> None:
+    """Asked in one direction."""
+    logs.send(ALICE, BOB)
+    assert logs.run(logs.store.has_written(ALICE, BOB))
+    assert not logs.run(logs.store.has_written(BOB, ALICE))
+    assert not logs.run(logs.store.has_written(CAROL, BOB))
+
+
+def test_every_character_comes_back(logs: Logs) -> None:
+    """Texts and user ids are kept as they are."""
+    odd = UserId("a%2f b|c@d:é😀'\"--")
+    text = "line\r\nend\ttab \u2028 \u0085 😀 ' \" \\ %s {} مرحبا"
+    logs.send(odd, BOB, text)
+    message = logs.log(BOB)[0].data
+    assert isinstance(message, Message)
+    assert (odd, text) == (message.sender_id, message.text)
+
+
+def test_replaying_a_log_gives_the_snapshot(logs: Logs) -> None:
+    """The inbox at the head equals the inbox at position 0 with every event applied (I4)."""
+    rng = random.Random(11)
+    people = [ALICE, BOB, CAROL]
+    counts: dict[tuple[UserId, UserId], int] = {}
+    for _ in range(200):
+        one, other = rng.sample(people, 2)
+        pair = (min(one, other), max(one, other))
+        if rng.random() < 0.6 or not counts.get(pair):
+            logs.send(one, other, str(rng.random()))
+            counts[pair] = counts.get(pair, 0) + 1
+        elif rng.random() < 0.5:
+            logs.reads(one, other, rng.randint(0, counts[pair]))
+        else:
+            logs.receives(one, other, rng.randint(0, counts[pair]))
+
+    for me in people:
+        replayed: dict[str, dict[str, Any]] = {}
+        for event in logs.log(me):
+            data = event.data
+            peer = (
+                data.chat_user_id
+                if isinstance(data, Receipt)
+                else next(each for each in (data.sender_id, data.recipient_id) if each != me)
+            )
+            state = replayed.setdefault(peer, {"last": 0, "mine": 0, "theirs": 0, "theirs_delivered": 0})
+            if isinstance(data, Message):
+                state["last"] = data.seq
+            elif event.type == "message_read" and data.by == me:
+                state["mine"] = data.upto
+            elif event.type == "message_read":
+                state["theirs"] = data.upto
+                state["theirs_delivered"] = max(state["theirs_delivered"], data.upto)
+            else:
+                state["theirs_delivered"] = max(state["theirs_delivered"], data.upto)
+        snapshot = {
+            each.peer: {
+                "last": each.last_message.seq,
+                "mine": each.watermarks.read_upto,
+                "theirs": each.watermarks.peer_read_upto,
+                "theirs_delivered": each.watermarks.peer_delivered_upto,
+            }
+            for each in logs.run(logs.store.inbox(me, before=None, limit=100)).conversations
+        }
+        assert snapshot == replayed
