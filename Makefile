@@ -8,6 +8,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BUILD := .venv/bin/python hatch_build.py
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check format docs lock node page web-packages test-programs
