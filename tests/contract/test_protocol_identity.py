@@ -209,12 +209,13 @@ def test_nobody_chats_with_oneself(alice: Person) -> None:
 
 
 def test_the_log_and_the_inbox_of_another_user_are_closed(alice: Person, bob: Person) -> None:
-    """Also for one who writes to them. PROTOCOL 2.3.4"""
+    """Also for one who writes to them. PROTOCOL 2.3.4, 2.2.6"""
     bob.sends(alice, "for alice only")
     for route in ("sse", "events", "inbox"):
         answer = bob.gets(f"/{route}/{alice.id}")
         refused(answer, 403, "not_yours")
         assert "for alice only" not in answer.text
+        refused(bob.gets(f"/{route}/a%00b"), 422, "bad_user_id")
 
 
 @pytest.mark.parametrize("segment", ["%FF", "ab%C3", "%ED%A0%80"])

@@ -239,6 +239,13 @@ def test_a_parameter_that_is_no_whole_number_is_refused(alice: Person, path: str
     refused(alice.gets(f"{path}?{urlencode({name: value})}"), 400, "bad_parameter")
 
 
+@pytest.mark.parametrize("query", ["before=%FF", "limit=1&x=%C3", "%ED%A0%80=1"])
+def test_a_query_that_is_not_utf8_is_refused(alice: Person, query: str) -> None:
+    """Whichever parameter it is in. PROTOCOL 1.1.9"""
+    refused(alice.gets(f"/bob?{query}"), 400, "bad_parameter")
+    refused(alice.gets(f"/events/me?{query}&cursor=%FF"), 400, "bad_parameter")
+
+
 def test_an_empty_number_counts_as_absent(alice: Person, bob: Person) -> None:
     """As a form leaves it. PROTOCOL 1.1.8"""
     alice.sends(bob, "hi")

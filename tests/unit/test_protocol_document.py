@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tidings.errors import Problem
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "PROTOCOL.md").read_text()
 RULE = re.compile(r"^- \*\*(\d+\.\d+\.\d+)\*\* (.+)$", re.MULTILINE)
@@ -19,6 +21,7 @@ KEYWORD = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
 RUNNING = ("contract", "server", "fault", "browser")
 
 RULES = RULE.findall(DOCUMENT)
+PROBLEMS: list[type[Problem]] = [Problem, *Problem.__subclasses__()]
 
 
 def cited_in(*folders: str) -> Iterator[tuple[str, str]]:
@@ -88,3 +91,12 @@ def test_every_problem_code_is_documented_and_every_documented_one_exists() -> N
         if found := re.match(r"### (\w+)$", line):
             in_problems.add((status, found[1]))
     assert in_protocol == in_problems
+
+
+def test_every_code_that_the_server_answers_is_in_the_protocol() -> None:
+    """A new refusal begins with a line of PROTOCOL.md 5."""
+    kinds = "|".join(kind.__name__ for kind in PROBLEMS)
+    raised = set()
+    for path in (ROOT / "src" / "tidings").rglob("*.py"):
+        raised |= set(re.findall(rf'\b(?:{kinds})\(\s*"([a-z_]+)"', path.read_text()))
+    assert raised - set(re.findall(r"`(\w+)`", DOCUMENT)) == set()
