@@ -1,0 +1,260 @@
+"""The hub and its streams over a real store, with signals that are lost, late, doubled and out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidings.protocol.cursor import Cursor
+from tidings.protocol.events import UserId
+from tidings.protocol.sse import Event, EventStreamDecoder
+from tidings.server.config import Config
+from tidings.server.hub import Hub, UserLog
+from tidings.server.metrics import Metrics
+from tidings.server.store import Committed, NewMessage, Store
+from tidings.server.store.sqlite import SqliteStore
+from tidings.server.stream import Stream
+
+PEOPLE = [UserId(f"u{number}") for number in range(4)]
+
+
+@dataclass
+class World:
+    """A hub over a store whose signals pass through the test's hands."""
+
+    store: Store
+    hub: Hub
+    rng: random.Random
+    signal: Callable[[Sequence[Committed]], None]
+
+    async def send(self, sender: UserId, recipient: UserId, text: str = "x") -> None:
+        await self.store.append(NewMessage(sender, recipient, text, "text", None, None))
+
+
+@dataclass
+class Reader:
+    """The server's side of one connection: takes what the stream sends, at its own pace."""
+
+    rng: random.Random
+    slowness: float
+    decoder: EventStreamDecoder = field(default_factory=EventStreamDecoder)
+    frames: list[Event] = field(default_factory=list)
+    is_stuck: asyncio.Event | None = None
+    sending: int = 0
+    began_at: int = 0
+
+    async def send(self, message: Any) -> None:
+        self.sending += 1
+        assert 1 == self.sending, "two writers met on one stream"
+        if self.rng.random() < self.slowness:
+            await asyncio.sleep(self.rng.random() * 0.004)
+        if self.is_stuck is not None:
+            await self.is_stuck.wait()
+        self.frames += self.decoder.feed(message["body"])
+        self.sending -= 1
+
+    def ids(self, kind: str = "new_message") -> list[int]:
+        shown = (json.loads(frame.data) | {"id": frame.id} for frame in self.frames)
+        return [int(frame["id"].split("-")[1]) for frame in shown if frame["type"] == kind]
+
+    def types(self) -> list[str]:
+        return [json.loads(frame.data)["type"] for frame in self.frames]
+
+
+def with_world(
+    path: Path,
+    play: Callable[[World], Awaitable[None]],
+    *,
+    seed: int = 1,
+    signals: Callable[[World, Sequence[Committed]], None] | None = None,
+    **limits: Any,
+) -> None:
+    async def run() -> None:
+        rng = random.Random(seed)
+
+        def on_commit(events: Sequence[Committed]) -> None:
+            if signals is None:
+                world.hub.committed(events)
+            else:
+                signals(world, events)
+
+        store = SqliteStore(str(path), on_commit)
+        await store.start()
+        hub = Hub(Config(**limits), store, Metrics(), rng)
+        world = World(store, hub, rng, hub.committed)
+        started = asyncio.Event()
+        running = asyncio.create_task(hub.run(started.set))
+        await started.wait()
+        try:
+            await play(world)
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def opens(world: World, user: UserId, position: int | None, reader: Reader) -> tuple[Stream, UserLog]:
+    """What the route does, without HTTP: join the log, ask where it stands, open; notes where the reader began."""
+    log = world.hub.hold(user)
+    cursor = None
+    if position is not None:
+        (event, *_) = await world.store.read_after(user, position - 1, 1) if position else [None]
+        cursor = Cursor(world.store.epoch, position, event.tag if event else 0)
+    place = await world.store.place(user, cursor)
+    log.join_at(place.head)
+    reader.began_at = place.position
+    stream = Stream(world.hub, log, place, reader.send, tab=None, expires_in_s=None, transport=None)
+    log.streams.append(stream)
+    await stream.open(b"")
+    return stream, log
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # the conditions are of any kind
+            await asyncio.sleep(0.005)
+    assert condition(), what
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_stream_has_a_gap_a_double_or_disorder_whatever_the_signals_do(tmp_path: Path, seed: int) -> None:
+    """Of the signals 10 % are lost, 15 % late, 5 % doubled; readers begin anywhere and are slow (I2, I3)."""
+
+    def chaos(world: World, events: Sequence[Committed]) -> None:
+        for event in events:
+            fate = world.rng.random()
+            if fate < 0.10:
+                continue
+            if fate < 0.25:
+                world.hub.loop.call_later(world.rng.random() * 0.02, world.hub.committed, [event])
+                continue
+            world.hub.committed([event])
+            if fate > 0.95:
+                world.hub.committed([event])
+
+    async def play(world: World) -> None:
+        followed: list[tuple[UserId, Reader]] = []
+
+        async def write() -> None:
+            for number in range(400):
+                await world.send(*world.rng.sample(PEOPLE, 2), text=str(number))
+
+        async def follow() -> None:
+            for _ in range(30):
+                user = world.rng.choice(PEOPLE)
+                head = (await world.store.place(user, None)).head
+                position = world.rng.choice([None, 0, world.rng.randint(0, head)])
+                reader = Reader(world.rng, world.rng.choice([0.0, 0.0, 0.2, 1.0]))
+                await opens(world, user, position, reader)
+                followed.append((user, reader))
+                await asyncio.sleep(world.rng.random() * 0.02)
+
+        await asyncio.gather(write(), follow())
+        await world.hub._sweep()
+        for user, reader in followed:
+            head = (await world.store.place(user, None)).head
+            expected = [*range(reader.began_at + 1, head + 1)]
+            await until(lambda ids=reader.ids, all_of=expected: len(ids()) >= len(all_of), f"{user} at {head}")  # type: ignore[misc]
+            assert expected == reader.ids()
+
+    with_world(tmp_path / "x.db", play, seed=seed, signals=chaos)
+
+
+def test_what_every_signal_missed_comes_with_the_sweep(tmp_path: Path) -> None:
+    """Losing all signals delays and loses nothing (I3)."""
+
+    async def play(world: World) -> None:
+        reader = Reader(world.rng, 0.0)
+        await opens(world, PEOPLE[0], None, reader)
+        for _ in range(10):
+            await world.send(PEOPLE[1], PEOPLE[0])
+        assert [] == reader.ids()
+        await world.hub._sweep()
+        await until(lambda: [*range(1, 11)] == reader.ids(), "all ten")
+
+    with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
+
+
+def test_a_stuck_reader_delays_nobody_and_goes_on_from_the_log(tmp_path: Path) -> None:
+    """It holds one write; the rest stays in the store, and comes in order when it reads again."""
+
+    async def play(world: World) -> None:
+        stuck, quick = Reader(world.rng, 0.0), Reader(world.rng, 0.0)
+        await opens(world, PEOPLE[0], None, stuck)
+        await opens(world, PEOPLE[0], None, quick)
+        stuck.is_stuck = asyncio.Event()
+        for number in range(300):
+            await world.send(PEOPLE[1], PEOPLE[0], str(number))
+        assert [*range(1, 301)] == quick.ids()
+        assert [] == stuck.ids()
+        stuck.is_stuck.set()
+        await until(lambda: [*range(1, 301)] == stuck.ids(), "the stuck reader has all")
+
+    with_world(tmp_path / "x.db", play)
+
+
+def test_catching_up_ends_with_one_caught_up(tmp_path: Path) -> None:
+    """After the missed events, once, also when there was nothing to catch up."""
+
+    async def play(world: World) -> None:
+        for _ in range(250):
+            await world.send(PEOPLE[1], PEOPLE[0])
+        late, fresh = Reader(world.rng, 0.0), Reader(world.rng, 0.0)
+        await opens(world, PEOPLE[0], 0, late)
+        await opens(world, PEOPLE[0], None, fresh)
+        await until(lambda: "caught_up" in late.types(), "caught up")
+        await world.send(PEOPLE[1], PEOPLE[0])
+        await until(lambda: 251 in late.ids() and 251 in fresh.ids(), "live")
+        assert ["new_message"] * 250 + ["caught_up", "new_message"] == late.types()
+        assert ["caught_up", "new_message"] == fresh.types()
+
+    with_world(tmp_path / "x.db", play)
+
+
+def test_a_goodbye_waits_for_the_write_before_it(tmp_path: Path) -> None:
+    """Ending a stream whose socket is full says goodbye after what was begun, and nothing after that."""
+
+    async def play(world: World) -> None:
+        reader = Reader(world.rng, 0.0)
+        stream, _log = await opens(world, PEOPLE[0], None, reader)
+        reader.is_stuck = asyncio.Event()
+        await world.send(PEOPLE[1], PEOPLE[0])
+        stream.end("draining", 1234)
+        stream.end("max_age", 1)
+        await world.send(PEOPLE[1], PEOPLE[0])
+        reader.is_stuck.set()
+        await until(lambda: "goodbye" in reader.types(), "goodbye")
+        assert ["caught_up", "new_message", "goodbye"] == reader.types()
+        assert {"reason": "draining", "retry_ms": 1234} == json.loads(reader.frames[-1].data)["data"]
+
+    with_world(tmp_path / "x.db", play)
+
+
+def test_a_log_is_held_only_while_somebody_reads_it(tmp_path: Path) -> None:
+    """The last reader takes the tail, the ring and the entry with it."""
+
+    async def play(world: World) -> None:
+        stream, log = await opens(world, PEOPLE[0], None, Reader(world.rng, 0.0))
+        await world.send(PEOPLE[1], PEOPLE[0])
+        stream.close()
+        log.streams.remove(stream)
+        world.hub.release(log)
+        assert world.hub.find(PEOPLE[0]) is None
+        await world.send(PEOPLE[1], PEOPLE[0])
+        again = Reader(world.rng, 0.0)
+        await opens(world, PEOPLE[0], 1, again)
+        await until(lambda: [2] == again.ids(), "the one it missed")
+
+    with_world(tmp_path / "x.db", play)
