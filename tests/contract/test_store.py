@@ -339,6 +339,18 @@ def test_history_pages_both_ways(logs: Logs) -> None:
     assert ([], False) == page(before=1)
 
 
+@pytest.mark.parametrize("bound", [-1, -(2**24), -(2**40), 2**24, 2**40, 2**62])
+def test_no_bound_of_a_history_leads_into_another_conversation(logs: Logs, bound: int) -> None:
+    """However far outside ``before`` and ``after`` are, the page holds messages of these two people only."""
+    for pair in ((ALICE, CAROL), (ALICE, BOB), (BOB, CAROL)):
+        logs.send(*pair, f"{pair}")
+
+    for before, after in ((None, bound), (bound, None), (bound, -bound)):
+        found = logs.run(logs.store.history(ALICE, BOB, before=before, after=after, limit=100)).messages
+        assert {"alice"} >= {message.sender_id for message in found}
+        assert {f"{(ALICE, BOB)}"} >= {message.text for message in found}
+
+
 def test_history_tells_the_position_at_which_it_was_read(logs: Logs) -> None:
     """Replaying the log after the snapshot's cursor gives what the snapshot lacks, and nothing else (I4)."""
     logs.send(ALICE, BOB, "in the snapshot")

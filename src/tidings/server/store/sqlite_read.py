@@ -150,8 +150,9 @@ def history(
     if side is None or user is None or peer is None:
         return HistoryPage([], False, cursor, Watermarks())
     first = side[0] << SEQ_BITS
-    lowest = first + min(after or 0, SEQ_MASK)
-    highest = first + min(SEQ_MASK + 1 if before is None else before, SEQ_MASK + 1)
+    # Clamped to this conversation: a bound outside would reach into the neighbours' messages.
+    lowest = first + min(max(after or 0, 0), SEQ_MASK)
+    highest = first + min(max(SEQ_MASK + 1 if before is None else before, 0), SEQ_MASK + 1)
     order = "DESC" if after is None else "ASC"
     rows = connection.execute(
         "SELECT id, sender, client_id, type, ts, body FROM messages"
