@@ -36,7 +36,7 @@ check: setup .venv/.dev web-packages
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	cd web && npm run check
-	.venv/bin/python -m pytest -q --durations=0 tests/unit/test_layout.py tests/unit/test_docs.py
+	.venv/bin/python -m pytest -q --durations=3 tests/unit/test_layout.py tests/unit/test_docs.py
 
 format: .venv/.dev web-packages
 	.venv/bin/ruff format .
