@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     token = command("token", _token, "print a token for a user", "Reads TIDINGS_SECRET, the server's own.")
     token.add_argument("user", metavar="USER", help="user id")
     token.add_argument(
-        "--ttl", metavar="S", type=_ttl, default=TOKEN_TTL_DEFAULT_S, help="seconds it lives (default: %(default)s)"
+        "--ttl", metavar="S", type=_seconds, default=TOKEN_TTL_DEFAULT_S, help="seconds it lives (default: %(default)s)"
     )
 
     reads = "Reads TIDINGS_URL and TIDINGS_TOKEN."
@@ -117,6 +117,14 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("to", metavar="TO", type=_text, help="user id of the recipient")
     send.add_argument("text", metavar="TEXT", type=_text, help="after -- it may begin with a dash")
     send.add_argument("--id", metavar="KEY", type=_text, help="client_id; the same KEY never sends twice")
+
+    send.add_argument(
+        "--deadline",
+        metavar="S",
+        type=_seconds,
+        default=60,
+        help="keep trying for so many seconds (default: %(default)s)",
+    )
 
     tail = command("tail", _tail, "print messages as they arrive, for ever; Ctrl-C prints the cursor", reads)
     tail.add_argument("--json", action="store_true", help="print every event, one JSON object a line")
@@ -165,7 +173,7 @@ def _token(options: argparse.Namespace) -> int:
 
 def _send(options: argparse.Namespace) -> int:
     client_id = options.id or str(uuid.uuid4())
-    with _client() as client:
+    with _client(deadline_s=options.deadline) as client:
         try:
             message = client.send(options.to, options.text, client_id=client_id)
         except KeyboardInterrupt:
@@ -205,7 +213,7 @@ def _tail(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _client() -> Client:
+def _client(*, deadline_s: float = 60) -> Client:
     from tidings.client import Client
 
     url, token = os.environ.get("TIDINGS_URL", "").strip(), os.environ.get("TIDINGS_TOKEN", "").strip()
@@ -214,7 +222,7 @@ def _client() -> Client:
     if not token:
         raise ConfigurationError("TIDINGS_TOKEN is not set: set it to a token; make one with: tidings token USER")
     try:
-        return Client(url, token)
+        return Client(url, token, deadline_s=deadline_s)
     except ValueError as error:
         raise ConfigurationError(f"TIDINGS_URL or TIDINGS_TOKEN is wrong: {error}") from None
 
@@ -269,13 +277,13 @@ def _exit_code(error: Exception) -> int:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+        raise argparse.ArgumentTypeError(f"it takes a port from 0 to 65535, not {text!r}")
     return int(text)
 
 
-def _ttl(text: str) -> int:
+def _seconds(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"a time to live is a number of seconds above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"it takes a whole number of seconds above 0, not {text!r}")
     return int(text)
 
 

@@ -93,9 +93,12 @@ class Client:
         self._url = api_url(url)
         self._tokens = TokenSource(token)
         self._deadline_s = deadline_s
-        self._http = httpx2.Client(timeout=httpx2.Timeout(CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S))
-        # Streams never give their connection back in a state worth keeping.
-        self._streams = httpx2.Client(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0))
+        trusted = httpx2.create_ssl_context()  # reading the certificates costs more than all the rest
+        self._http = httpx2.Client(verify=trusted)
+        # Each stream has a connection of its own, which its watchdog guards from the connect on.
+        self._streams = httpx2.Client(
+            verify=trusted, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -186,7 +189,12 @@ class Client:
         Args:
             cursor: Of a page, of an event, or of an earlier feed.
             on_state: Called from the iterating thread whenever the connection changes.
+
+        Raises:
+            ValueError: What no cursor can be.
         """
+        if cursor is not None and not (cursor.isascii() and cursor.isprintable() and cursor):
+            raise ValueError(f"{cursor!r} is no cursor: give one as it was printed")
         return Feed(self._streams, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
 
     def _exchange(

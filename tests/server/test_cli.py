@@ -1,0 +1,483 @@
+"""The command line as somebody at a shell meets it: results, one sentence on stderr, exit codes (docs/cli.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from node import PATIENCE_S, SECRET, Node, Person, wait_for
+
+PROGRAM = str(Path(sys.executable).with_name("tidings"))
+NOWHERE = "http://127.0.0.1:9"
+"""Port 9 (discard) is not served by anybody here."""
+
+
+def environment(**variables: str | None) -> dict[str, str]:
+    """Ours without any TIDINGS_*, and what is given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+    return inherited | {name: value for name, value in variables.items() if value is not None}
+
+
+def of(person: Person) -> dict[str, str]:
+    """The environment of one who uses the node as this person."""
+    assert person.token is not None
+    return environment(TIDINGS_URL=person.node.url, TIDINGS_TOKEN=person.token)
+
+
+def tidings(
+    *arguments: str, env: dict[str, str] | None = None, timeout_s: float = 30
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=environment() if env is None else env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def assert_fails(result: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+    """The exit code, nothing on stdout, and one line on stderr with these words."""
+    assert (code, "") == (result.returncode, result.stdout), result.stderr
+    assert 1 == len(result.stderr.splitlines()), result.stderr
+    assert result.stderr.startswith("tidings: ")
+    for words in said:
+        assert words in result.stderr
+
+
+class Tail:
+    """A running `tidings tail` whose output is kept in files."""
+
+    def __init__(self, directory: Path, env: dict[str, str], *options: str) -> None:
+        self._stdout, self._stderr = directory / "tail.out", directory / "tail.err"
+        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [PROGRAM, "tail", *options], env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+            )
+
+    @property
+    def lines(self) -> list[str]:
+        """What it printed, whole lines only."""
+        return self._stdout.read_text(encoding="utf-8").split("\n")[:-1]
+
+    @property
+    def notes(self) -> list[str]:
+        return self._stderr.read_text(encoding="utf-8").split("\n")[:-1]
+
+    @property
+    def texts(self) -> list[str]:
+        return [line.split(": ", 1)[1] for line in self.lines]
+
+    def is_connected(self, times: int = 1) -> None:
+        self.waits_for(lambda: sum(note.startswith("connected") for note in self.notes) >= times)
+
+    def has(self, count: int) -> None:
+        self.waits_for(lambda: len(self.lines) >= count)
+
+    def waits_for(self, condition: Callable[[], bool], deadline_s: float = PATIENCE_S) -> None:
+        def holds() -> bool:
+            assert self.process.poll() is None, f"tail ended with {self.process.returncode}: {self.notes}"
+            return condition()
+
+        wait_for(holds, deadline_s, f"tail printed {self.lines[-5:]} and noted {self.notes[-5:]}")
+
+    def interrupts(self) -> str:
+        """Ctrl-C: the cursor that it printed."""
+        self.process.send_signal(signal.SIGINT)
+        assert 130 == self.process.wait(PATIENCE_S)
+        note = self.notes[-1]
+        assert note.startswith("cursor: "), self.notes
+        return note.removeprefix("cursor: ")
+
+
+@pytest.fixture
+def tails(tmp_path: Path) -> Iterator[Callable[..., Tail]]:
+    """Start `tidings tail` with an environment and options; it ends with the test."""
+    started: list[Tail] = []
+
+    def start(env: dict[str, str], *options: str) -> Tail:
+        directory = tmp_path / str(len(started))
+        directory.mkdir()
+        started.append(Tail(directory, env, *options))
+        return started[-1]
+
+    yield start
+    for tail in started:
+        tail.process.kill()
+        tail.process.wait()
+
+
+# token
+
+
+def test_a_printed_token_is_one_that_the_server_takes(node: Node) -> None:
+    """`tidings token USER` needs only the server's secret."""
+    result = tidings("token", "dora the |explorer|", env=environment(TIDINGS_SECRET=SECRET))
+    assert (0, "") == (result.returncode, result.stderr)
+    dora = Person(node, "dora the |explorer|", result.stdout.strip())
+    assert [] == dora.inbox()["conversations"]
+
+
+def test_a_token_lives_an_hour_or_as_long_as_asked() -> None:
+    """`--ttl` in seconds."""
+    for options, ttl_s in (((), 3600), (("--ttl", "60"), 60)):
+        result = tidings("token", "dora", *options, env=environment(TIDINGS_SECRET=SECRET))
+        claims = jwt.decode(result.stdout.strip(), SECRET, ["HS256"])
+        assert ("dora", ttl_s) == (claims["sub"], claims["exp"] - claims["iat"])
+        assert abs(claims["iat"] - time.time()) < 60
+
+
+@pytest.mark.parametrize("user", ["", "me", ".", "..", "a/b", "a\\b", "a\nb", "x" * 129, "e\u0301"])
+def test_a_token_for_what_is_no_user_id_is_not_made(user: str) -> None:
+    """The server would refuse it."""
+    assert_fails(tidings("token", user, env=environment(TIDINGS_SECRET=SECRET)), 2)
+
+
+@pytest.mark.parametrize("secret", [None, "", "thirty-one bytes are not enough"])
+def test_without_a_good_secret_no_token_is_made(secret: str | None) -> None:
+    """It says how to make one."""
+    assert_fails(tidings("token", "dora", env=environment(TIDINGS_SECRET=secret)), 2, "TIDINGS_SECRET", "openssl rand")
+
+
+# send
+
+
+def test_send_prints_the_id_of_the_committed_message(alice: Person, bob: Person) -> None:
+    """Exit 0 means committed: both have it."""
+    result = tidings("send", bob.id, "Grüße, 世界\nand a second line", env=of(alice))
+    assert (0, "") == (result.returncode, result.stderr)
+    for messages in (alice.history(bob)["messages"], bob.history(alice)["messages"]):
+        assert [(result.stdout.strip(), "Grüße, 世界\nand a second line")] == [(m["_id"], m["text"]) for m in messages]
+
+
+def test_send_takes_the_api_s_whole_address(alice: Person, bob: Person) -> None:
+    """TIDINGS_URL is the origin or the address of the API."""
+    for ending in ("/", "/api/message", "/api/message/"):
+        env = of(alice) | {"TIDINGS_URL": alice.node.url + ending}
+        assert 0 == tidings("send", bob.id, "hi", env=env).returncode
+
+
+def test_the_same_key_sends_once(alice: Person, bob: Person) -> None:
+    """`--id KEY` makes a command safe to repeat, and not usable for another message."""
+    first = tidings("send", bob.id, "hi", "--id", "parcel-1", env=of(alice))
+    again = tidings("send", "--id", "parcel-1", "--", bob.id, "hi", env=of(alice))
+    assert (0, first.stdout) == (again.returncode, again.stdout)
+    assert 1 == len(bob.history(alice)["messages"])
+    assert_fails(tidings("send", bob.id, "other", "--id", "parcel-1", env=of(alice)), 1, "409")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ben", ""), "422"),
+        (("ben", "\x1b[31m"), "control characters"),
+        (("me", "hi"), "422"),
+        (("ben", "hi", "--id", "x" * 65), "client_id"),
+        (("ben", "x" * 16_385), "422"),
+    ],
+)
+def test_what_the_server_refuses_is_exit_1_with_its_reason(
+    alice: Person, arguments: tuple[str, ...], said: str
+) -> None:
+    """Trying again will not help."""
+    assert_fails(tidings("send", *arguments, env=of(alice)), 1, said)
+
+
+def test_a_dead_token_is_exit_1(alice: Person, bob: Person) -> None:
+    """It is tried once: nobody can renew it."""
+    env = of(alice) | {"TIDINGS_TOKEN": alice.node.token(alice.id, ttl_s=-3600)}
+    assert_fails(tidings("send", bob.id, "hi", env=env, timeout_s=10), 1, "401", "expired")
+    assert_fails(tidings("tail", env=env, timeout_s=10), 1, "401", "expired")
+
+
+def test_no_server_is_exit_3_and_says_how_to_repeat() -> None:
+    """Not known to be committed; the key makes repeating safe."""
+    env = environment(TIDINGS_URL=NOWHERE, TIDINGS_TOKEN="x")
+    assert_fails(tidings("send", "ben", "hi", "--deadline", "1", env=env), 3, "cannot be reached", "--id ")
+    assert_fails(tidings("send", "ben", "hi", "--id", "k7", "--deadline", "1", env=env), 3, "--id k7")
+
+
+def test_a_message_sent_while_the_server_is_away_arrives_once(tmp_path: Path) -> None:
+    """`send` tries until the server is back, under one client_id (I1)."""
+    with Node(tmp_path) as node:
+        alice, bob = node.person("alice"), node.person("bob")
+        node.kill()
+        process = subprocess.Popen([PROGRAM, "send", "bob", "hi"], env=of(alice), stdout=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        node.restart()
+        printed, _ = process.communicate(timeout=30)
+        assert 0 == process.returncode
+        assert [printed.decode().strip()] == [message["_id"] for message in bob.history(alice)["messages"]]
+
+
+def test_ctrl_c_while_sending_says_how_to_repeat() -> None:
+    """Exit 130, no traceback."""
+    env = environment(TIDINGS_URL=NOWHERE, TIDINGS_TOKEN="x")
+    process = subprocess.Popen([PROGRAM, "send", "ben", "hi"], env=env, stderr=subprocess.PIPE)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert 130 == process.returncode
+    assert 1 == len(said.splitlines())
+    assert b"--id " in said
+
+
+# tail
+
+
+def test_tail_prints_a_line_for_each_message(alice: Person, bob: Person, tails: Callable[..., Tail]) -> None:
+    """Time, sender, recipient, text; one's own messages from other devices too."""
+    tail = tails(of(bob))
+    tail.is_connected()
+    alice.sends(bob, "hi")
+    bob.sends(alice, "hello: you")
+    alice.receipts(bob, read_upto=2)
+    alice.sends(bob, "bye")
+    tail.has(3)
+    lines = [re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", "<time> ", line) for line in tail.lines]
+    assert [
+        f"<time> {alice.id} → me: hi",
+        f"<time> me → {alice.id}: hello: you",
+        f"<time> {alice.id} → me: bye",
+    ] == lines
+    assert [f"connected as {bob.id}"] == tail.notes
+
+
+def test_tail_prints_nothing_that_could_steer_a_terminal(
+    alice: Person, bob: Person, tails: Callable[..., Tail]
+) -> None:
+    """One message is one line, whatever is in it; nothing reorders it."""
+    tail = tails(of(bob))
+    tail.is_connected()
+    alice.sends(bob, "a\nb\tc\rd\u0085e\u2028f\u202eg\x7fh\u009b31mi 👩‍💻 שלום")
+    tail.has(1)
+    assert [r"a\nb\tc\rd\x85e\u2028f\u202eg\x7fh\x9b31mi 👩‍💻 שלום"] == tail.texts
+
+
+def test_tail_as_json_prints_every_event(alice: Person, bob: Person, tails: Callable[..., Tail]) -> None:
+    """The objects of the log, `id` included, in ASCII."""
+    tail = tails(of(bob), "--json")
+    tail.is_connected()
+    sent = alice.sends(bob, "Grüße\u009b")
+    bob.receipts(alice, read_upto=1)
+    tail.has(2)
+    events: list[dict[str, Any]] = [json.loads(line) for line in tail.lines]
+    assert ["new_message", "message_read"] == [event["type"] for event in events]
+    assert sent["_id"] == events[0]["data"]["_id"]
+    assert bob.head() == events[1]["id"]
+    assert all(line.isascii() for line in tail.lines)
+
+
+def test_ctrl_c_prints_the_cursor_and_tail_goes_on_from_there(
+    alice: Person, bob: Person, tails: Callable[..., Tail]
+) -> None:
+    """What came in between is printed once, what was printed is not printed again."""
+    first = tails(of(bob))
+    first.is_connected()
+    alice.sends(bob, "1")
+    first.has(1)
+    cursor = first.interrupts()
+    assert bob.head() == cursor
+    for text in ("2", "3"):
+        alice.sends(bob, text)
+    second = tails(of(bob), "--cursor", cursor)
+    second.has(2)
+    alice.sends(bob, "4")
+    second.has(3)
+    assert (["1"], ["2", "3", "4"]) == (first.texts, second.texts)
+    assert bob.head() == second.interrupts()
+
+
+def test_a_tail_that_saw_no_event_knows_its_cursor(alice: Person, bob: Person, tails: Callable[..., Tail]) -> None:
+    """The connected frame tells it: a quiet tail can be resumed, too."""
+    first = tails(of(bob))
+    first.is_connected()
+    cursor = first.interrupts()
+    alice.sends(bob, "1")
+    second = tails(of(bob), "--cursor", cursor)
+    second.has(1)
+    assert ["1"] == second.texts
+
+
+def test_tail_says_when_events_are_missing(alice: Person, bob: Person, tails: Callable[..., Tail]) -> None:
+    """A cursor that cannot be served is a note, as JSON an event; then it follows from now."""
+    plain, as_json = tails(of(bob), "--cursor", "zzz-5-1"), tails(of(bob), "--json", "--cursor", "zzz-5-1")
+    plain.waits_for(lambda: any("events are missing" in note for note in plain.notes))
+    as_json.has(1)
+    alice.sends(bob, "hi")
+    plain.has(1)
+    as_json.has(2)
+    assert ["reset", "new_message"] == [json.loads(line)["type"] for line in as_json.lines]
+
+
+def test_a_tail_across_a_kill_and_a_restart_prints_everything_once(tmp_path: Path, tails: Callable[..., Tail]) -> None:
+    """Killed in the middle of sends: the senders repeat, tail resumes, each message comes once and in order."""
+    with Node(tmp_path, sends_per_s=10_000, sends_burst=10_000) as node:
+        alice, bob = node.person("alice"), node.person("bob")
+        tail = tails(of(bob))
+        tail.is_connected()
+        alice.sends(bob, "before")
+        count = 600
+
+        def send_all() -> None:
+            from tidings.client import Client
+
+            assert alice.token is not None
+            with Client(node.url, alice.token) as client:
+                for number in range(count):
+                    client.send("bob", str(number))
+
+        sender = threading.Thread(target=send_all)
+        sender.start()
+        for restart in (1, 2):
+            tail.has(150 * restart)
+            node.kill()
+            node.restart()
+        sender.join(60)
+        assert not sender.is_alive()
+        tail.has(count + 1)
+        alice.sends(bob, "after")
+        tail.has(count + 2)
+        assert ["before", *map(str, range(count)), "after"] == tail.texts
+        assert any(note.startswith("no connection (") for note in tail.notes)
+        assert "connected again as bob" in tail.notes
+
+
+def test_a_server_that_falls_silent_is_left_and_found_again(tmp_path: Path, tails: Callable[..., Tail]) -> None:
+    """Two heartbeats and five seconds without a byte end a stream; no FIN or RST is needed."""
+    with Node(tmp_path, heartbeat_interval_s=0.5) as node:
+        alice, bob = node.person("alice"), node.person("bob")
+        tail = tails(of(bob))
+        tail.is_connected()
+        assert node.process is not None
+        node.process.send_signal(signal.SIGSTOP)
+        try:
+            tail.waits_for(lambda: any("(timeout)" in note for note in tail.notes), 15)
+        finally:
+            node.process.send_signal(signal.SIGCONT)
+        alice.sends(bob, "hi")
+        tail.waits_for(lambda: tail.texts == ["hi"], 20)
+
+
+def test_tail_ends_when_its_reader_goes_away(alice: Person, bob: Person) -> None:
+    """Like `tidings tail | head -1`: exit 141, no traceback, and the cursor before what was not read."""
+    before = bob.head()
+    process = subprocess.Popen([PROGRAM, "tail"], env=of(bob), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert f"connected as {bob.id}\n" == process.stderr.readline().decode()
+    process.stdout.close()
+    alice.sends(bob, "hi")
+    assert 141 == process.wait(PATIENCE_S)
+    assert f"cursor: {before}\n" == process.stderr.read().decode()
+    process.stderr.close()
+
+
+# usage and configuration
+
+
+@pytest.mark.parametrize("command", [("send", "ben", "hi"), ("tail",)])
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"TIDINGS_TOKEN": "x"}, "TIDINGS_URL is not set"),
+        ({"TIDINGS_URL": NOWHERE}, "TIDINGS_TOKEN is not set"),
+        ({"TIDINGS_URL": "127.0.0.1:8000", "TIDINGS_TOKEN": "x"}, "http://"),
+        ({"TIDINGS_URL": NOWHERE, "TIDINGS_TOKEN": "never\nshown"}, "the token"),
+    ],
+)
+def test_a_missing_or_wrong_variable_is_named(command: tuple[str, ...], variables: dict[str, str], said: str) -> None:
+    """Exit 2; a token is not repeated."""
+    result = tidings(*command, env=environment(**variables))
+    assert_fails(result, 2, said)
+    assert "never" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("dance",),
+        ("send", "ben"),
+        ("send", "ben", b"\xff"),
+        ("send", "ben", "hi", "--deadline", "0"),
+        ("token",),
+        ("token", "dora", "--ttl", "-5"),
+        ("token", "dora", "--ttl", "1h"),
+        ("serve", "--port", "65536"),
+        ("tail", "--cursor", "a\nb"),
+        ("tail", "--cursor", ""),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(arguments: tuple[str | bytes, ...]) -> None:
+    """The line says where to read on, or what is wrong."""
+    result = subprocess.run(
+        [PROGRAM, *arguments],
+        env=environment(TIDINGS_URL=NOWHERE, TIDINGS_TOKEN="x"),
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    assert (2, b"") == (result.returncode, result.stdout)
+    assert 1 == len(result.stderr.splitlines()), result.stderr
+
+
+@pytest.mark.parametrize("command", [(), ("serve",), ("demo",), ("token",), ("send",), ("tail",)])
+def test_help_tells_the_exit_codes(command: tuple[str, ...]) -> None:
+    """`--help` of every command, and the document, have the same codes."""
+    result = tidings(*command, "--help")
+    assert 0 == result.returncode
+    told = re.findall(r"^  (\d+)  ", result.stdout, re.MULTILINE)
+    document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert ["0", "1", "2", "3", "130", "141"] == told == re.findall(r"^\| (\d+) \|", document, re.MULTILINE)
+
+
+def test_python_dash_m_is_the_same_command() -> None:
+    """Where scripts are not on the path."""
+    result = subprocess.run([sys.executable, "-m", "tidings", "--help"], capture_output=True, check=True)
+    assert tidings("--help").stdout.encode() == result.stdout
+
+
+# serve
+
+
+def test_serve_refuses_to_start_without_a_secret(tmp_path: Path) -> None:
+    """Exit 2 with the sentence that says what to set."""
+    result = tidings("serve", "--port", "0", "--db", f"sqlite:///{tmp_path}/x.db")
+    assert 2 == result.returncode
+    assert "TIDINGS_SECRET" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_serve_says_that_a_port_is_taken(tmp_path: Path) -> None:
+    """Exit 2, not a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        env = environment(TIDINGS_SECRET=SECRET)
+        result = tidings("serve", "--port", port, "--db", f"sqlite:///{tmp_path}/x.db", env=env)
+    assert 2 == result.returncode
+    assert port in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_serve_names_the_setting_that_is_wrong(tmp_path: Path) -> None:
+    """A wrong value fails at start."""
+    env = environment(TIDINGS_SECRET=SECRET, TIDINGS_HEARTBEAT_INTERVAL_S="often")
+    assert_fails(tidings("serve", "--db", f"sqlite:///{tmp_path}/x.db", env=env), 2, "TIDINGS_HEARTBEAT_INTERVAL_S")
