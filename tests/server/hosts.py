@@ -1,0 +1,82 @@
+"""Applications of other people that have direct messages by Tidings, as uvicorn loads them.
+
+Their users are known by their own means: here the name itself stands where a session would.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from tidings import Config, Tidings
+
+PREFIX = "/api/message"
+
+
+def current_user(request: HTTPConnection) -> str | None:
+    """Whoever the request says: ``Authorization: Bearer <name>``."""
+    return request.headers.get("authorization", "").removeprefix("Bearer ") or None
+
+
+async def may_send(sender: str, recipient: str) -> bool:
+    """Everybody may write to everybody, except to the hermit."""
+    return recipient != "hermit"
+
+
+def people(ids: object) -> dict[str, dict[str, str | None]]:
+    """One of them has told a name."""
+    return {"ben": {"name": "Ben Example", "avatar_url": "https://example.org/ben.png"}}
+
+
+tidings = Tidings(
+    Config(db=os.environ.get("HOST_DB", "sqlite:///host.db"), heartbeat_interval_s=1),
+    user=current_user,
+    may_send=may_send,
+    people=people,
+)
+
+
+async def order(request: Request) -> JSONResponse:
+    """A page of the host's that sends a message by itself."""
+    message = await tidings.send("shop", request.path_params["buyer"], "Your parcel has left.", type="system")
+    return JSONResponse({"_id": message.id})
+
+
+async def note(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """A middleware of the kind that makes every ``send`` wait."""
+    response = await call_next(request)
+    response.headers["x-noted"] = "yes"
+    return response
+
+
+mounted = Starlette(routes=[Route("/order/{buyer}", order), Mount(PREFIX, routes=tidings.routes())])
+
+with_lifespan = Starlette(
+    routes=[Route("/order/{buyer}", order), *tidings.routes(PREFIX)], lifespan=lambda app: tidings.lifespan(app)
+)
+
+fast = FastAPI()
+fast.add_api_route("/order/{buyer}", order, response_model=None)
+fast.router.routes.extend(tidings.routes(PREFIX))
+
+fast_mounted = FastAPI()
+fast_mounted.mount(PREFIX, Starlette(routes=tidings.routes()))
+
+behind_middleware = Starlette(
+    routes=[Mount(PREFIX, routes=tidings.routes())],
+    middleware=[
+        Middleware(CORSMiddleware, allow_origins=["https://example.org"]),
+        Middleware(GZipMiddleware, minimum_size=1),
+        Middleware(BaseHTTPMiddleware, dispatch=note),
+    ],
+)

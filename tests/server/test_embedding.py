@@ -1,0 +1,210 @@
+"""Tidings as a part of somebody's Starlette or FastAPI application, under somebody's uvicorn."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from node import PATIENCE_S, START_DEADLINE_S, Node, Person, refused, wait_for
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from tidings import Config, Tidings, create_app
+from tidings.errors import ConfigurationError
+
+HOSTS = Path(__file__).parent
+
+
+class Host(Node):
+    """uvicorn with an application of ``hosts.py``; its people are known by their names alone."""
+
+    def __init__(self, directory: Path, app: str, *options: str) -> None:
+        super().__init__(directory)
+        self.app = app
+        self.options = options
+
+    def token(self, user_id: str, **_: object) -> str:  # type: ignore[override]
+        return user_id
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "uvicorn", f"hosts:{self.app}", "--app-dir", str(HOSTS)]
+        environment = {**os.environ, "HOST_DB": f"sqlite:///{self.database}"}
+        with (self.directory / "stderr.txt").open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), *self.options],
+                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=environment, cwd=self.directory,
+            )  # fmt: skip
+        wait_for(self.accepts, START_DEADLINE_S, "uvicorn listens")
+
+    def accepts(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output
+        with socket.socket() as probe:
+            return probe.connect_ex(self.address) == 0
+
+    def wait_exit(self, deadline_s: float | None = None) -> None:
+        assert self.process is not None
+        self.process.wait(deadline_s or PATIENCE_S)
+        self.process = None
+        self._close()
+        assert "Traceback" not in self.output, self.output
+
+
+@pytest.fixture
+def start_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
+    hosts: list[Host] = []
+
+    def start(app: str, *options: str) -> Host:
+        host = Host(tmp_path / app, app, *options)
+        host.start()
+        hosts.append(host)
+        return host
+
+    yield start
+    for host in hosts:
+        host.kill()
+
+
+@pytest.mark.parametrize("app", ["mounted", "with_lifespan", "fast", "fast_mounted", "behind_middleware"])
+def test_messages_arrive_in_a_host_application(start_host: Callable[..., Host], app: str) -> None:
+    """Live and caught up, with the heartbeat, under any way to mount it and behind middleware that makes us wait."""
+    host = start_host(app)
+    ada, ben = host.person("ada"), host.person("ben")
+    with ben.opens_stream().live() as stream:
+        assert "gzip" not in stream.headers.get("content-encoding", "")
+        for number in range(5):
+            ada.sends(ben, f"message {number}")
+            assert f"message {number}" == stream.until("new_message").data["text"]
+        cursor = stream.frames[-1].id
+        assert cursor == stream.until("heartbeat").data["cursor"]
+    for number in range(50):
+        ada.sends(ben, f"later {number}")
+    with ben.opens_stream(last_event_id=cursor) as stream:
+        assert [f"later {number}" for number in range(50)] == [
+            stream.until("new_message").data["text"] for _ in range(50)
+        ]
+
+
+def test_the_hosts_functions_decide(start_host: Callable[..., Host]) -> None:
+    """Who asks, who may write to whom, what people are called."""
+    host = start_host("mounted")
+    ada, nobody = host.person("ada"), Person(host, "nobody", None)
+
+    refused(nobody.gets("/inbox/me"), 401, "unauthorized")
+    refused(ada.posts("/send", {"recipientId": "hermit", "text": "hello?"}), 403, "not_allowed")
+    ada.sends("ben", "hi")
+    assert {"id": "ben", "name": "Ben Example", "avatar_url": "https://example.org/ben.png"} == ada.history("ben")[
+        "user"
+    ]
+    assert {"id": "zoe", "name": "zoe", "avatar_url": None} == ada.history("zoe")["user"]
+    assert ["ben"] == [each["user"]["id"] for each in ada.inbox()["conversations"]]
+
+
+def test_the_hosts_own_code_sends(start_host: Callable[..., Host]) -> None:
+    """``await tidings.send(...)`` starts the node if need be, may use type system, and reaches open streams."""
+    host = start_host("fast")
+    buyer = host.person("buyer")
+    first = host.http.get(f"{host.url}/order/buyer").json()["_id"]
+    with buyer.opens_stream().live() as stream:
+        host.http.get(f"{host.url}/order/buyer")
+        assert "system" == stream.until("new_message").data["message_type"]
+    assert first == buyer.history("shop")["messages"][0]["_id"]
+    refused(buyer.posts("/send", {"recipientId": "shop", "text": "x", "message_type": "system"}), 422, "reserved_type")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_host_told_to_stop_does_not_wait_for_streams(start_host: Callable[..., Host], number: int) -> None:
+    """uvicorn waits for open connections for ever; we hear the signal too and end them with a goodbye."""
+    host = start_host("mounted")
+    streams = [host.person("ben").opens_stream().live() for _ in range(10)]
+    assert host.process is not None
+    host.process.send_signal(number)
+    for stream in streams:
+        assert "draining" == stream.until("goodbye").data["reason"]
+        stream.to_end()
+        assert "clean" == stream.ended
+    host.wait_exit(5)
+
+
+def test_reload_comes_back_with_streams_open(start_host: Callable[..., Host], tmp_path: Path) -> None:
+    """``uvicorn --reload``: the successor serves the same database a moment later."""
+    watched = tmp_path / "watched" / "module.py"
+    watched.parent.mkdir()
+    watched.write_text("")
+    host = start_host("mounted", "--reload", "--reload-dir", str(watched.parent))
+    ada, ben = host.person("ada"), host.person("ben")
+    ada.sends(ben, "before")
+    stream = ben.opens_stream().live()
+
+    def said_goodbye() -> bool:
+        watched.touch()  # again and again: uvicorn compares with what it saw last
+        try:
+            return stream.until("goodbye", 0.5).data["reason"] == "draining"
+        except TimeoutError:
+            return False
+
+    wait_for(said_goodbye, START_DEADLINE_S, "the goodbye")
+
+    def sent() -> bool:
+        try:
+            return ada.posts("/send", {"recipientId": "ben", "text": "after", "client_id": "k1"}).status_code == 201
+        except httpx2.TransportError:
+            return False
+
+    wait_for(sent, START_DEADLINE_S, "the successor takes a message")
+    assert ["before", "after"] == [message["text"] for message in ben.history("ada")["messages"]]
+    host.stop()
+
+
+def test_with_two_workers_the_second_refuses_with_the_sentence(start_host: Callable[..., Host]) -> None:
+    """One process serves a database: the other says so in its log, and answers 503."""
+    host = start_host("mounted", "--workers", "2")
+    sentence = "; use one worker, or PostgreSQL for several"
+
+    def said() -> bool:
+        host.http.get(f"{host.url}/api/message/inbox/me", headers={**host.person("ada").headers, "Connection": "close"})
+        return sentence in host.output
+
+    host.http.timeout = 30
+    wait_for(said, 30, "the sentence")
+    assert "database is served by process " in host.output
+
+
+def test_the_hosts_tests_need_no_running_server(tmp_path: Path) -> None:
+    """Starlette's TestClient runs requests in event loops of their own; the node follows it from one to the next."""
+    tidings = Tidings(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda request: request.headers.get("x-user"))
+    app = Starlette(routes=[Mount("/dm", routes=tidings.routes())])
+    for number in range(3):
+        with TestClient(app) as client:
+            body = {"recipientId": "ben", "text": f"{number}"}
+            assert 201 == client.post("/dm/send", json=body, headers={"x-user": "ada"}).status_code
+    history = TestClient(app).get("/dm/ada", headers={"x-user": "ben"}).json()["messages"]
+    assert ["0", "1", "2"] == [message["text"] for message in history]
+
+
+def test_nothing_configured_is_a_refusal_to_start(tmp_path: Path) -> None:
+    """Deny unless configured, in a sentence that says what to set."""
+    with pytest.raises(ConfigurationError, match="TIDINGS_SECRET"):
+        create_app(Config(db=f"sqlite:///{tmp_path}/x.db"))
+    with pytest.raises(ConfigurationError, match="openssl rand"):
+        Tidings(Config(db=f"sqlite:///{tmp_path}/x.db"))
+
+
+def test_an_unknown_path_of_our_own_application_is_a_problem(tmp_path: Path) -> None:
+    """Not a bare 404 page."""
+    app = create_app(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda _request: "ada")
+    with TestClient(app) as client:
+        answer = client.get("/elsewhere")
+    assert (404, "not_found") == (answer.status_code, answer.json()["code"])
