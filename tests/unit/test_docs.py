@@ -70,7 +70,7 @@ def problem_codes() -> set[str]:
     classes = [
         name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, errors.Problem)
     ]
-    given = re.compile(rf'(?:\b(?:{"|".join(classes)})|super\(\)\.__init__)\(\s*"([a-z_]+)"')
+    given = re.compile(rf'(?:\b(?:{"|".join(classes)})|super\(\)\.__init__)\(\s*"([a-z_0-9]+)"')
     return {code for path in SOURCE.rglob("*.py") for code in given.findall(path.read_text(encoding="utf-8"))}
 
 
