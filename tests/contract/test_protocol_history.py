@@ -150,7 +150,8 @@ def test_snapshots_and_log_meet_at_the_cursor(roomy: Node) -> None:
     ada, ben = roomy.person("race-ada"), roomy.person("race-ben")
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(lambda: [ada.sends(ben, str(number))["seq"] for number in range(150)])
-        histories, inboxes = [], []
+        histories: list[dict[str, Any]] = []
+        inboxes: list[dict[str, Any]] = []
         while not writing.done() and len(inboxes) < 40:
             histories.append(ben.history(ada, limit=200))
             inboxes.append(ben.inbox())

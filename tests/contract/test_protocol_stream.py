@@ -6,9 +6,15 @@ import json
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from node import Node, Person, Stream, StreamEnded, refused
+
+EARLY_S = 0.3
+"""A timer of the server may be 0.25 s coarse."""
+LATE_S = 2.0
+"""A busy machine may be late; no rule can be read off that."""
 
 
 @pytest.fixture(scope="module")
@@ -215,14 +221,14 @@ def test_a_heartbeat_comes_after_silence(quick: Node) -> None:
             frame = stream.next()
             now = time.monotonic()
             assert ("heartbeat", {"cursor": ben.head()}) == (frame.type, frame.data)
-            assert 0.9 - 0.3 <= now - last <= 1.1 + 0.6
+            assert 0.9 - EARLY_S <= now - last <= 1.1 + LATE_S
             last = now
         ada.sends(ben, "hi")
         cursor = stream.until("new_message").id
         sent = time.monotonic()
         frame = stream.next()
         assert ("heartbeat", {"cursor": cursor}) == (frame.type, frame.data)
-        assert time.monotonic() - sent >= 0.9 - 0.3
+        assert time.monotonic() - sent >= 0.9 - EARLY_S
 
 
 def test_a_frame_puts_the_heartbeat_off(quick: Node) -> None:
@@ -301,7 +307,7 @@ def test_a_stream_ends_at_its_greatest_age(start_node: Callable[..., Node]) -> N
         ada.sends(ben, "during")
         cursor = stream.until("new_message").id
         assert_goodbye(stream, "max_age")
-        assert 1.6 - 0.3 <= time.monotonic() - start <= 2.4 + 0.8
+        assert 1.6 - EARLY_S <= time.monotonic() - start <= 2.4 + LATE_S
     ada.sends(ben, "between")
     with ben.opens_stream(last_event_id=cursor) as stream:
         assert ["between"] == [frame.data["text"] for frame in stream.live().frames[1:-1]]
@@ -312,12 +318,17 @@ def test_ages_differ(start_node: Callable[..., Node]) -> None:
     node = start_node(stream_age_max_s=3)
     streams = [node.person(f"user-{number}").opens_stream() for number in range(8)]
     start = time.monotonic()
-    ends = []
-    for stream in streams:
+
+    def age_at_goodbye(stream: Stream) -> float:
         stream.until("goodbye")
-        ends.append(stream)
-    assert 3 * 0.8 - 0.3 <= time.monotonic() - start <= 3 * 1.2 + 0.8
-    assert len({stream.frames[-1].retry_ms for stream in ends}) >= 3
+        return time.monotonic() - start
+
+    with ThreadPoolExecutor(8) as pool:
+        ages = sorted(pool.map(age_at_goodbye, streams))
+    assert 3 * 0.8 - EARLY_S <= ages[0]
+    assert ages[-1] <= 3 * 1.2 + LATE_S
+    assert ages[-1] - ages[0] >= 0.2
+    assert len({stream.frames[-1].retry_ms for stream in streams}) >= 3
 
 
 def test_a_stream_ends_when_its_token_does(node: Node, alice: Person) -> None:
