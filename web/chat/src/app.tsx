@@ -1,4 +1,4 @@
-import { useEffect, useSyncExternalStore, type ReactNode } from "react";
+import { useEffect, useRef, useSyncExternalStore, type ReactNode } from "react";
 import { Avatar, ChatScreen, InboxList, TidingsProvider, useConnection, useInbox } from "tidings/react";
 import { hrefOf, openConversation, openList, route } from "./route.js";
 import { session, signOut, type Session } from "./session.js";
@@ -39,10 +39,23 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
     document.title = `${unread > 0 ? `(${unread}) ` : ""}${name ?? peerId ?? now.me.name} · Tidings`;
   }, [unread, name, peerId, now.me.name]);
 
+  const list = useRef<HTMLDivElement>(null);
+  const before = useRef(peerId);
+  useEffect(() => {
+    const left = before.current;
+    before.current = peerId;
+    // What had the focus went with the conversation: it returns to where that was opened.
+    if (left === null || peerId !== null || document.activeElement !== document.body) return;
+    for (const link of list.current?.querySelectorAll("a") ?? []) {
+      if (link.getAttribute("href") === hrefOf(left)) link.focus();
+    }
+  }, [peerId]);
+
   const self = peerId === now.userId;
   return (
     <div className="page tidings" data-open={peerId !== null}>
-      <div className="page-list">
+      <h1 className="tidings-hidden">Tidings</h1>
+      <div ref={list} className="page-list">
         <Identity now={now} />
         <InboxList activeId={peerId} onOpen={openConversation} hrefFor={hrefOf} suggestions={now.people} />
       </div>

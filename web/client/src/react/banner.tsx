@@ -55,19 +55,21 @@ export function useBanner(connection: ConnectionSnapshot): BannerKind | null {
   return shown;
 }
 
-/** Whole seconds until `at` (`Date.now()` ms), counting down; 0 when it has come. */
-function useSecondsUntil(at: number): number {
+/** Whole seconds until `at` (`Date.now()` ms), counting down; 0 when it has come, or is null. */
+function useSecondsUntil(at: number | null): number {
   const [now, setNow] = useState(() => Date.now());
   useEffect(() => {
+    if (at === null) return;
     setNow(Date.now());
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, [at]);
-  return Math.max(0, Math.ceil((at - now) / 1000));
+  return at === null ? 0 : Math.max(0, Math.ceil((at - now) / 1000));
 }
 
-function Countdown({ at }: { at: number }): ReactNode {
-  return <span>{words.retryIn(useSecondsUntil(at))}</span>;
+function Countdown({ connection }: { connection: ConnectionSnapshot }): ReactNode {
+  const seconds = useSecondsUntil(connection.retryAt);
+  return <span>{words.retryIn(seconds, Math.max(1, connection.attempt))}</span>;
 }
 
 /** What a screen reader hears when a banner appears: once, without the countdown. */
@@ -102,12 +104,7 @@ export function Banner({ kind, connection, onReconnect, onSignIn }: BannerProps)
       <p>
         {kind === "reconnecting" ? (
           <>
-            <strong>{words.connectionLost}</strong>{" "}
-            {connection.retryAt !== null && (
-              <>
-                <Countdown at={connection.retryAt} />{" "}
-              </>
-            )}
+            <strong>{words.connectionLost}</strong> <Countdown connection={connection} />{" "}
             <span className="tidings-banner-detail">{words.sendsAreKept}</span>
           </>
         ) : kind === "polling" ? (

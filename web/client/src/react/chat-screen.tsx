@@ -153,7 +153,7 @@ function Header({ person, connection, snapshot, focus, onBack }: HeaderProps): R
       <Avatar person={person} />
       <div className="tidings-header-text">
         <h2 ref={heading} tabIndex={-1}>
-          <bdi>{person.name}</bdi>
+          <span dir="auto">{person.name}</span>
         </h2>
         <p className="tidings-status" data-status={status}>
           <StatusDot status={status} />

@@ -136,12 +136,12 @@ function Entry({ entry, active, href, now, onOpen }: EntryProps): ReactNode {
     >
       <Avatar person={user} />
       <span className="tidings-entry-name">
-        <bdi>{user.name}</bdi>
+        <span dir="auto">{user.name}</span>
       </span>
       <time dateTime={at}>{shortTime(at, now)}</time>
       <span className="tidings-entry-text">
         {own && <span className="tidings-entry-you">{words.youPrefix}</span>}
-        <bdi>{lastMessage?.text}</bdi>
+        <span dir="auto">{lastMessage?.text}</span>
       </span>
       {unread > 0 ? (
         <span className="tidings-badge">

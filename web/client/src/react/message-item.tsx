@@ -70,6 +70,14 @@ function SlowNote({ since }: { since: string }): ReactNode {
   return slow ? <span>{words.stillSending}</span> : null;
 }
 
+/** Bubbles are made anew with each snapshot; most of them say what they said before. */
+function isSame(before: ItemProps, after: ItemProps): boolean {
+  const { bubble: one, ...others } = before;
+  const rest = Object.keys(others) as (keyof typeof others)[];
+  const parts = Object.keys(one) as (keyof Bubble)[];
+  return rest.every((key) => before[key] === after[key]) && parts.every((key) => one[key] === after.bubble[key]);
+}
+
 /** One message: bubble, and below it time and tick, or why it was not sent and what can be done. */
 export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNode {
   const { rowKey, bubble, peerName, tabStop, unread, onFocus, onRetry, onDelete } = props;
@@ -118,4 +126,4 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
       </article>
     </li>
   );
-});
+}, isSame);

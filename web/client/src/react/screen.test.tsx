@@ -2,7 +2,7 @@
 import { cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import { StrictMode } from "react";
 import { renderToString } from "react-dom/server";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { MemoryServer, problem } from "../../test/react/server.js";
 import { RealtimeService } from "../service.js";
 import type { Notice, RealtimeOptions } from "../types.js";
@@ -252,6 +252,92 @@ describe("an own message", () => {
     says("Never mind");
     fireEvent.click(await screen.findByRole("button", { name: "Delete" }));
     await waitFor(() => expect(screen.queryByText("Never mind")).toBeNull());
+  });
+});
+
+/** The platform's observer, as far as the screen uses it: the test says what is in view. */
+class Eyes implements Pick<IntersectionObserver, "observe" | "unobserve" | "disconnect"> {
+  static readonly open = new Set<Eyes>();
+  readonly #watched = new Set<Element>();
+
+  constructor(readonly callback: (entries: { target: Element; isIntersecting: boolean }[]) => void) {
+    Eyes.open.add(this);
+  }
+
+  static see(isIntersecting: boolean): void {
+    for (const eyes of Eyes.open) eyes.callback([...eyes.#watched].map((target) => ({ target, isIntersecting })));
+  }
+
+  observe(target: Element): void {
+    this.#watched.add(target);
+  }
+
+  unobserve(target: Element): void {
+    this.#watched.delete(target);
+  }
+
+  disconnect(): void {
+    Eyes.open.delete(this);
+  }
+}
+
+describe("a message of the other", () => {
+  const readUpto = (): number => server.readUpto;
+  let focused: boolean;
+
+  beforeEach(() => {
+    focused = true;
+    vi.stubGlobal("IntersectionObserver", Eyes);
+    vi.spyOn(document, "hasFocus").mockImplementation(() => focused);
+    server.has("ben", "Seen?");
+  });
+
+  afterEach(() => {
+    cleanup();
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+  });
+
+  it("is read after it was in view for half a second", async () => {
+    await openBen();
+    await screen.findByText("Seen?");
+    const from = performance.now();
+    Eyes.see(true);
+    await waitFor(() => expect(readUpto()).toBe(1), { timeout: 3000 });
+    expect(performance.now() - from).toBeGreaterThan(490);
+  });
+
+  it("is not read when it left the view before", async () => {
+    await openBen();
+    await screen.findByText("Seen?");
+    vi.useFakeTimers();
+    try {
+      Eyes.see(true);
+      await vi.advanceTimersByTimeAsync(400);
+      Eyes.see(false);
+      await vi.advanceTimersByTimeAsync(5000);
+      expect(readUpto()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("is not read while the page has not the focus, but after it has it again", async () => {
+    await openBen();
+    await screen.findByText("Seen?");
+    vi.useFakeTimers();
+    try {
+      focused = false;
+      Eyes.see(true);
+      await vi.advanceTimersByTimeAsync(5000);
+      expect(readUpto()).toBe(0);
+      focused = true;
+      window.dispatchEvent(new Event("focus"));
+      await vi.advanceTimersByTimeAsync(2000);
+      expect(readUpto()).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

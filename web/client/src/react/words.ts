@@ -23,7 +23,8 @@ export const words = {
   /** The guide's sentence, word for word. */
   polling: "Connection lost. Using polling mode",
   pollingDetail: (seconds: number) => `Checking every ${plural(seconds, "second", "seconds")}.`,
-  retryIn: (seconds: number) => (seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again now."),
+  retryIn: (seconds: number, attempt: number) =>
+    `Trying again ${seconds > 0 ? `in ${seconds} s` : "now"} (attempt ${attempt}).`,
   sendsAreKept: "What you send is kept and sent later.",
   offline: "You’re offline. Messages are sent when you’re back.",
   unauthorized: "Please sign in again. What you wrote is kept in this window.",

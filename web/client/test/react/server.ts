@@ -24,7 +24,7 @@ export function problem(status: number, code: string, detail: string): Response 
 export class MemoryServer {
   /** Every request so far, as "GET /sse/ada". */
   readonly requests: string[] = [];
-  readonly receipts: unknown[] = [];
+  readonly receipts: Record<string, unknown>[] = [];
   readonly people = new Map<string, Person>();
   readonly messages: Message[] = [];
   /** How the next sends are answered instead of with the message. */
@@ -77,8 +77,8 @@ export class MemoryServer {
     if (method === "POST") {
       const body = JSON.parse(String(init.body)) as Record<string, unknown>;
       if (first === "send") return this.#send(body);
-      if (first === "receipts") this.receipts.push(body);
-      return json({ success: true });
+      if (first === "receipts") return this.#receipt(body);
+      return json({ success: true }, 202);
     }
     if (first === "sse") return this.streamAnswer?.() ?? this.#open(init.signal ?? null);
     if (first === "events") return json({ success: true, events: [], cursor: this.cursor, has_more: false });
@@ -93,6 +93,15 @@ export class MemoryServer {
     const message = this.#store(this.me, String(body["recipientId"]), String(body["text"]), clientId, {});
     this.#emit("new_message", message);
     return json({ success: true, message }, 201);
+  }
+
+  #receipt(body: Record<string, unknown>): Response {
+    this.receipts.push(body);
+    this.readUpto = Math.max(this.readUpto, Number(body["read_upto"] ?? 0));
+    return json({
+      success: true,
+      watermarks: { ...this.#watermarks(), delivered_upto: Number(body["delivered_upto"]) },
+    });
   }
 
   #store(from: string, to: string, text: string, clientId: string | null, more: Partial<Message>): Message {
