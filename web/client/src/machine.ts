@@ -64,6 +64,8 @@ export interface MachineState {
   failures: number;
   pollFailures: number;
   retryAt: number | null;
+  /** The server named this wait (goodbye, Retry-After); only the page or its user may cut it short. */
+  retryAsked: boolean;
   pollAt: number | null;
   polling: boolean;
   /** Whether the last poll was answered; without that `polling` would claim too much. */
@@ -123,6 +125,7 @@ export const INITIAL: MachineState = {
   failures: 0,
   pollFailures: 0,
   retryAt: null,
+  retryAsked: false,
   pollAt: null,
   polling: false,
   pollWorks: false,
@@ -231,14 +234,14 @@ class Move {
         return;
       case "visible":
         s.hiddenSince = null;
-        s.suspended = false;
+        this.thaw();
         return this.wake();
       case "frozen":
         s.suspended = true;
         this.abortPoll();
         return this.drop("frozen");
       case "restored":
-        s.suspended = false;
+        this.thaw();
         return this.wake();
       case "stream_requested":
       case "stream_bytes":
@@ -271,7 +274,7 @@ class Move {
         s.failures = 0;
       }
     }
-    if (s.hiddenSince !== null && !s.resting && now - s.hiddenSince >= HIDDEN_DROP_AFTER_MS) {
+    if (s.hiddenSince !== null && !s.resting && now >= s.hiddenSince + HIDDEN_DROP_AFTER_MS) {
       const wasLive = s.stream?.phase === "live";
       this.drop("hidden");
       s.resting = true;
@@ -281,7 +284,7 @@ class Move {
       s.pollAt = now + this.pollWait();
     }
     if (mayPoll(s)) {
-      if (!s.polling && now - s.aloneSince >= POLL_AFTER_MS) this.beginPolling();
+      if (!s.polling && now >= s.aloneSince + POLL_AFTER_MS) this.beginPolling();
       if (s.polling && s.poll === null && s.pollAt !== null && s.pollAt <= now) {
         s.pollAt = null;
         s.poll = { generation: ++s.generation, token: this.takeTokenReason() };
@@ -347,7 +350,7 @@ class Move {
     s.pollWorks = true;
     this.effects.push({ type: "reachable" });
     // The server is back; unless the last stream was mute, there is no reason to leave it for the next probe.
-    if (!s.mute && s.retryAt !== null) s.retryAt = Math.min(s.retryAt, now + random() * 1000);
+    if (!s.mute && !s.retryAsked && s.retryAt !== null) s.retryAt = Math.min(s.retryAt, now + random() * 1000);
   }
 
   private failPoll(token: TokenReason, outcome: Outcome, reason: string): void {
@@ -401,6 +404,7 @@ class Move {
     const probes = (s.polling && !s.unauthorized) || !s.online;
     if (probes && outcome.kind !== "goodbye") wait = Math.max(wait, PROBE_INTERVAL_MS * (0.8 + 0.4 * random()));
     this.retryIn(wait, reason);
+    s.retryAsked = outcome.kind === "goodbye" || (outcome.kind === "status" && outcome.retry_after_s !== undefined);
     const limit = options.maxReconnectAttempts;
     if (before < limit && s.failures >= limit) {
       const message = `No event stream after ${s.failures} attempts`;
@@ -411,6 +415,7 @@ class Move {
   private retryIn(waitMs: number, reason: string): void {
     const { state: s } = this;
     s.retryAt = this.context.now + waitMs;
+    s.retryAsked = false;
     this.effects.push({ type: "reconnecting", attempt: Math.max(1, s.failures), delayMs: waitMs, reason });
   }
 
@@ -451,6 +456,12 @@ class Move {
   private withRefreshed(outcome: Outcome, token: TokenReason): Outcome {
     if (outcome.kind !== "status") return outcome;
     return { ...outcome, refreshed: token === "rejected" || !this.context.options.canRefresh };
+  }
+
+  private thaw(): void {
+    const { state: s } = this;
+    if (s.suspended && !s.polling) s.aloneSince = this.context.now;
+    s.suspended = false;
   }
 
   /** The page or the network came back: doubt what is open, and do not wait for what is not. */
