@@ -92,16 +92,9 @@ def create_app(
 ) -> Starlette:
     """An ASGI application of nothing but the API."""
     tidings = Tidings(config, user=user, may_send=may_send, people=people)
-    return starlette_app(tidings.routes(prefix), tidings.lifespan)
-
-
-def starlette_app(
-    routes: list[BaseRoute], lifespan: Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]] | None = None
-) -> Starlette:
-    """An application whose unknown paths are problems too."""
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=tidings.routes(prefix), lifespan=tidings.lifespan)
     app.router.redirect_slashes = False  # a user id may be anything; no path means another
-    app.router.default = _not_found
+    app.router.default = not_found
     return app
 
 
@@ -161,6 +154,7 @@ class StreamEndpoint:
             await problem_answer(problem).write(send)
 
 
-async def _not_found(scope: Scope, _receive: Receive, send: Send) -> None:
+async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
+    """The ASGI application of every path that is not ours."""
     if scope["type"] == "http":
         await problem_answer(NotFound("not_found", "There is nothing at this address.")).write(send)

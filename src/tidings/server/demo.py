@@ -17,12 +17,10 @@ from starlette.types import Receive, Scope, Send
 from tidings.errors import MethodNotAllowed, Problem
 from tidings.protocol.events import UserId, encode_json
 from tidings.server.answer import Answer, problem_answer
-from tidings.server.app import API_PREFIX, routes, starlette_app
 from tidings.server.config import Config
 from tidings.server.node import Node
-from tidings.server.page import page_routes
 from tidings.server.request import read_json, read_user_id, require
-from tidings.server.run import run
+from tidings.server.run import run, served
 from tidings.server.store import NewMessage
 
 DEMO_DATABASE = "sqlite:///tidings-demo.db"
@@ -61,8 +59,7 @@ def run_demo(*, port: int, db: str | None = None) -> int:
     config = Config(db=db or DEMO_DATABASE, secret=secrets.token_hex(32), drain_window_s=DRAIN_WINDOW_S)
     node = Node(config, people=lambda _ids: PEOPLE, owns_process=True)
     people = [{"id": user, **profile} for user, profile in PEOPLE.items()]
-    page = page_routes(node, {"sign_in": "demo", "people": people})
-    app = starlette_app([*page, Route("/demo/token", _TokenEndpoint(config)), *routes(node, API_PREFIX)])
+    app = served(node, {"sign_in": "demo", "people": people}, [Route("/demo/token", _TokenEndpoint(config))])
     guarded = TrustedHostMiddleware(app, allowed_hosts=HOSTS, www_redirect=False)
     return run(
         node,

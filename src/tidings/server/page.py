@@ -6,14 +6,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from tidings.errors import Problem
-from tidings.server.app import API_PREFIX
+from tidings.server.app import API_PREFIX, not_found
 from tidings.server.node import Node
 
 PAGE_FOLDER = Path(str(files("tidings"))) / "static"
@@ -74,6 +75,13 @@ def page_routes(node: Node, page_settings: dict[str, Any]) -> list[BaseRoute]:
 
 class _Assets(StaticFiles):
     """Files whose names carry a hash of their content: cached for ever."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a file, or say that there is none."""
+        try:
+            await super().__call__(scope, receive, send)
+        except HTTPException:
+            await not_found(scope, receive, send)
 
     def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
         """The file, with our headers."""
