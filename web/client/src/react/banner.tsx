@@ -8,7 +8,9 @@ const BACK_ONLINE_MS = 3000;
 
 export type BannerKind = "reconnecting" | "polling" | "offline" | "unauthorized" | "refused" | "back";
 
-function troubleOf({ status, attempt }: ConnectionSnapshot): BannerKind | null {
+function troubleOf({ status, attempt, reason }: ConnectionSnapshot): BannerKind | null {
+  // A hidden page gave its stream back; it takes it up again when somebody looks, and nothing was lost.
+  if (reason === "hidden") return null;
   switch (status) {
     case "reconnecting":
     case "polling":

@@ -26,9 +26,10 @@ const STEPS: Record<string, (at: number, count: number) => number> = {
 /** Arrow keys, Home and End move between the messages while one of them has the focus. */
 function moveFocus(event: KeyboardEvent<HTMLElement>): void {
   const step = STEPS[event.key];
-  if (!step || !(event.target instanceof HTMLElement) || event.target.tagName !== "ARTICLE") return;
+  const from = event.target instanceof Element ? event.target.closest("article") : null;
+  if (!step || !from) return;
   const articles = [...event.currentTarget.querySelectorAll("article")];
-  const next = articles[step(articles.indexOf(event.target), articles.length)];
+  const next = articles[step(articles.indexOf(from), articles.length)];
   if (!next) return;
   event.preventDefault();
   next.focus();

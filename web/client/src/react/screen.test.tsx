@@ -5,7 +5,7 @@ import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { MemoryServer, problem } from "../../test/react/server.js";
 import { RealtimeService } from "../service.js";
-import type { Notice, RealtimeOptions } from "../types.js";
+import type { Notice, PageEvent, RealtimeOptions } from "../types.js";
 import { ChatScreen, InboxList, TidingsProvider, useRealtimeMessages } from "./index.js";
 
 let server: MemoryServer;
@@ -19,7 +19,7 @@ function newClient(more: Partial<RealtimeOptions> = {}): RealtimeService {
   return new RealtimeService({
     url: "http://127.0.0.1/api",
     ...more,
-    environment: { fetch: server.fetch, now: () => Date.now() + ahead },
+    environment: { fetch: server.fetch, now: () => Date.now() + ahead, ...more.environment },
   });
 }
 
@@ -114,6 +114,26 @@ describe("a conversation on the screen", () => {
     await openBen();
     server.signals("typing", { chat_user_id: "ben" });
     expect(await screen.findByText(/Ben is typing/)).toBeTruthy();
+  });
+
+  it("is one stop of the Tab key, in which arrow keys, Home and End move", async () => {
+    for (const text of ["one", "two", "three"]) server.has("ben", text);
+    await openBen();
+    await screen.findByText("three");
+    const stops = screen.getAllByRole("article").map((article) => article.tabIndex);
+    expect(stops).toEqual([-1, -1, 0]);
+    bubble("three").focus();
+    for (const [key, text] of [
+      ["ArrowUp", "two"],
+      ["Home", "one"],
+      ["ArrowUp", "one"],
+      ["ArrowDown", "two"],
+      ["End", "three"],
+    ] as const) {
+      fireEvent.keyDown(document.activeElement as Element, { key });
+      expect(document.activeElement).toBe(bubble(text));
+    }
+    expect(bubble("three").tabIndex).toBe(0);
   });
 
   it("opens one stream and loads once under StrictMode, and closes nothing when it goes", async () => {
@@ -354,6 +374,31 @@ describe("the connection on the screen", () => {
     fireEvent.click(screen.getByRole("button", { name: "Try to reconnect" }));
     expect(await screen.findByText("Connected")).toBeTruthy();
     await waitFor(() => expect(screen.queryByText("Connection lost. Using polling mode")).toBeNull());
+  });
+
+  it("is no trouble where a hidden page gave its stream back", async () => {
+    let page: (event: PageEvent) => void = () => undefined;
+    client.disconnect();
+    client = newClient({
+      environment: {
+        watchPage: (fn) => {
+          page = fn;
+          return () => undefined;
+        },
+      },
+    });
+    await openBen();
+    page("hidden");
+    ahead = 45_000;
+    page("hidden");
+    expect(await screen.findByText("Reconnecting…")).toBeTruthy();
+    ahead = 90_000;
+    page("hidden");
+    expect(await screen.findByText("Polling")).toBeTruthy();
+    expect(screen.queryByText(/Connection lost/)).toBeNull();
+    page("visible");
+    expect(await screen.findByText("Connected")).toBeTruthy();
+    expect(screen.queryByText("Back online.")).toBeNull();
   });
 
   it("is ended by the server: sign in again", async () => {
