@@ -99,8 +99,10 @@ class _TokenEndpoint:
 
 
 async def _fill_if_empty(node: Node) -> None:
-    """Let the people of the demo talk, the first time."""
+    """Let the people of the demo talk, the first time. Who answers has read what came before."""
     if await node.store.heads(list(PEOPLE)):
         return
-    for sender, recipient, text in _TALKS:
-        await node.store.append(NewMessage(UserId(sender), UserId(recipient), text, "text", None, None))
+    for one, other, text in _TALKS:
+        sender, recipient = UserId(one), UserId(other)
+        appended = await node.store.append(NewMessage(sender, recipient, text, "text", None, None))
+        await node.store.advance(sender, recipient, 0, appended.message.seq - 1)
