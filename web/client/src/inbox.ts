@@ -87,8 +87,22 @@ function withLast(row: Row, message: Message): Row {
   return { ...row, lastMessage: message, updatedAt: message.createdAt };
 }
 
+/** `delivered` and `read` of the last message follow from the watermarks. */
+function ticked(row: Row): Row {
+  const { lastMessage: last, watermarks: marks } = row;
+  if (last === null) return row;
+  const theirs = last.sender_id === row.user.id;
+  const read = last.read || last.seq <= (theirs ? marks.read_upto : marks.peer_read_upto);
+  const upto = theirs ? marks.delivered_upto : marks.peer_delivered_upto;
+  const delivered = last.delivered || read || last.seq <= upto;
+  return read === last.read && delivered === last.delivered
+    ? row
+    : { ...row, lastMessage: { ...last, read, delivered } };
+}
+
 function replace(state: InboxState, row: Row): InboxState {
-  return { ...state, rows: sorted([...state.rows.filter((one) => one.user.id !== row.user.id), row]) };
+  const rows = state.rows.filter((one) => one.user.id !== row.user.id);
+  return { ...state, rows: sorted([...rows, ticked(row)]) };
 }
 
 function sorted(rows: Row[]): readonly Row[] {
