@@ -355,6 +355,7 @@ class Stream:
 
     Attributes:
         status, headers: Of the response; header names in lower case.
+        head_size_bytes: Of the status line and the header section.
         raw_bytes: The body so far, without its chunk framing.
         chunks: The body so far, as the server cut it into chunks.
         frames: All frames read so far.
@@ -375,6 +376,7 @@ class Stream:
         while b"\r\n\r\n" not in self._buffer:
             assert self._receive(end - time.monotonic()), f"no complete header section: {self._buffer!r}"
         head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
+        self.head_size_bytes = len(head) + 4
         status_line, *lines = head.decode("latin-1").split("\r\n")
         self.status = int(status_line.split()[1])
         self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
