@@ -157,6 +157,9 @@ class Follower:
         try:
             while True:
                 frame = stream.next(60)
+                stream.raw_bytes = b""  # it grows by copying: what was applied is not kept twice
+                stream.chunks.clear()
+                stream.frames.clear()
                 if frame.type in LOG_TYPES:
                     assert frame.id is not None
                     self.events.append(frame)

@@ -1,0 +1,177 @@
+"""Readers that vanish, stand still or do not read: nobody else notices, and nothing of them is left."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from crowd import UNLIMITED, Follower, Letter, metric, until_acknowledged
+from node import API, Node, Person, wait_for
+from proxy import Proxy
+
+GONE = 1_000
+FLOOD = 5_000
+FLOOD_TEXT = "x" * 4_096
+STUCK = 5
+WRITE_BLOCKED_MAX_S = 6.0
+
+
+def test_a_thousand_readers_reset_at_once_leave_nothing_behind(tmp_path: Path) -> None:
+    """No entry in the registry, no traceback, one INFO line each. PROTOCOL 14.0.10"""
+    with Node(tmp_path) as node:
+        people = [node.person(f"user-{number}") for number in range(GONE // 2)]
+        streams = [person.opens_stream().live() for person in people for _ in range(2)]
+        assert (GONE, GONE // 2) == (open_now(node), connected_now(node))
+        lines_before = len(node.stderr.splitlines())
+        for stream in streams:
+            stream.reset()
+        wait_for(lambda: open_now(node) == 0, 10, "the streams' end")
+        assert 0 == connected_now(node)
+        assert GONE == metric(node.url, 'tidings_streams_closed_total{reason="client"}')
+        lines = node.stderr.splitlines()[lines_before:]
+        assert GONE == len(lines)
+        for line in lines:
+            assert re.search(r" INFO tidings\.stream stream ended user='user-\d+' .* reason=client$", line), line
+        assert {2} == set(Counter(re.findall(r"user='(user-\d+)'", "\n".join(lines))).values())
+        ada, ben = people[:2]
+        with ben.opens_stream() as stream:
+            ada.sends(ben, "still here")
+            assert "still here" == stream.until("new_message").data["text"]
+
+
+def test_readers_reset_while_they_are_written_to_leave_nothing_behind(tmp_path: Path) -> None:
+    """Also in the middle of a catch-up, and with a write on the way. PROTOCOL 14.0.10"""
+    with Node(tmp_path, **UNLIMITED) as node:
+        ada, ben = node.person("ada"), node.person("ben")
+        start = ben.head()
+        until_acknowledged([Letter(ada, ben, FLOOD_TEXT, f"{number}") for number in range(500)])
+        for opening in range(60):
+            stream = ben.opens_stream(last_event_id=start)
+            for _ in range(opening % 4):
+                stream.next()
+            stream.reset()
+        wait_for(lambda: open_now(node) == 0, 10, "the streams' end")
+        assert 0 == connected_now(node)
+        with ben.opens_stream(last_event_id=start) as stream:
+            stream.live()
+            assert 500 == sum(frame.type == "new_message" for frame in stream.frames)
+
+
+def test_a_reader_that_does_not_read_costs_nothing_and_is_let_go(tmp_path: Path) -> None:
+    """5,000 messages of 4 KB go to a user of whom five streams do not read. They cost the server under 10 MB, a sixth
+    stream gets everything meanwhile, and they are aborted. PROTOCOL 14.0.11, 14.0.12
+    """
+    # The database's page cache grows with what is written, whoever reads it: hence the run without them.
+    without = flooded(tmp_path / "without", stuck_count=0)
+    with_stuck = flooded(tmp_path / "with", stuck_count=STUCK)
+    assert with_stuck - without < 10e6, f"{with_stuck / 1e6:.1f} MB, and {without / 1e6:.1f} MB without them"
+
+
+def flooded(directory: Path, *, stuck_count: int) -> float:
+    """By how many bytes the node grew while the flood went to a quick reader and so many that do not read."""
+    with Node(directory, write_blocked_max_s=WRITE_BLOCKED_MAX_S, **UNLIMITED) as node:
+        ada, ben = node.person("ada"), node.person("ben")
+        reader = Follower(ben, ben.head()).open()
+        assert reader.is_caught_up.wait(10)
+        stuck = [stuck_reader(ben) for _ in range(stuck_count)]
+        wait_for(lambda: open_now(node) == stuck_count + 1)
+        before = resident_bytes(node)
+        most = before
+        letters = [Letter(ada, ben, f"{number} {FLOOD_TEXT}", f"{number}") for number in range(FLOOD)]
+        for start in range(0, FLOOD, 1_000):
+            until_acknowledged(letters[start : start + 1_000])
+            most = max(most, resident_bytes(node))
+        reader.wait_at_head()
+        assert sorted(letter.text for letter in letters) == sorted(reader.texts)
+        wait_for(lambda: open_now(node) == 1, WRITE_BLOCKED_MAX_S + 10, "the end of those that do not read")
+        assert stuck_count == metric(node.url, 'tidings_streams_closed_total{reason="slow_consumer"}')
+        assert stuck_count == node.stderr.count("reason=slow_consumer")
+        ada.sends(ben, "after all")
+        reader.wait_at_head()
+        assert "after all" == reader.events[-1].data["text"]
+        for each in stuck:
+            each.close()
+        return most - before
+
+
+def stuck_reader(person: Person) -> socket.socket:
+    """A client that asks for its stream and reads nothing, with a small receive buffer."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.connect(person.address)
+    client.sendall(f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {person.token}\r\n\r\n".encode())
+    return client
+
+
+def test_a_reader_that_reads_slowly_gets_everything(tmp_path: Path) -> None:
+    """It falls out of the fast path and pulls at its own pace: slow is not stuck. PROTOCOL 6.1.5, 14.0.12"""
+    with Node(tmp_path, write_blocked_max_s=2, heartbeat_interval_s=1, **UNLIMITED) as node:
+        ada, ben = node.person("ada"), node.person("ben")
+        with Proxy(node.address) as proxy:
+            slow = Follower(node.person("ben", via=proxy.address), ben.head()).open()
+            letters = [Letter(ada, ben, f"{number} {FLOOD_TEXT}", f"{number}") for number in range(2_000)]
+            for start in range(0, 2_000, 250):
+                proxy.stall(up=False)
+                until_acknowledged(letters[start : start + 250], clients=1)
+                proxy.restore()
+                wait_for(lambda: len(slow.events) > 0)
+            slow.wait_at_head()
+            assert [letter.text for letter in letters] == slow.texts
+            assert 0 == metric(node.url, 'tidings_streams_closed_total{reason="slow_consumer"}')
+
+
+@pytest.mark.parametrize("gone", ["both ways", "down only"])
+def test_a_half_open_reader_harms_nobody(tmp_path: Path, gone: str) -> None:
+    """Its network is gone without a word. Others of the same user go on; when it comes back in time, so does it, with
+    everything it missed; when it does not, it is let go. PROTOCOL 14.0.11, 14.0.12
+    """
+    with (
+        Node(tmp_path, heartbeat_interval_s=0.5, write_blocked_max_s=2, **UNLIMITED) as node,
+        Proxy(node.address) as proxy,
+    ):
+        ada, ben = node.person("ada"), node.person("ben")
+        far = Follower(node.person("ben", via=proxy.address), ben.head()).open()
+        near = Follower(ben, ben.head()).open()
+        assert far.is_caught_up.wait(10)
+        assert near.is_caught_up.wait(10)
+        proxy.stall(up=gone == "both ways")
+        sent = [str(number) for number in range(20)]
+        for text in sent:
+            ada.sends(ben, text)
+        near.wait_at_head()
+        assert (sent, []) == (near.texts, far.texts)
+        proxy.restore()
+        far.wait_at_head()
+        assert sent == far.texts
+
+        proxy.stall(up=gone == "both ways")
+        letters = [Letter(ada, ben, f"{number} {FLOOD_TEXT}", f"{number}") for number in range(3_000)]
+        until_acknowledged(letters)
+        near.wait_at_head()
+        wait_for(lambda: open_now(node) == 1, 10, "the end of the reader that did not come back")
+        assert 1 == metric(node.url, 'tidings_streams_closed_total{reason="slow_consumer"}')
+        proxy.restore()
+        far.join()
+        assert "cut" == far.ended
+        far.open().wait_at_head()
+        assert [frame.id for frame in near.events] == [frame.id for frame in far.events]
+
+
+def open_now(node: Node) -> float:
+    return metric(node.url, "tidings_streams_open")
+
+
+def connected_now(node: Node) -> float:
+    return metric(node.url, "tidings_users_connected")
+
+
+def resident_bytes(node: Node) -> int:
+    """RSS of the node's process."""
+    assert node.process is not None
+    status = Path(f"/proc/{node.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) * 1024
