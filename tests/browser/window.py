@@ -1,0 +1,134 @@
+"""A window with our page in it, and what its user sees and does there.
+
+Everything that should be seen is waited for; nothing is asserted of what has not had its time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+from node import Person
+from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
+
+
+class Window:
+    """One tab. It is opened by `as_user` (`tidings serve`) or `in_demo` (`tidings demo`).
+
+    Attributes:
+        complaints: Errors and warnings on the console, uncaught exceptions, and violations of the content policy.
+        open_streams: Requests for an event stream that have not ended.
+        streams_opened: How many there were since the tab was opened.
+    """
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.page: Page = context.new_page()
+        self.complaints: list[str] = []
+        self.open_streams: set[Request] = set()
+        self.streams_opened = 0
+        self.page.on("console", lambda said: self._console(said.type, said.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        self.page.on("request", self._began)
+        self.page.on("requestfinished", self._ended)
+        self.page.on("requestfailed", self._ended)
+
+    @classmethod
+    def as_user(cls, context: BrowserContext, url: str, person: Person, peer: str | None = None) -> Window:
+        """Sign in with a link that holds the token, and open the conversation with `peer`."""
+        window = cls(context)
+        window.page.goto(f"{url}/#token={person.token}")
+        if peer is not None:
+            expect(window.list).to_be_visible()
+            window.goes_to(peer)
+            window.is_connected()
+        return window
+
+    @classmethod
+    def in_demo(cls, context: BrowserContext, url: str, user_id: str, peer: str | None = None) -> Window:
+        """Be this person of a demo."""
+        window = cls(context)
+        fragment = "" if peer is None else f"#/{quote(peer, safe='')}"
+        window.page.goto(f"{url}/?as={quote(user_id, safe='')}{fragment}")
+        if peer is not None:
+            window.is_connected()
+        return window
+
+    @property
+    def list(self) -> Locator:
+        return self.page.get_by_role("navigation", name="Conversations")
+
+    @property
+    def composer(self) -> Locator:
+        return self.page.get_by_role("textbox", name=re.compile("^Message "))
+
+    @property
+    def status(self) -> Locator:
+        """Dot and text in the header of the conversation."""
+        return self.page.locator(".tidings-status")
+
+    @property
+    def banner(self) -> Locator:
+        return self.page.locator(".tidings-banner")
+
+    @property
+    def messages(self) -> Locator:
+        return self.page.get_by_role("article")
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of all messages shown, as they stand in the document."""
+        return self.page.locator(".tidings-message .tidings-text").all_text_contents()
+
+    def goes_to(self, peer: str) -> None:
+        """Follow a link to a conversation."""
+        self.page.evaluate("fragment => { location.hash = fragment }", f"#/{quote(peer, safe='')}")
+
+    def chooses(self, name: str) -> None:
+        """Choose a conversation in the list."""
+        self.entry(name).click()
+
+    def entry(self, name: str) -> Locator:
+        """A conversation in the list."""
+        named = self.page.locator(".tidings-entry-name").get_by_text(name, exact=True)
+        return self.list.get_by_role("link").filter(has=named)
+
+    def says(self, text: str) -> None:
+        """Type and press Enter."""
+        self.composer.fill(text)
+        self.composer.press("Enter")
+
+    def message(self, text: str) -> Locator:
+        """The bubble with this text; there is one."""
+        return self.messages.filter(has=self.page.locator(".tidings-text").get_by_text(text, exact=True))
+
+    def shows(self, *texts: str) -> None:
+        """These messages, each once, in this order, and no others."""
+        expect(self.page.locator(".tidings-message .tidings-text")).to_have_text(list(texts))
+
+    def ticks(self, text: str, tick: str, timeout_ms: float | None = None) -> None:
+        """The state of an own message: Sending, Waiting to be sent, Not sent, Sent, Delivered, Read."""
+        expect(self.message(text).locator(".tidings-tick")).to_have_attribute("title", tick, timeout=timeout_ms)
+
+    def is_connected(self, timeout_ms: float | None = None) -> None:
+        expect(self.status).to_contain_text("Connected", timeout=timeout_ms)
+
+    def is_waiting_for(self, condition: Callable[[], object], what: str, deadline_s: float = 10.0) -> None:
+        """Wait until this holds, while the browser's events go on coming in."""
+        for _ in range(int(deadline_s / 0.02)):
+            if condition():
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"not within {deadline_s} s: {what}")
+
+    def _console(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+    def _began(self, request: Request) -> None:
+        if "/sse/" in request.url:
+            self.open_streams.add(request)
+            self.streams_opened += 1
+
+    def _ended(self, request: Request) -> None:
+        self.open_streams.discard(request)
