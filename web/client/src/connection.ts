@@ -35,7 +35,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   /** Position after the last event that was applied. */
   cursor: string | null = null;
 
-  readonly #tab: string;
+  #tab: string | null = null;
   #state = INITIAL;
   #userId: string | null = null;
   #textBytesMax = TEXT_BYTES_MAX;
@@ -62,7 +62,6 @@ export class Connection extends Store<ConnectionSnapshot> {
       pollInterval: options.pollIntervalMs,
       textBytesMax: TEXT_BYTES_MAX,
     });
-    this.#tab = randomId(api.environment);
   }
 
   get userId(): string | null {
@@ -144,7 +143,7 @@ export class Connection extends Store<ConnectionSnapshot> {
       status: statusOf(this.#state),
       userId: this.#userId,
       attempt: failures,
-      retryAt: retryAt === null ? null : retryAt - this.#offset,
+      retryAt: retryAt === null ? null : Math.ceil(retryAt - this.#offset),
       reason,
       pollInterval: this.options.pollIntervalMs,
       textBytesMax: this.#textBytesMax,
@@ -175,7 +174,7 @@ export class Connection extends Store<ConnectionSnapshot> {
     this.#running.set(generation, controller);
     const { cursor } = this;
     const end = await readStream(this.api, {
-      address: this.api.address(["sse", this.#userId ?? "me"], { tab: this.#tab }),
+      address: this.api.address(["sse", this.#userId ?? "me"], { tab: (this.#tab ??= randomId(this.api.environment)) }),
       cursor,
       token,
       signal: controller.signal,

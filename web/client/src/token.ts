@@ -60,7 +60,9 @@ export class TokenSource {
   async #ask(reason: TokenReason, owner: number): Promise<string | null> {
     const timer = this.clock.after(TOKEN_TIMEOUT_MS);
     try {
-      const token = await Promise.race([Promise.resolve(this.getToken?.({ reason }) ?? null), timer.expired]);
+      // Called a turn later, so that one that throws at once finds `#asking` set and leaves it clear.
+      const asked = Promise.resolve().then(() => this.getToken?.({ reason }) ?? null);
+      const token = await Promise.race([asked, timer.expired]);
       if (owner === this.#owner) {
         this.#token = token;
         this.#expiresAt = expiryOf(token);

@@ -1,0 +1,388 @@
+import { describe, expect, it } from "vitest";
+import type { PendingMessage } from "../src/types.js";
+import { cursorAt } from "./ledger.js";
+import { json, MemoryStorage, problem, World } from "./world.js";
+
+async function chat(world = new World()) {
+  const { service, notices } = world.service();
+  service.connect("ada");
+  const bob = service.conversation("bob");
+  await bob.load();
+  await world.settle();
+  const shown = () => {
+    const { messages, pending } = bob.getSnapshot();
+    return [...messages.map((one) => one.text), ...pending.map((one) => `${one.text} (${one.state})`)];
+  };
+  return { world, service, notices, bob, shown };
+}
+
+const sends = (world: World) => world.requests("POST", "/send").map(({ body }) => body);
+
+describe("sending", () => {
+  it("shows the message at once, and once, when it is acknowledged", async () => {
+    const { world, bob, shown } = await chat();
+    const id = bob.send("hello");
+    expect(shown()).toEqual(["hello (sending)"]);
+    await world.settle();
+    expect(shown()).toEqual(["hello"]);
+    expect(sends(world)).toEqual([{ recipientId: "bob", text: "hello", message_type: "text", client_id: id }]);
+    expect(id).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("no moment shows it twice or not at all, whichever of echo and answer comes first (must-not 17)", async () => {
+    for (const echoFirst of [true, false]) {
+      const { world, bob, shown } = await chat();
+      let answer: ((response: Response) => void) | null = null;
+      world.intercept = ({ path, body }) => {
+        if (path !== "/send") return null;
+        const message = world.says("eve", "eve2", "unrelated");
+        const echo = { ...message, sender_id: "ada", recipient_id: "bob", text: "hello", _id: "m1", seq: 1 };
+        const own = { ...echo, client_id: String(body["client_id"]) };
+        answer = (): void => undefined;
+        if (echoFirst) {
+          world.append("ada", "new_message", own);
+          return json(201, { success: true, message: own });
+        }
+        setTimeout(() => world.append("ada", "new_message", own), 1);
+        return json(201, { success: true, message: own });
+      };
+      const moments: string[][] = [];
+      bob.subscribe(() => moments.push(shown()));
+      bob.send("hello");
+      await world.settle();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await world.settle();
+      expect(answer).not.toBeNull();
+      expect(shown()).toEqual(["hello"]);
+      expect(moments.every((moment) => moment.length === 1)).toBe(true);
+    }
+  });
+
+  it("an answer that is lost is asked for again under the same client_id, and makes one message (must-not 25)", async () => {
+    const { world, bob, shown } = await chat();
+    let lost = 0;
+    world.intercept = ({ path, body }) => {
+      if (path !== "/send" || lost > 0) return null;
+      lost += 1;
+      // Committed, and its echo is lost with the stream.
+      world.stream("ada").cut();
+      world.says("ada", "bob", String(body["text"]), String(body["client_id"]));
+      return "network";
+    };
+    bob.send("once");
+    await world.pass(5000);
+    const ids = new Set(sends(world).map((body) => body["client_id"]));
+    expect(ids.size).toBe(1);
+    expect(shown()).toEqual(["once"]);
+  });
+
+  it("waits for no stream (must-not 26)", async () => {
+    const world = new World();
+    world.mute = true;
+    const { service } = world.service();
+    service.conversation("bob").send("before connect");
+    await world.settle();
+    service.connect("ada");
+    service.conversation("bob").send("while connecting");
+    await world.settle();
+    expect(sends(world).map((body) => body["text"])).toEqual(["before connect", "while connecting"]);
+  });
+
+  it("twenty messages while the server is away arrive in order, each once", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = () => "network";
+    await world.page("offline");
+    for (let i = 0; i < 20; i++) bob.send(`text ${i}`);
+    await world.pass(30_000);
+    expect(bob.getSnapshot().pending).toHaveLength(20);
+    world.intercept = null;
+    await world.page("online");
+    await world.pass(1000);
+    expect(shown()).toEqual(Array.from({ length: 20 }, (_, i) => `text ${i}`));
+  });
+
+  it("one conversation does not wait for another", async () => {
+    const { world, service, bob } = await chat();
+    world.intercept = ({ body }) => (body["recipientId"] === "bob" ? "hang" : null);
+    bob.send("stuck");
+    service.conversation("cy").send("through");
+    await world.settle();
+    expect(
+      service
+        .conversation("cy")
+        .getSnapshot()
+        .messages.map((one) => one.text),
+    ).toEqual(["through"]);
+  });
+
+  it("a send that is never answered is given up after its time and repeated", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = ({ path }) => (path === "/send" ? "hang" : null);
+    bob.send("slow");
+    await world.pass(14_000);
+    world.intercept = null;
+    await world.pass(3000);
+    expect(shown()).toEqual(["slow"]);
+    expect(sends(world)).toHaveLength(2);
+  });
+
+  it("obeys Retry-After, also when the network comes back meanwhile", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = ({ path }) => (path === "/send" ? problem(429, "too_many", { "retry-after": "20" }) : null);
+    bob.send("later");
+    await world.settle();
+    world.intercept = null;
+    await world.page("offline");
+    await world.page("online");
+    await world.pass(19_000);
+    expect(sends(world)).toHaveLength(1);
+    expect(bob.getSnapshot().pending[0]).toMatchObject({ state: "queued", error: { code: "too_many" } });
+    await world.pass(6000);
+    expect(shown()).toEqual(["later"]);
+  });
+
+  it("a refusal keeps the message as failed, tells once, and lets the next one pass", async () => {
+    const { world, bob, shown, notices } = await chat();
+    world.intercept = ({ path, body }) =>
+      path === "/send" && body["text"] === "bad" ? problem(422, "too_long") : null;
+    const id = bob.send("bad");
+    bob.send("good");
+    await world.pass(60_000);
+    expect(shown()).toEqual(["good", "bad (failed)"]);
+    expect(bob.getSnapshot().pending[0]?.error).toEqual({ code: "too_long", message: "It is too_long." });
+    expect(notices).toEqual([{ kind: "send_failed", message: "It is too_long." }]);
+    world.intercept = null;
+    bob.retry(id);
+    await world.settle();
+    expect(shown()).toEqual(["good", "bad"]);
+    expect(sends(world).filter((body) => body["client_id"] === id)).toHaveLength(2);
+  });
+
+  it("a failed message can be discarded", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = ({ path }) => (path === "/send" ? problem(403, "not_allowed") : null);
+    const id = bob.send("no");
+    await world.settle();
+    bob.discard(id);
+    expect(shown()).toEqual([]);
+  });
+
+  it("a reconnect and a new page do not wipe what is pending (must-not 17)", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = ({ path }) => (path === "/send" ? "network" : null);
+    bob.send("kept");
+    await world.settle();
+    world.restore(0);
+    world.stream("ada").cut();
+    await world.pass(2000);
+    expect(shown()[0]).toContain("kept");
+  });
+
+  it("a token that expired meanwhile is renewed, and the user sees nothing", async () => {
+    const world = new World();
+    let token = "good";
+    const { service, notices } = world.service({
+      getToken: ({ reason }) => (reason === "rejected" ? (token = world.token) : token),
+    });
+    service.connect("ada");
+    await world.settle();
+    world.token = "renewed";
+    service.conversation("bob").send("hello");
+    await world.settle();
+    expect(service.conversation("bob").getSnapshot().messages).toHaveLength(1);
+    expect(notices).toEqual([]);
+  });
+
+  it("what was unsent when the page went away is sent by the next one, under the same client_id", async () => {
+    const world = new World();
+    const outbox = new MemoryStorage();
+    const first = world.service({ environment: { outbox } });
+    world.intercept = () => "network";
+    first.service.connect("ada");
+    const id = first.service.conversation("bob").send("from before");
+    await world.settle();
+    first.service.disconnect();
+    world.intercept = null;
+    const second = world.service({ environment: { outbox } });
+    second.service.connect("ada");
+    await world.settle();
+    expect(
+      second.service
+        .conversation("bob")
+        .getSnapshot()
+        .messages.map((one) => one.client_id),
+    ).toEqual([id]);
+    expect(outbox.users.get("ada")?.size).toBe(0);
+  });
+
+  it("unsent messages in storage are forgotten with their user", async () => {
+    const world = new World();
+    const outbox = new MemoryStorage();
+    const { service } = world.service({ environment: { outbox } });
+    world.intercept = () => "network";
+    service.connect("ada");
+    service.conversation("bob").send("private");
+    await world.settle();
+    service.connect("eve");
+    await world.settle();
+    expect([...outbox.users.keys()]).toEqual([]);
+  });
+
+  it("disconnect holds what is unsent until connect", async () => {
+    const { world, service, bob } = await chat();
+    service.disconnect();
+    bob.send("held");
+    await world.pass(60_000);
+    expect(sends(world)).toEqual([]);
+    expect(bob.getSnapshot().pending.map((one: PendingMessage) => one.state)).toEqual(["queued"]);
+    service.connect("ada");
+    await world.settle();
+    expect(bob.getSnapshot().pending).toEqual([]);
+  });
+});
+
+describe("receipts", () => {
+  const receipts = (world: World) => world.requests("POST", "/receipts");
+
+  it("tells that messages arrived: the highest only, at most once a second per conversation", async () => {
+    const { world } = await chat();
+    for (let i = 0; i < 10; i++) world.says("bob", "ada", `text ${i}`);
+    await world.pass(1);
+    for (let i = 0; i < 10; i++) {
+      world.says("bob", "ada", `more ${i}`);
+      await world.pass(50);
+    }
+    await world.pass(2000);
+    expect(receipts(world).map(({ body }) => body)).toEqual([
+      { chatUserId: "bob", delivered_upto: 10 },
+      { chatUserId: "bob", delivered_upto: 20 },
+    ]);
+    const [first, second] = receipts(world);
+    expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(1000);
+  });
+
+  it("tells it for conversations that no screen shows, and not for own messages", async () => {
+    const { world, service } = await chat();
+    world.says("cy", "ada", "hi");
+    world.says("ada", "cy", "hi yourself");
+    await world.pass(3000);
+    expect(receipts(world).map(({ body }) => body)).toEqual([{ chatUserId: "cy", delivered_upto: 1 }]);
+    service.disconnect();
+  });
+
+  it("tells it for what a history or an inbox brings", async () => {
+    const world = new World();
+    world.says("bob", "ada", "one");
+    world.says("cy", "ada", "two");
+    const { service } = world.service();
+    service.connect("ada");
+    await service.inbox.load();
+    await service.conversation("bob").load();
+    await world.pass(3000);
+    expect(
+      receipts(world)
+        .map(({ body }) => body["chatUserId"])
+        .sort(),
+    ).toEqual(["bob", "cy"]);
+  });
+
+  it("marks as read once, not beyond the last message, and shows it when the server has it", async () => {
+    const { world, bob } = await chat();
+    world.says("bob", "ada", "one");
+    await world.pass(1500);
+    bob.markRead(99);
+    bob.markRead(1);
+    expect(bob.getSnapshot().watermarks.read_upto).toBe(0);
+    await world.pass(1500);
+    bob.markRead(1);
+    await world.pass(3000);
+    expect(receipts(world).map(({ body }) => body)).toEqual([
+      { chatUserId: "bob", delivered_upto: 1 },
+      { chatUserId: "bob", read_upto: 1 },
+    ]);
+    expect(bob.getSnapshot().watermarks.read_upto).toBe(1);
+    expect(bob.getSnapshot().messages[0]?.read).toBe(true);
+  });
+
+  it("a receipt that got lost is told again, and then the highest", async () => {
+    const { world } = await chat();
+    world.intercept = ({ path }) => (path === "/receipts" ? "network" : null);
+    world.says("bob", "ada", "one");
+    await world.pass(100);
+    world.says("bob", "ada", "two");
+    world.intercept = null;
+    await world.pass(5000);
+    expect(receipts(world).at(-1)?.body).toEqual({ chatUserId: "bob", delivered_upto: 2 });
+  });
+
+  it("a receipt that is refused is not told again", async () => {
+    const { world } = await chat();
+    world.intercept = ({ path }) => (path === "/receipts" ? problem(404, "not_found") : null);
+    world.says("bob", "ada", "one");
+    await world.pass(30_000);
+    expect(receipts(world)).toHaveLength(1);
+  });
+});
+
+describe("typing", () => {
+  it("is told at most every three seconds", async () => {
+    const { world, bob } = await chat();
+    for (let i = 0; i < 10; i++) {
+      bob.typing();
+      await world.pass(500);
+    }
+    expect(world.requests("POST", "/typing")).toHaveLength(2);
+  });
+
+  it("shows for six seconds, or until the message is there", async () => {
+    const { world, bob } = await chat();
+    const typing = () => bob.getSnapshot().peerTyping;
+    world.stream("ada").frame("typing", { chat_user_id: "bob" });
+    await world.settle();
+    expect(typing()).toBe(true);
+    await world.pass(6000);
+    expect(typing()).toBe(false);
+    world.stream("ada").frame("typing", { chat_user_id: "bob" });
+    await world.settle();
+    world.says("bob", "ada", "done");
+    await world.settle();
+    expect(typing()).toBe(false);
+  });
+});
+
+describe("the inbox", () => {
+  it("counts what arrives while it is being loaded, once", async () => {
+    const world = new World();
+    world.says("bob", "ada", "one");
+    const { service } = world.service();
+    service.connect("ada");
+    await world.settle();
+    const loading = service.inbox.load();
+    world.says("bob", "ada", "two");
+    await loading;
+    await world.settle();
+    expect(service.inbox.getSnapshot().entries.map((one) => one.unread)).toEqual([2]);
+    world.says("bob", "ada", "three");
+    await world.settle();
+    expect(service.inbox.getSnapshot().entries.map((one) => one.unread)).toEqual([3]);
+  });
+
+  it("learns the name of somebody new", async () => {
+    const { world, service } = await chat();
+    await service.inbox.load();
+    world.says("dee", "ada", "hello");
+    await world.settle();
+    expect(service.inbox.getSnapshot().entries[0]).toMatchObject({ user: { name: "DEE" }, unread: 1 });
+  });
+
+  it("keeps its snapshot while nothing changes", async () => {
+    const { world, service, bob } = await chat();
+    await service.inbox.load();
+    const before = [service.inbox.getSnapshot(), bob.getSnapshot(), service.connection.getSnapshot()];
+    world.stream("ada").frame("heartbeat", { cursor: cursorAt(0) });
+    await world.settle();
+    expect([service.inbox.getSnapshot(), bob.getSnapshot(), service.connection.getSnapshot()]).toEqual(before);
+    expect(service.connection.getSnapshot()).toBe(before[2]);
+    expect(bob.getSnapshot()).toBe(before[1]);
+  });
+});
