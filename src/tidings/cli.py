@@ -194,7 +194,7 @@ def _tail(options: argparse.Namespace) -> int:
         nonlocal lost
         if state.status == "waiting":
             lost = True
-            _note(f"not connected ({state.reason}); trying again in {state.wait_s:.1f} s")
+            _note(f"no stream ({state.reason}); trying again in {state.wait_s:.1f} s")
         elif state.status == "connected":
             _note(f"connected{' again' if lost else ''} as {feed.user_id}")
 

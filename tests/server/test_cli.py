@@ -356,7 +356,7 @@ def test_a_tail_across_a_kill_and_a_restart_prints_everything_once(tmp_path: Pat
         alice.sends(bob, "after")
         tail.has(count + 2)
         assert ["before", *map(str, range(count)), "after"] == tail.texts
-        assert any(note.startswith("not connected (") for note in tail.notes)
+        assert any(note.startswith("no stream (") for note in tail.notes)
         assert "connected again as bob" in tail.notes
 
 
