@@ -359,6 +359,8 @@ class Move {
     s.poll = null;
     s.pollWorks = false;
     s.reason = reason;
+    // Where polls do not get through either, a mute stream said nothing about streams.
+    if (outcome.kind === "network" || outcome.kind === "timeout") s.mute = false;
     const next = nextAttempt(s.pollFailures, this.withRefreshed(outcome, token), random(), options.retry);
     s.pollFailures = next.failures;
     if (next.action === "stop") return this.refuse(outcome, reason);

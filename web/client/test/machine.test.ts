@@ -286,6 +286,17 @@ describe("polling", () => {
     expect(rig.wait).toBeLessThanOrEqual(1000);
   });
 
+  it("a stall of everything is no mute stream: the first answered poll hurries the next attempt", () => {
+    const rig = new Rig().send({ type: "connect" }).requested().advance(MUTE_AFTER_MS);
+    rig.pollFails({ kind: "timeout" }).advance(5000).pollDone();
+    expect(rig.wait).toBeLessThanOrEqual(1000);
+  });
+
+  it("a stream that is mute while polls are answered waits for its probe", () => {
+    const rig = new Rig().send({ type: "connect" }).requested().advance(MUTE_AFTER_MS).pollDone();
+    expect(rig.wait).toBe(PROBE_INTERVAL_MS);
+  });
+
   it("does not claim to poll while polls fail", () => {
     const rig = new Rig().send({ type: "connect" }).requested().advance(MUTE_AFTER_MS).pollFails();
     expect(rig.status).toBe("reconnecting");
