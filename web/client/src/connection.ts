@@ -7,7 +7,8 @@
 import { outcomeOf, type Api } from "./api.js";
 import { succession } from "./cursor.js";
 import { randomId } from "./environment.js";
-import { deadline, INITIAL, statusOf, step, type Effect, type MachineEvent, type MachineOptions } from "./machine.js";
+import { step } from "./machine.js";
+import { deadline, INITIAL, statusOf, type Effect, type MachineEvent, type MachineOptions } from "./machine-state.js";
 import { Store } from "./store.js";
 import { readStream } from "./stream.js";
 import type { ConnectionSnapshot, TimerHandle, TokenReason } from "./types.js";

@@ -56,7 +56,9 @@ export class Outbox {
     this.#paused = false;
     if (userId !== this.#userId) {
       this.#userId = userId;
-      void this.#restore(userId, this.#era);
+      // What was queued before anybody said who this is.
+      for (const lane of this.#lanes.values()) lane.items.forEach((item) => this.#store(item));
+      if (userId !== "") void this.#restore(userId, this.#era);
     }
     this.hurry();
   }
@@ -121,7 +123,7 @@ export class Outbox {
     const lane = this.#lanes.get(peerId);
     if (!lane?.items.some((one) => one.client_id === clientId)) return false;
     lane.items = lane.items.filter((one) => one.client_id !== clientId);
-    this.environment.outbox.remove(this.#userId, clientId).catch(report);
+    if (this.#userId !== "") this.environment.outbox.remove(this.#userId, clientId).catch(report);
     if (lane.sending?.clientId === clientId) {
       lane.sending.controller.abort();
       lane.sending = null;
@@ -228,7 +230,7 @@ export class Outbox {
   }
 
   #store(item: PendingMessage): void {
-    this.environment.outbox.put(this.#userId, item).catch(report);
+    if (this.#userId !== "") this.environment.outbox.put(this.#userId, item).catch(report);
   }
 
   #halt(lane: Lane): void {

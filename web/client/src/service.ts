@@ -9,7 +9,7 @@ import { Connection } from "./connection.js";
 import { ConversationStore } from "./conversation-store.js";
 import { completeEnvironment } from "./environment.js";
 import { InboxStore } from "./inbox-store.js";
-import { MACHINE_DEFAULTS, type Effect } from "./machine.js";
+import { MACHINE_DEFAULTS, type Effect } from "./machine-state.js";
 import { Outbox } from "./outbox.js";
 import { Receipts } from "./receipts.js";
 import { RETRY_DEFAULTS, type RetryOptions } from "./retry.js";

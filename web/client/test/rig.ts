@@ -3,12 +3,12 @@ import {
   INITIAL,
   MACHINE_DEFAULTS,
   statusOf,
-  step,
   type Effect,
   type MachineEvent,
   type MachineOptions,
   type MachineState,
-} from "../src/machine.js";
+} from "../src/machine-state.js";
+import { step } from "../src/machine.js";
 import type { Outcome } from "../src/retry.js";
 
 type EffectOf<T extends Effect["type"]> = Extract<Effect, { type: T }>;
