@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from chromium import launched
+from demo import Demo
 from playwright.sync_api import Browser, BrowserContext, expect
 
 PATIENCE_MS = 10_000
@@ -36,3 +37,10 @@ def profile(chromium: Browser) -> Iterator[Callable[[], BrowserContext]]:
     yield make
     for context in made:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`tidings demo`; the tests of a module share it, each with people whom no other test uses."""
+    with Demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo

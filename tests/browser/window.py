@@ -93,6 +93,12 @@ class Window:
         named = self.page.locator(".tidings-entry-name").get_by_text(name, exact=True)
         return self.list.get_by_role("link").filter(has=named)
 
+    def begins_conversation_with(self, user_id: str) -> None:
+        """ "New message", to this user id as it is typed."""
+        self.list.get_by_role("button", name="New message").first.click()
+        self.page.get_by_label("To whom? Their user id").fill(user_id)
+        self.page.get_by_role("button", name="Start").click()
+
     def says(self, text: str) -> None:
         """Type and press Enter."""
         self.composer.fill(text)

@@ -1,0 +1,79 @@
+"""A real `tidings demo`, with a database of its own, started by the command that a user types."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+from node import API, START_DEADLINE_S, wait_for
+
+EXIT_DEADLINE_S = 10.0
+
+
+class Demo:
+    """The demo's process and address; `port` 0 takes a free one."""
+
+    def __init__(self, directory: Path, port: int = 0) -> None:
+        self.directory = directory
+        self.port = port
+
+    def __enter__(self) -> Demo:
+        program = Path(sys.executable).with_name("tidings")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+        output = self.directory / "demo.txt"
+        with output.open("wb") as written:
+            self.process = subprocess.Popen(
+                [str(program), "demo", "--port", str(self.port), "--db", f"sqlite:///{self.directory}/demo.db"],
+                stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT, env=environment,
+            )  # fmt: skip
+
+        def ready() -> re.Match[str] | None:
+            assert self.process.poll() is None, f"the demo ended at start:\n{output.read_text()}"
+            return re.search(r"Tidings serves http://127\.0\.0\.1:(\d+)\n", output.read_text())
+
+        try:
+            self.port = int(wait_for(ready, START_DEADLINE_S, "the ready line of `tidings demo`")[1])
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise
+        self.http = httpx2.Client(trust_env=False, base_url=self.url)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            code = self.process.wait(EXIT_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        assert code == 0, f"the demo exited with {code}:\n{(self.directory / 'demo.txt').read_text()}"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def sends(self, sender: str, recipient: str, text: str) -> None:
+        """A message from somebody who has no window open."""
+        answer = self.http.post(
+            f"{API}/send", json={"recipientId": recipient, "text": text}, headers=self._headers(sender)
+        )
+        assert answer.status_code == 201, answer.text
+
+    def texts(self, user_id: str, peer: str) -> list[str]:
+        """What the server has of a conversation."""
+        answer = self.http.get(f"{API}/{quote(peer, safe='')}", headers=self._headers(user_id))
+        assert answer.status_code == 200, answer.text
+        return [message["text"] for message in answer.json()["messages"]]
+
+    def _headers(self, user_id: str) -> dict[str, str]:
+        token = self.http.post("/demo/token", json={"as": user_id}).json()["token"]
+        return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,110 @@
+"""What others write is text: it never becomes HTML, does not reorder what is around it, and runs nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from urllib.request import urlopen
+
+import pytest
+from demo import Demo
+from playwright.sync_api import BrowserContext, expect
+from window import Window
+
+HOSTILE = [
+    "<img src=x onerror=\"document.title='pwned'\">",
+    "<script>document.title='pwned'</script>",
+    "<svg/onload=document.title='pwned'>",
+    "</div></li></ol><h1>Out of the list</h1>",
+    "&lt;b&gt; &amp;amp; &#60;i&#62;",
+    "{{constructor.constructor('document.title=1')()}}",
+    "javascript:document.title='pwned'",
+    "https://example.invalid/\"onmouseover=\"document.title='pwned'",
+    "invoice \u202efdp.exe and \u2066isolated, never closed",
+    "a\u0000b".replace("\u0000", "\ufeff") + "\u200d\u200b zero\u2028width\u0085line",
+]
+HOSTILE_IDS = ["<img src=x onerror=alert(1)>", "\u202enimda", '"><script>alert(1)<script>']
+
+
+@pytest.fixture
+def attacked(demo: Demo, profile: Callable[[], BrowserContext]) -> Iterator[Window]:
+    """A window that listens for dialogs, too."""
+    window = Window(profile())
+
+    def dialog_opened(dialog: object) -> None:
+        window.complaints.append(f"a dialog: {dialog}")
+
+    window.page.on("dialog", dialog_opened)
+    yield window
+    assert [] == window.complaints
+    assert "pwned" not in window.page.title()
+    assert 0 == window.page.locator("script:not([src]), iframe, [onerror], [onload], [onmouseover]").count()
+
+
+def test_hostile_texts_are_shown_as_they_were_written(demo: Demo, attacked: Window) -> None:
+    """Character by character, in the list and in the conversation; nothing but web addresses becomes an element."""
+    for text in HOSTILE:
+        demo.sends("mallory", "victim", text)
+    attacked.page.goto(f"{demo.url}/?as=victim")
+    expect(attacked.entry("mallory").locator(".tidings-entry-text")).to_contain_text("zero")
+
+    attacked.chooses("mallory")
+    expect(attacked.messages).to_have_count(len(HOSTILE))
+
+    assert HOSTILE == attacked.texts
+    links = attacked.page.locator(".tidings-text a")
+    assert ["https://example.invalid/"] == [link.get_attribute("href") for link in links.all()]
+    assert 0 == attacked.page.locator(".tidings-text :not(a)").count()
+    expect(attacked.page.get_by_role("heading", name="Out of the list")).to_have_count(0)
+
+
+def test_direction_marks_do_not_leave_their_text(demo: Demo, attacked: Window) -> None:
+    """A text that overrides the direction of writing is isolated from the time and the names beside it."""
+    demo.sends("\u202enimda", "turned", "\u202efdp.exe \u2067 left open")
+    attacked.page.goto(f"{demo.url}/?as=turned")
+    attacked.chooses("\u202enimda")
+    expect(attacked.messages).to_have_count(1)
+
+    for place in (".tidings-text", ".tidings-header h2 > *", ".tidings-entry-name > *", ".tidings-entry-text > *"):
+        direction = attacked.page.locator(place).first.evaluate("each => getComputedStyle(each).unicodeBidi")
+        assert direction in ("isolate", "plaintext", "isolate-override"), place
+
+
+@pytest.mark.parametrize("user_id", HOSTILE_IDS)
+def test_hostile_user_ids_are_only_names(user_id: str, demo: Demo, attacked: Window) -> None:
+    """As the other person in the list, the header, the title and the field; and as one's own."""
+    demo.sends(user_id, f"friend of {user_id}", "hello")
+    attacked.page.goto(f"{demo.url}/?as=friend%20of%20" + "".join(f"%{byte:02X}" for byte in user_id.encode()))
+    attacked.chooses(user_id)
+    attacked.shows("hello")
+    attacked.says("hello yourself")
+    attacked.ticks("hello yourself", "Sent")
+
+    expect(attacked.page.locator(".tidings-header h2")).to_have_text(user_id)
+    expect(attacked.composer).to_have_attribute("placeholder", f"Message {user_id}")
+    assert 0 == attacked.page.locator("img").count()
+
+
+def test_the_page_is_served_with_a_policy_that_allows_nothing_foreign(demo: Demo, attacked: Window) -> None:
+    """Scripts, styles and requests of the page's own origin only, and no frame around it."""
+    with urlopen(demo.url) as answer:
+        policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
+    assert "'none'" == policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"]
+    assert "'self'" == policy["script-src"] == policy["connect-src"] == policy["style-src"]
+
+    attacked.page.goto(f"{demo.url}/?as=ada#/ben")
+    attacked.is_connected()
+    blocked = attacked.page.evaluate(
+        """() => new Promise((resolve) => {
+            document.addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
+            const script = document.createElement("script");
+            script.textContent = "document.title = 'pwned'";
+            document.body.append(script);
+            script.remove();
+        })"""
+    )
+
+    assert re.match("script-src", blocked)
+    [complaint] = attacked.complaints
+    assert "Content Security Policy" in complaint
+    attacked.complaints.clear()
