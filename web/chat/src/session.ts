@@ -80,9 +80,18 @@ export async function start(): Promise<void> {
 function takeTokenFromAddress(): boolean {
   const found = /^#token=(.+)$/.exec(location.hash)?.[1];
   if (found === undefined) return false;
-  token = decodeURIComponent(found).trim();
+  token = decoded(found).trim();
   history.replaceState(null, "", `${location.pathname}${location.search}#/`);
   return true;
+}
+
+/** What is badly encoded stays as it is: it is no token, and is refused as that. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The user that a token names, unverified: only to greet them; the server decides. Null when it is no token. */
