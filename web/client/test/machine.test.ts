@@ -273,6 +273,15 @@ describe("polling", () => {
     expect(rig.status).toBe("connected");
   });
 
+  it("a stream that is lost after a return polls again only after ten seconds", () => {
+    const rig = new Rig().send({ type: "connect" }).requested().advance(MUTE_AFTER_MS).pollDone();
+    rig.advance(PROBE_INTERVAL_MS);
+    while (!rig.state.stream) rig.advance(1000);
+    rig.connected().ended({ kind: "network" });
+    expect(rig.state.polling).toBe(false);
+    expect(rig.status).toBe("reconnecting");
+  });
+
   it("tries the stream soon after the server is back", () => {
     const rig = new Rig().send({ type: "connect" }).fails(5);
     while (!rig.state.poll) rig.advance(100);

@@ -377,6 +377,24 @@ describe("falling back", () => {
     expect(world.requests("GET", "/events")).toHaveLength(polls);
   });
 
+  it("what polls brought while a probe was opening comes once, though the stream repeats it", async () => {
+    const world = new World();
+    world.mute = true;
+    const { service } = world.service();
+    const texts: string[] = [];
+    service.on("message", ({ text }) => texts.push(text));
+    service.connect("ada");
+    for (let waited = 0; world.streams.length < 2 && waited < 60; waited++) await world.pass(1000);
+    world.says("bob", "ada", "in between");
+    await world.pass(6000);
+    expect(texts).toEqual(["in between"]);
+    await world.greet(world.stream("ada"));
+    world.says("bob", "ada", "live");
+    await world.settle();
+    expect(service.isConnected()).toBe(true);
+    expect(texts).toEqual(["in between", "live"]);
+  });
+
   it("polls carry the cursor (must-not 12) and ask for no wait", async () => {
     const { world } = await connected();
     world.says("bob", "ada", "one");
@@ -512,6 +530,28 @@ describe("snapshots and the stream (I4)", () => {
     world.says("bob", "ada", "live");
     await world.settle();
     expect(bob.getSnapshot().messages.at(-1)?.text).toBe("live");
+  });
+
+  it("what arrives while a reset loads is laid upon the page that was read before it", async () => {
+    const { world, service } = await connected();
+    world.says("bob", "ada", "kept");
+    world.says("bob", "ada", "gone");
+    const bob = service.conversation("bob");
+    await bob.load();
+    world.restore(1);
+    let release: (response: Response) => void = () => undefined;
+    const late = new Promise<Response>((resolve) => (release = resolve));
+    const read = world.answerTo("/bob");
+    world.intercept = ({ path }) => (path === "/bob" ? late : null);
+    world.stream("ada").cut();
+    await world.pass(1000);
+    world.says("bob", "ada", "since");
+    await world.settle();
+    world.intercept = null;
+    release(read);
+    await world.settle();
+    expect(world.requests("GET", "/bob")).toHaveLength(2);
+    expect(bob.getSnapshot().messages.map((one) => one.text)).toEqual(["kept", "since"]);
   });
 
   it("a history that cannot be loaded says so once and loads by itself later", async () => {

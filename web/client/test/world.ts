@@ -42,7 +42,7 @@ export interface SeenRequest {
   at: number;
 }
 
-type Answer = Response | "hang" | "network" | null;
+type Answer = Response | Promise<Response> | "hang" | "network" | null;
 
 export class World {
   now = 1_800_000_000_000;
@@ -168,6 +168,20 @@ export class World {
     return found;
   }
 
+  /** The `connected` frame of a stream that was mute, with everything since its position. */
+  greet(stream: OpenStream): Promise<void> {
+    this.#greet(stream.user, stream, stream.headers.get("last-event-id"));
+    return this.settle();
+  }
+
+  /** What the server answers to this GET now; for an answer that arrives later than what happens next. */
+  answerTo(path: string): Response {
+    const url = new URL(path, "http://host.test");
+    return url.pathname.startsWith("/inbox")
+      ? this.#inbox("ada")
+      : this.#history("ada", url.pathname.slice(1), url.searchParams);
+  }
+
   requests(method: string, start: string): SeenRequest[] {
     return this.seen.filter((request) => request.method === method && request.path.startsWith(start));
   }
@@ -234,7 +248,7 @@ export class World {
     if (first === "sse") return this.#open(user, request, signal);
     if (first === "events") return this.#events(user, request);
     if (first === "inbox") return this.#inbox(user);
-    return this.#history("ada", first, request);
+    return this.#history("ada", first, request.query);
   }
 
   #post(route: string, body: Record<string, unknown>): Response {
@@ -328,8 +342,8 @@ export class World {
     return json(200, { success: true, events, cursor, has_more: false });
   }
 
-  #history(me: string, peer: string, request: SeenRequest): Response {
-    const before = Number(request.query.get("before") ?? Infinity);
+  #history(me: string, peer: string, query: URLSearchParams): Response {
+    const before = Number(query.get("before") ?? Infinity);
     const all = this.#between(me, peer).filter((one) => one.seq < before);
     const messages = all.slice(-50).map((one) => (one.sender_id === me ? one : { ...one, client_id: null }));
     const watermarks = { read_upto: 0, delivered_upto: 0, peer_read_upto: 0, peer_delivered_upto: 0 };
