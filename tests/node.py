@@ -439,6 +439,7 @@ class Stream:
     def _advance(self, end: float) -> None:
         if not self._receive(end - time.monotonic()):
             if not self.ended:
+                self._take_rest()
                 self.ended = "clean" if not self._chunked and self._left is None else "cut"
             return
         self._decode()
@@ -473,6 +474,12 @@ class Stream:
                 if self._left <= 0:
                     self.ended = "clean"
             self._buffer = b""
+
+    def _take_rest(self) -> None:
+        """What came of a chunk before the connection was cut: readers get that too."""
+        if self._chunked and b"\r\n" in self._buffer:
+            size_line, rest = self._buffer.split(b"\r\n", 1)
+            self._take(rest[: int(size_line, 16)])
 
     def _take(self, body: bytes) -> None:
         self.chunks.append(body)

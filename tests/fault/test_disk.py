@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ ROOM_BYTES = 300_000
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path, heartbeat_interval_s=0.5, **UNLIMITED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def refused_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node, Future[None]]]:
+    """A node, and a second one on its database that waits to be refused while the other tests of this file run."""
+    with Node(tmp_path_factory.mktemp("first")) as first, ThreadPoolExecutor(1) as pool:
+        second = Node(tmp_path_factory.mktemp("second"), database=first.database)
+        yield first, second, pool.submit(second.start)
+        second.kill()
 
 
 def test_a_full_disk_refuses_and_loses_nothing(node: Node) -> None:
@@ -141,13 +151,14 @@ def test_a_second_node_on_the_same_database_waits_and_takes_over(node: Node, tmp
         second.kill()
 
 
-def test_a_second_node_on_the_same_database_refuses_with_the_sentence(node: Node, tmp_path: Path) -> None:
+def test_a_second_node_on_the_same_database_refuses_with_the_sentence(
+    refused_node: tuple[Node, Node, Future[None]],
+) -> None:
     """After its wait of 10 s, on one line, with exit code 2; the first one does not notice."""
-    with node:
-        second = Node(tmp_path / "second", database=node.database)
-        with pytest.raises(AssertionError, match="ended with 2 at start"):
-            second.start()
-        assert node.process is not None
-        sentence = f"database is served by process {node.process.pid}; use one worker, or PostgreSQL for several"
-        assert [f"tidings: {sentence}"] == second.stderr.splitlines()
-        assert "text" in node.person("ada").sends("ben", "hi")
+    first, second, starting = refused_node
+    with pytest.raises(AssertionError, match="ended with 2 at start"):
+        starting.result(20)
+    assert first.process is not None
+    sentence = f"database is served by process {first.process.pid}; use one worker, or PostgreSQL for several"
+    assert [f"tidings: {sentence}"] == second.stderr.splitlines()
+    assert "hi" == first.person("ada").sends("ben", "hi")["text"]

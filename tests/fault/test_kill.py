@@ -70,6 +70,8 @@ def test_what_was_acknowledged_survives_kills_in_the_middle_of_sends(tmp_path: P
                 assert "clean" == follower.ended
             node.restart()
 
+        for follower in followers.values():
+            assert "reset" not in [frame.type for frame in follower.other]
         assert_everything_is_there_once(all_letters, starts)
         for person in people:
             log = log_after(person, starts[person.id])

@@ -15,6 +15,7 @@ from proxy import Proxy
 GONE = 1_000
 FLOOD = 5_000
 FLOOD_TEXT = "x" * 4_096
+SLOWLY = 1_250
 STUCK = 5
 WRITE_BLOCKED_MAX_S = 6.0
 
@@ -112,8 +113,8 @@ def test_a_reader_that_reads_slowly_gets_everything(tmp_path: Path) -> None:
         ada, ben = node.person("ada"), node.person("ben")
         with Proxy(node.address) as proxy:
             slow = Follower(node.person("ben", via=proxy.address), ben.head()).open()
-            letters = [Letter(ada, ben, f"{number} {FLOOD_TEXT}", f"{number}") for number in range(2_000)]
-            for start in range(0, 2_000, 250):
+            letters = [Letter(ada, ben, f"{number} {FLOOD_TEXT}", f"{number}") for number in range(SLOWLY)]
+            for start in range(0, SLOWLY, 250):
                 proxy.stall(up=False)
                 until_acknowledged(letters[start : start + 250], clients=1)
                 proxy.restore()

@@ -16,7 +16,7 @@ from crowd import UNLIMITED, Crowd, Letter, log_after
 from node import Node, Person, wait_for
 
 ROUNDS = 10
-PATIENT_ROUNDS = 3  # in which the tail comes back before the next kill; afterwards kills come whenever
+PATIENT_ROUNDS = 2  # in which the tail comes back before the next kill; afterwards kills come whenever
 
 
 class Tail:
@@ -80,7 +80,7 @@ def test_a_tail_across_ten_kills_prints_every_message_once_in_order(tmp_path: Pa
                 node.process.kill()
                 node.kill()
                 node.restart()
-            assert tail.err.read_text().count("connected again") >= PATIENT_ROUNDS - 1
+            assert tail.err.read_text().count("connected again") >= 1
             sending.stop()
             tail.starts_again()
             expected = [event["id"] for event in log_after(cid, start)]
