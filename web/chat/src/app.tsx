@@ -1,5 +1,5 @@
 import { useEffect, useRef, useSyncExternalStore, type ReactNode } from "react";
-import { Avatar, ChatScreen, InboxList, TidingsProvider, useConnection, useInbox } from "tidings/react";
+import { Avatar, ChatScreen, ConnectionBanner, InboxList, TidingsProvider, useInbox } from "tidings/react";
 import { hrefOf, openConversation, openList, route } from "./route.js";
 import { session, signOut, type Session } from "./session.js";
 import { ChoosePerson, SignIn, StartFailed } from "./sign-in.js";
@@ -57,6 +57,7 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
       <h1 className="tidings-hidden">Tidings</h1>
       <div ref={list} className="page-list">
         <Identity now={now} />
+        {(peerId === null || self) && <ConnectionBanner />}
         <InboxList activeId={peerId} onOpen={openConversation} hrefFor={hrefOf} suggestions={now.people} />
       </div>
       <main className="page-thread">
@@ -84,9 +85,8 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
 }
 
 function Identity({ now }: { now: SignedIn }): ReactNode {
-  const { status } = useConnection();
   return (
-    <header className="page-identity" data-status={status}>
+    <header className="page-identity">
       <Avatar person={now.me} />
       <p>
         <span className="page-identity-name">

@@ -169,19 +169,30 @@ function startDemo(): void {
   }
   // Anybody may come, so that somebody whom a person of the demo wrote to can answer.
   const me = page.people.find((person) => person.id === userId) ?? { id: userId, name: userId, avatar_url: null };
-  const client = new RealtimeService({ url: page.api, getToken: () => demoToken(userId) });
+  const client: RealtimeService = new RealtimeService({
+    url: page.api,
+    getToken: async () => {
+      const given = await demoToken(userId);
+      if (given === null) {
+        // Nobody can be that; the client must not go on trying.
+        queueMicrotask(() => client.disconnect());
+        become({ phase: "people", people: page.people });
+      }
+      return given;
+    },
+  });
   client.connect(userId);
   become({ phase: "signed_in", client, userId, me, people: page.people, demo: true });
 }
 
+/** Null when this cannot be anybody's user id; rejects when trying again may help. */
 async function demoToken(userId: string): Promise<string | null> {
   const response = await fetch("./demo/token", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ as: userId }),
   });
-  if (response.status >= 500 || response.status === 429)
-    throw new Error(`no token: the server answered ${response.status}`);
-  if (!response.ok) return null;
+  if (response.status === 422) return null;
+  if (!response.ok) throw new Error(`no token: the server answered ${response.status}`);
   return ((await response.json()) as { token: string }).token;
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState, type ReactNode } from "react";
 import type { ConnectionSnapshot } from "../types.js";
+import { useConnection } from "./hooks.js";
 import { words } from "./words.js";
 
 /** A stream that is back within this time was never worth a banner. */
@@ -130,6 +131,27 @@ export function Banner({ kind, connection, onReconnect, onSignIn }: BannerProps)
           {words.signIn}
         </button>
       )}
+    </div>
+  );
+}
+
+export interface ConnectionBannerProps {
+  /** Shows "Sign in" when the sign-in has ended. */
+  onSignIn?: () => void;
+}
+
+/** The banner for where no chat screen is open, which has its own: a list of conversations must not look live either. */
+export function ConnectionBanner({ onSignIn }: ConnectionBannerProps): ReactNode {
+  const connection = useConnection();
+  const banner = useBanner(connection);
+  return (
+    <div className="tidings tidings-connection">
+      {banner && (
+        <Banner kind={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
+      )}
+      <div className="tidings-hidden" role="status" aria-live="polite">
+        {banner && bannerSentence(banner)}
+      </div>
     </div>
   );
 }

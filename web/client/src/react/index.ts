@@ -6,6 +6,8 @@ export { useConnection, useConversation, useInbox, useRealtimeMessages } from ".
 export type { ConversationActions, RealtimeMessages } from "./hooks.js";
 export { ChatScreen } from "./chat-screen.js";
 export type { ChatScreenProps } from "./chat-screen.js";
+export { ConnectionBanner } from "./banner.js";
+export type { ConnectionBannerProps } from "./banner.js";
 export { InboxList } from "./inbox-list.js";
 export type { InboxListProps } from "./inbox-list.js";
 export { Avatar } from "./avatar.js";

@@ -22,7 +22,7 @@ export const words = {
   connectionLost: "Connection lost.",
   /** The guide's sentence, word for word. */
   polling: "Connection lost. Using polling mode",
-  pollingDetail: (seconds: number) => `Checking every ${plural(seconds, "second", "seconds")}.`,
+  pollingDetail: (seconds: number) => `(checking every ${plural(seconds, "second", "seconds")})`,
   retryIn: (seconds: number, attempt: number) =>
     `Trying again ${seconds > 0 ? `in ${seconds} s` : "now"} (attempt ${attempt}).`,
   sendsAreKept: "What you send is kept and sent later.",
