@@ -12,6 +12,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ log = logging.getLogger("tidings.run")
 KEEP_ALIVE_S = 75  # longer than the 60 s of common load balancers: they must not send into a closing connection
 BACKLOG = 4096  # connections of a reconnect storm that wait to be accepted
 TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
+DESCRIPTORS_BESIDE_STREAMS = 500  # database, log, and the requests that are not streams
 GC_THRESHOLDS = (50_000, 50, 1_000)  # full collections stall a storm of 18,000 streams for 270 ms, these 29 ms
 
 
@@ -68,6 +70,7 @@ def run(
     """Run an application around a node: start it, ``prepare``, listen, and print ``ready_text(url)`` on stdout."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it says at INFO, we say
+    _allow_descriptors(node.config.streams_max + DESCRIPTORS_BESIDE_STREAMS)
     listener = _listen(host, port)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(_serve(node, app, listener, ready_text, prepare))
@@ -174,6 +177,16 @@ class _Protocol(HttpToolsProtocol):
         """Offer the transport to the stream endpoint."""
         super().on_message_begin()
         self.scope["extensions"] = {TRANSPORT_EXTENSION: self.transport}  # type: ignore[dict-item]
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise this process's limit of open files as far as it may: at the usual 1024 clients would be cut in silence."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_enough, may_be = (limit == resource.RLIM_INFINITY or limit >= wanted for limit in (soft, hard))
+    if not is_enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if may_be else hard, hard))
+    if not is_enough and not may_be:
+        log.warning("open files are limited to %d, too few for streams_max: raise it with ulimit -n", hard)
 
 
 def _listen(host: str, port: int) -> socket.socket:
