@@ -77,6 +77,21 @@ def test_a_message_appears_in_the_other_window_and_in_the_senders_second_tab(
         assert [] == window.complaints
 
 
+def test_the_list_alone_says_that_the_connection_is_lost(proxy: Proxy, desks: Desks) -> None:
+    """Where no conversation is open there is a banner, too, with the way back."""
+    listing = Window.as_user(desks.adas, proxy.url, desks.ada)
+    expect(listing.entry("ben")).to_be_visible()
+    proxy.refuse()
+    expect(listing.banner).to_contain_text("Connection lost.")
+
+    proxy.restore()
+    listing.banner.get_by_role("button", name="Try to reconnect").click()
+
+    expect(listing.banner).to_have_text("Back online.")
+    desks.his.says("to the list")
+    expect(listing.entry("ben")).to_contain_text("to the list")
+
+
 @pytest.mark.parametrize("cut", ["refuse", "stall"])
 def test_what_was_sent_during_a_cut_arrives_once_and_in_order(cut: str, proxy: Proxy, desks: Desks) -> None:
     """The guide's second test: connection drop. `refuse` resets what is open; `stall` leaves it open and silent."""
@@ -103,6 +118,19 @@ def test_what_was_sent_during_a_cut_arrives_once_and_in_order(cut: str, proxy: P
     desks.both_show("before", "while she is cut off", "typed while cut off")
     his.says("after")
     desks.both_show("before", "while she is cut off", "typed while cut off", "after")
+
+
+def test_a_message_whose_acknowledgement_was_lost_is_sent_again_and_not_doubled(proxy: Proxy, desks: Desks) -> None:
+    """The server had it; the page cannot know, and repeats it under the same `client_id`."""
+    proxy.lose_post_replies()
+    desks.hers.says("once")
+    desks.his.shows("before", "once")
+    desks.hers.is_waiting_for(lambda: proxy.lost_replies, "an acknowledgement is lost")
+    desks.his.says("I have it")
+    proxy.restore()
+
+    desks.hers.ticks("once", "Read")
+    desks.both_show("before", "once", "I have it")
 
 
 def test_after_a_cut_of_more_than_30_s_nothing_is_lost_or_doubled(

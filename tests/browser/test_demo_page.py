@@ -27,6 +27,15 @@ def test_without_a_name_the_page_offers_the_people(demo: Demo, profile: Profile)
     assert [] == window.complaints
 
 
+def test_whoever_nobody_can_be_is_asked_again(demo: Demo, profile: Profile) -> None:
+    """An address that names no possible user id leads to the people, not to a broken list."""
+    window = Window(profile())
+
+    window.page.goto(f"{demo.url}/?as=a%2Fb")
+
+    expect(window.page.get_by_role("heading", name="Who are you?")).to_be_visible()
+
+
 def test_two_windows_of_one_browser_are_two_people(demo: Demo, profile: Profile) -> None:
     """Identity is per window; a message goes both ways, and both names are shown."""
     browser = profile()
