@@ -28,7 +28,7 @@ demo: setup
 	@exec .venv/bin/tidings demo
 
 test: setup .venv/.dev web-packages test-programs
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 3 --dist loadfile
 	cd web && npm test
 
 check: setup .venv/.dev web-packages

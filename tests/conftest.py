@@ -10,8 +10,13 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from node import Node, Person
+
+# No time limit for a single example: how long one takes is the machine's business, and a busy one is no failure.
+hypothesis.settings.register_profile("tidings", deadline=None)
+hypothesis.settings.load_profile("tidings")
 
 _number = itertools.count(1)
 
