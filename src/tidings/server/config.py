@@ -27,6 +27,18 @@ TAB_LENGTH_MAX = 64  # characters
 TOKEN_CACHE_MAX = 10_000  # tokens checked before; a signature check costs 90 us, a look-up 0.2
 TOKEN_SIZE_MAX_BYTES = 8192  # longer ones are refused unread; proxies cut headers near there
 TOKEN_LEEWAY_S = 30  # clocks differ
+KEYS_FRESH_S = 600.0  # public keys are fetched anew after this, beside the requests; a withdrawn key is refused then
+KEYS_FETCH_MAX_S = 5.0  # one fetch, discovery included; also the longest that a request waits for a key
+KEYS_SIZE_MAX_BYTES = 1 << 18  # of a key server's answer; real ones have some thousand
+KEYS_MAX = 100  # keys of a set that are kept; providers publish two to ten
+KEY_FETCHES_BURST, KEY_FETCHES_PER_S = 3, 0.1  # fetches that unknown key ids cause: a rotation at once, a storm not
+KEY_ABSENT_S = 10.0  # a key id that a fetch did not bring is refused for so long without another
+KEY_ABSENT_IDS_MAX = 1000  # such ids remembered
+KEY_WAITERS_MAX = 1000  # requests that wait for one fetch; beyond, 503
+KEY_BACKOFF_MAX_S = 30.0  # between fetches while the key server fails; the first pause is a second
+REVOKED_USERS_MAX = 100_000  # revocations remembered; beyond, the oldest is forgotten
+REVOKE_GOODBYE_MAX_S = 0.5  # a stream that has not taken its goodbye by then is cut: revoked means within a second
+PREFLIGHT_MAX_AGE_S = 7200  # how long a browser may keep a preflight's answer; browsers cap it near there
 GOODBYE_RETRY_MS = (250, 1500)  # after max_age and token_expired: soon, but not all at once
 REPLACED_RETRY_MS = (30_000, 45_000)  # two tabs that replace each other must not chase each other
 CONNECTED_RETRY_MS = (500, 1500)  # reconnection time of a browser's own EventSource; spreads a restart
@@ -44,9 +56,9 @@ RATE_USERS_MAX = 50_000  # users whose rates are remembered; an older one starts
 SLOW_TIMER_TICK_S = 0.25  # resolution of heartbeats, ages and write limits
 
 
-def setting(default: Any, unit: str, reason: str) -> Any:
-    """A field of ``Config`` with what docs/configuration.md says about it."""
-    return field(default=default, metadata={"unit": unit, "reason": reason})
+def setting(default: Any, unit: str, reason: str, *, is_secret: bool = False) -> Any:
+    """A field of ``Config`` with what docs/configuration.md says about it; a secret is not in the ``repr``."""
+    return field(default=default, metadata={"unit": unit, "reason": reason}, repr=not is_secret)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,26 @@ class Config:
 
     db: str = setting("sqlite:///tidings.db", "URL", "A file beside the process needs no service")
     secret: str = setting(
-        "", "text", "Signs tokens (HS256), at least 32 bytes; without it or a user() function we refuse"
+        "",
+        "text",
+        "Signs tokens (HS256), at least 32 bytes; without it, an issuer or a user() function we refuse",
+        is_secret=True,
+    )
+    former_secrets: tuple[str, ...] = setting(
+        (), "texts", "Checked after the secret, never signed with: a secret changes without a sign-out", is_secret=True
+    )
+    issuer: str = setting(
+        "", "URL or text", "`iss` of every token; alone it finds the key server (OpenID Connect Discovery)"
+    )
+    jwks_url: str = setting("", "URL", "Public keys (RS256, ES256) of an identity provider, where it is not discovered")
+    audience: tuple[str, ...] = setting((), "texts", "`aud` has one of these: a token for another service is refused")
+    authorized_parties: tuple[str, ...] = setting(
+        (), "texts", "`azp` (or `client_id`) is one of these: a token made by another page or client is refused"
+    )
+    user_claim: str = setting("sub", "claim", "Where the user id stands, if the provider's own is not yours")
+    session_cookie: str = setting("", "cookie name", "Takes the token from this cookie too; a header wins")
+    cors_origins: tuple[str, ...] = setting(
+        (), "origins", "Pages of other origins that may call, such as `https://app.example.org`; no wildcard"
     )
     query_token: bool = setting(False, "yes/no", "A token in an address ends in logs; a browser's EventSource needs it")
     message_types: tuple[str, ...] = setting((), "names", "Types that clients may send besides text; system never")
@@ -78,10 +109,12 @@ class Config:
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
 
     def __post_init__(self) -> None:
-        if self.secret and len(self.secret.encode()) < SECRET_SIZE_MIN_BYTES:
-            raise ConfigurationError(
-                f"secret (TIDINGS_SECRET) is under {SECRET_SIZE_MIN_BYTES} bytes; make one with: openssl rand -hex 32"
-            )
+        for name, secret in [("secret", self.secret), *(("former_secrets", former) for former in self.former_secrets)]:
+            if secret and len(secret.encode()) < SECRET_SIZE_MIN_BYTES:
+                raise ConfigurationError(
+                    f"{name} ({environment_name(name)}) is under {SECRET_SIZE_MIN_BYTES} bytes;"
+                    " make one with: openssl rand -hex 32"
+                )
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not value > 0:
