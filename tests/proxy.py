@@ -33,10 +33,14 @@ T = TypeVar("T")
 
 
 class Proxy:
-    """Passes TCP connections to `target` until told otherwise. All methods may be called from any thread."""
+    """Passes TCP connections to `target` until told otherwise. All methods may be called from any thread.
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    With `receive_buffer_bytes` little of what the target writes fits between it and a client that does not read.
+    """
+
+    def __init__(self, target: tuple[str, int], receive_buffer_bytes: int | None = None) -> None:
         self.target = target
+        self.receive_buffer_bytes = receive_buffer_bytes
         self.port = 0
         self.accepted = 0  # connections since the start
         self.lost_replies = 0
@@ -170,6 +174,8 @@ class _Connection:
         self._proxy = proxy
         self._client = client
         self._server = socket.socket()
+        if proxy.receive_buffer_bytes is not None:
+            self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, proxy.receive_buffer_bytes)
         self._bytes_left = cut_after_bytes
         self._is_post = False
         self._held = b""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from crowd import UNLIMITED, Crowd, Follower, Letter, log_after, metric, position, until_acknowledged, whole_history
-from node import Node
+from node import Node, wait_for
 from proxy import Proxy
 
 CLIENTS = 20
@@ -138,3 +140,22 @@ def test_a_kill_between_commit_and_answer_doubles_nothing(tmp_path: Path) -> Non
         assert len(letters) == metric(node.url, "tidings_messages_deduplicated_total")
         assert stored == [event["data"]["_id"] for event in log_after(ben, start)]
         assert set(stored) == {letter.message["_id"] for letter in letters if letter.message}
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.003, 0.01, 0.03])
+def test_a_kill_while_the_database_is_made_leaves_one_that_opens(tmp_path: Path, delay_s: float) -> None:
+    """From the moment on at which its file is there."""
+    node = Node(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(node.start)
+        wait_for(node.database.exists, what="the database's file")
+        time.sleep(delay_s)  # not for luck: these are the moments at which it is killed
+        assert node.process is not None
+        node.process.kill()
+        starting.exception(10)  # it may have been ready before
+    node.kill()
+    try:
+        node.restart()
+        assert 1 == node.person("ada").sends("ben", "hi")["seq"]
+    finally:
+        node.kill()
