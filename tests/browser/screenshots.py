@@ -82,7 +82,7 @@ def shoot_list(studio: Studio, window: Window) -> None:
 
 def shoot_list_empty(studio: Studio, window: Window) -> None:
     window.page.goto(f"{studio.demo.url}/?as={studio.person('newcomer')}")
-    expect(window.list.get_by_text("No messages yet")).to_be_visible()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
 
 
 def shoot_new_message(studio: Studio, window: Window) -> None:
@@ -187,8 +187,8 @@ def shoot_signed_out(studio: Studio, window: Window) -> None:
 
 SHOTS: list[Callable[[Studio, Window], None]] = [
     shoot_list, shoot_list_empty, shoot_new_message, shoot_thread, shoot_thread_of_the_demo, shoot_thread_unread,
-    shoot_thread_empty, shoot_typing, shoot_reconnecting, shoot_list_reconnecting, shoot_polling, shoot_failed, shoot_too_long,
-    shoot_who_are_you, shoot_sign_in, shoot_signed_out,
+    shoot_thread_empty, shoot_typing, shoot_reconnecting, shoot_list_reconnecting, shoot_polling, shoot_failed,
+    shoot_too_long, shoot_who_are_you, shoot_sign_in, shoot_signed_out,
 ]  # fmt: skip
 
 

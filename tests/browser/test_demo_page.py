@@ -59,7 +59,7 @@ def test_a_conversation_begins_with_any_user_id(odd: str, demo: Demo, profile: P
     """ "New message" to somebody whom the server has never seen; they answer from their own window."""
     me = f"writer to {odd}"
     window = Window.in_demo(profile(), demo.url, me)
-    expect(window.list.get_by_text("No messages yet")).to_be_visible()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
     window.begins_conversation_with(odd)
     expect(window.page.get_by_text(f"Say hello to {odd}.")).to_be_visible()
     window.says("hello, whoever you are")
@@ -91,7 +91,7 @@ def test_a_conversation_begins_with_any_user_id(odd: str, demo: Demo, profile: P
 def test_a_user_id_that_cannot_be_is_explained_at_once(typed: str, problem: str, demo: Demo, profile: Profile) -> None:
     """The page knows the server's rules for user ids, and says what is wrong in words."""
     window = Window.in_demo(profile(), demo.url, "choosy")
-    expect(window.list.get_by_text("No messages yet")).to_be_visible()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
 
     window.begins_conversation_with(typed)
 
@@ -123,9 +123,9 @@ def test_a_narrow_window_shows_one_pane_and_a_way_back(demo: Demo, profile: Prof
     for back in (lambda: window.page.get_by_role("button", name="Back to conversations").click(), window.page.go_back):
         window.chooses("Chloé")
         expect(window.composer).to_be_visible()
-        expect(window.list).to_be_hidden()
+        expect(window.conversations).to_be_hidden()
         back()
-        expect(window.list).to_be_visible()
+        expect(window.conversations).to_be_visible()
         expect(window.composer).to_be_hidden()
     assert [] == window.complaints
 

@@ -23,9 +23,9 @@ def test_without_a_token_the_page_says_how_to_sign_in(node: Node, profile: Profi
     window.page.get_by_label("Token").fill(node.token("paster"))
     window.page.get_by_role("button", name="Sign in").click()
 
-    expect(window.list.get_by_text("No messages yet")).to_be_visible()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
     window.page.reload()
-    expect(window.list.get_by_text("No messages yet")).to_be_visible()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
     window.page.get_by_role("button", name="Sign out").click()
     window.page.reload()
     expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -35,7 +35,7 @@ def test_without_a_token_the_page_says_how_to_sign_in(node: Node, profile: Profi
 def test_a_token_does_not_stay_in_the_address(node: Node, profile: Profile) -> None:
     """It could be seen over a shoulder, copied with the address, or found in the history."""
     window = Window.as_user(profile(), node.url, node.person("linked"))
-    expect(window.list.get_by_text("No messages yet")).to_be_visible()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
 
     assert "token" not in window.page.url
     assert window.page.url == f"{node.url}/#/"
@@ -66,4 +66,4 @@ def test_a_token_that_the_server_refuses_leads_back_to_the_sign_in(node: Node, p
 
     window.page.goto(f"{node.url}/#token={node.token('guest')}")
 
-    expect(window.list.get_by_text("No messages yet")).to_be_visible()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()

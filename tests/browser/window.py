@@ -39,7 +39,7 @@ class Window:
         window = cls(context)
         window.page.goto(f"{url}/#token={person.token}")
         if peer is not None:
-            expect(window.list).to_be_visible()
+            expect(window.conversations).to_be_visible()
             window.goes_to(peer)
             window.is_connected()
         return window
@@ -55,7 +55,7 @@ class Window:
         return window
 
     @property
-    def list(self) -> Locator:
+    def conversations(self) -> Locator:
         return self.page.get_by_role("navigation", name="Conversations")
 
     @property
@@ -91,11 +91,11 @@ class Window:
     def entry(self, name: str) -> Locator:
         """A conversation in the list."""
         named = self.page.locator(".tidings-entry-name").get_by_text(name, exact=True)
-        return self.list.get_by_role("link").filter(has=named)
+        return self.conversations.get_by_role("link").filter(has=named)
 
     def begins_conversation_with(self, user_id: str) -> None:
         """ "New message", to this user id as it is typed."""
-        self.list.get_by_role("button", name="New message").first.click()
+        self.conversations.get_by_role("button", name="New message").first.click()
         self.page.get_by_label("To whom? Their user id").fill(user_id)
         self.page.get_by_role("button", name="Start").click()
 
