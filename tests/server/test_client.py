@@ -184,6 +184,29 @@ def test_a_redirect_is_not_followed(alice: Person, bob: Person) -> None:
     assert [] == bob.history(alice)["messages"]
 
 
+def test_typing_is_told_to_who_has_written_back_and_what_is_lost_of_it_is_no_error(alice: Person, bob: Person) -> None:
+    """It is tried once: a second later it says nothing any more."""
+    alice.sends(bob, "hi")
+    bob.sends(alice, "hi")
+    with client_of(alice) as client, client_of(bob) as other, client.events() as feed:
+        heard = threading.Event()
+
+        def type_until_heard() -> None:
+            while not heard.wait(0.2):  # the first ones may come before the stream
+                other.typing(alice.id)
+
+        typist = threading.Thread(target=type_until_heard)
+        typist.start()
+        event = next(feed)
+        heard.set()
+        typist.join(PATIENCE_S)
+        assert ("typing", {"chat_user_id": bob.id}, None) == (event.type, event.data, event.cursor)
+        with pytest.raises(ServerProblem):
+            client.typing(alice.id)
+    with Client("http://127.0.0.1:9", "x") as client:
+        client.typing("bob")
+
+
 # tokens
 
 

@@ -7,12 +7,38 @@
         for event in client.events():
             ...
 
-``core`` follows a stream without input or output; ``feed`` drives it with threads and sockets.
+    async with AsyncClient("http://127.0.0.1:8000", token) as client:
+        await client.send("ben", "Hello!")
+        async for event in client.events():
+            ...
+
+Without input or output: ``call`` (one call of the API), ``core`` (following a stream) and ``following`` (what lies
+between it and the consumer). ``client`` and ``feed`` drive them with threads, ``async_client`` and ``async_feed`` with
+tasks.
 """
 
-from tidings.client.client import Client, Conversation, HistoryPage, InboxPage
+from tidings.client.async_client import AsyncClient
+from tidings.client.async_feed import AsyncFeed
+from tidings.client.client import Client
 from tidings.client.core import Event
-from tidings.client.feed import ConnectionState, Feed
-from tidings.client.token import Token
+from tidings.client.feed import Feed
+from tidings.client.following import ConnectionState
+from tidings.client.outbox import Outbox, Unsent
+from tidings.client.page import Conversation, HistoryPage, InboxPage
+from tidings.client.token import AsyncToken, Token
 
-__all__ = ["Client", "ConnectionState", "Conversation", "Event", "Feed", "HistoryPage", "InboxPage", "Token"]
+__all__ = [
+    "AsyncClient",
+    "AsyncFeed",
+    "AsyncToken",
+    "Client",
+    "ConnectionState",
+    "Conversation",
+    "Event",
+    "Feed",
+    "HistoryPage",
+    "InboxPage",
+    "Outbox",
+    "Token",
+    "Unsent",
+]

@@ -1,84 +1,50 @@
-"""The Python client: send, read and follow one user's messages from any thread.
-
-Rules of this file:
-
-- Every request is safe to repeat, and is repeated under the reconnect policy until it is answered, refused for good,
-  or its time is up. A send is repeated under one ``client_id``: however often it is tried, there is one message.
-- Redirects are not followed: a token goes only to the address it was given for.
-"""
+"""The Python client for threads: send, read and follow one user's messages."""
 
 from __future__ import annotations
 
-import random
+import os
+import threading
 import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Self, TypeVar
-from urllib.parse import quote
+from typing import Self, TypeVar
 
 import httpx2
-import msgspec
 
-from tidings.client.answer import read_problem, read_retry_after_s
-from tidings.client.feed import ConnectionState, Feed
+from tidings.client import call
+from tidings.client.call import DEADLINE_S, Answered, Call, Exchange, api_url
+from tidings.client.feed import Feed
+from tidings.client.following import ConnectionState, OnState
+from tidings.client.outbox import Outbox, Unsent, is_about_message
+from tidings.client.page import HistoryPage, InboxPage
 from tidings.client.token import Token, TokenSource
-from tidings.errors import ClientError, ProtocolViolation, StreamLost
-from tidings.protocol.events import Message, Person, Watermarks
-from tidings.protocol.retry import Outcome, next_attempt
-from tidings.protocol.user_id import check_user_id
-
-API_PATH: Final = "/api/message"
-"""Where ``tidings serve`` has its API, for an address without a path."""
-
-CONNECT_TIMEOUT_S: Final = 8.0
-READ_TIMEOUT_S: Final = 15.0
-"""Longer than a server waits for its disk before it says 503."""
-DEADLINE_S: Final = 60.0
+from tidings.errors import ServerProblem, StreamLost
+from tidings.protocol.events import Message, Watermarks
+from tidings.protocol.retry import is_temporary
 
 T = TypeVar("T")
 
 
-class HistoryPage(msgspec.Struct, frozen=True):
-    """Messages of one conversation, oldest first, with the cursor at which they were read."""
-
-    messages: list[Message]
-    has_more: bool
-    cursor: str
-    watermarks: Watermarks
-    user: Person
-
-
-class Conversation(msgspec.Struct, frozen=True):
-    """One line of the inbox; ``user`` is the other side."""
-
-    user: Person
-    last_message: Message | None
-    unread: int
-    watermarks: Watermarks
-    updatedAt: str
-
-
-class InboxPage(msgspec.Struct, frozen=True):
-    """Conversations, the latest first, with the cursor at which they were read."""
-
-    conversations: list[Conversation]
-    has_more: bool
-    cursor: str
-
-
-class _Sent(msgspec.Struct):
-    message: Message
-
-
-class _Received(msgspec.Struct):
-    watermarks: Watermarks
+def ignore_state(state: ConnectionState) -> None:
+    """For those who do not show what the connection does."""
 
 
 class Client:
-    """One user of one server. May be shared by threads; use it as a context manager or ``close`` it."""
+    """One user of one server. May be shared by threads; use it as a context manager or ``close`` it.
 
-    def __init__(self, url: str, token: Token, *, deadline_s: float = DEADLINE_S) -> None:
+    Attributes:
+        outbox: Where sends wait on disk until they are acknowledged; none unless a file was given.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Token,
+        *,
+        deadline_s: float = DEADLINE_S,
+        outbox: str | os.PathLike[str] | None = None,
+    ) -> None:
         """
         Args:
             url: The server's origin (``http://127.0.0.1:8000``), or the address of its API
@@ -86,13 +52,17 @@ class Client:
             token: The caller's token, or a function that fetches one; it is called first when a token is needed and
                 again when the server rejects its answer.
             deadline_s: How long one call may try, answers and waits included.
+            outbox: A file that keeps unacknowledged sends; one for each user of each server.
 
         Raises:
             ValueError: The address is not an http(s) one, or the token cannot be sent.
+            OSError: The outbox cannot be used.
         """
         self._url = api_url(url)
         self._tokens = TokenSource(token)
         self._deadline_s = deadline_s
+        self.outbox = None if outbox is None else Outbox(outbox)
+        self._turns: dict[str, threading.Lock] = {}
         trusted = httpx2.create_ssl_context()  # reading the certificates costs more than all the rest
         self._http = httpx2.Client(verify=trusted)
         # Each stream has a connection of its own, which its watchdog guards from the connect on.
@@ -109,12 +79,17 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close all connections; feeds are closed by themselves."""
+        """Close all connections and the outbox, where what waits stays; feeds are closed by themselves."""
         self._http.close()
         self._streams.close()
+        if self.outbox is not None:
+            self.outbox.close()
 
     def send(self, recipient: str, text: str, *, client_id: str | None = None, message_type: str = "text") -> Message:
         """Send a message, and return it once it is committed.
+
+        With an outbox it is on disk before it is tried, after what waits for the same recipient, and stays there
+        when no answer came: the next ``send`` to this recipient, or ``flush``, goes on, also after a restart.
 
         Args:
             recipient: User id of the other side.
@@ -129,13 +104,34 @@ class Client:
                 the same ``client_id`` settles it.
             ProtocolViolation: What answers is no Tidings server.
         """
-        body = {
-            "recipientId": recipient,
-            "text": text,
-            "message_type": message_type,
-            "client_id": client_id or str(uuid.uuid4()),
-        }
-        return self._exchange("POST", "/send", _Sent, body=body).message
+        until = self._until()
+        if self.outbox is None:
+            return self._exchange(call.send(recipient, text, client_id, message_type), until)
+        unsent = self.outbox.put(recipient, text, client_id, message_type)
+        with self._turn(recipient):
+            self._deliver_waiting(self.outbox, recipient, until, before=unsent)
+            try:
+                return self._deliver(self.outbox, unsent, until)
+            except ServerProblem as problem:
+                if is_about_message(problem):
+                    self.outbox.remove(unsent)  # the caller hears of it here
+                raise
+
+    def flush(self) -> list[Message]:
+        """Send all that waits in the outbox, in order, and return it as committed; nothing without an outbox.
+
+        What the server refuses for good is set aside: ``outbox.refused()`` lists it.
+
+        Raises:
+            ServerProblem, StreamLost, ProtocolViolation: As ``send``; what was not sent waits on.
+        """
+        if self.outbox is None:
+            return []
+        until, sent = self._until(), list[Message]()
+        for recipient in dict.fromkeys(unsent.recipient for unsent in self.outbox.waiting()):
+            with self._turn(recipient):
+                sent += self._deliver_waiting(self.outbox, recipient, until)
+        return sent
 
     def history(
         self, peer: str, *, before: int | None = None, after: int | None = None, limit: int | None = None
@@ -146,12 +142,7 @@ class Client:
             ValueError: What no user id can be.
             ServerProblem, StreamLost, ProtocolViolation: As ``send``.
         """
-        return self._exchange(
-            "GET",
-            "/" + quote(check_user_id(peer), safe=""),
-            HistoryPage,
-            query={"before": before, "after": after, "limit": limit},
-        )
+        return self._exchange(call.history(peer, before, after, limit))
 
     def inbox(self, *, before: str | None = None, limit: int | None = None) -> InboxPage:
         """Return a page of the conversations, the latest first.
@@ -159,7 +150,7 @@ class Client:
         Raises:
             ServerProblem, StreamLost, ProtocolViolation: As ``send``.
         """
-        return self._exchange("GET", "/inbox/me", InboxPage, query={"before": before, "limit": limit})
+        return self._exchange(call.inbox(before, limit))
 
     def mark_read(self, peer: str, upto: int) -> Watermarks:
         """Tell that all messages of the conversation up to this ``seq`` were read (and thus received).
@@ -167,7 +158,7 @@ class Client:
         Raises:
             ServerProblem, StreamLost, ProtocolViolation: As ``send``.
         """
-        return self._exchange("POST", "/receipts", _Received, body={"chatUserId": peer, "read_upto": upto}).watermarks
+        return self._exchange(call.receipts(peer, read_upto=upto))
 
     def mark_delivered(self, peer: str, upto: int) -> Watermarks:
         """Tell that all messages of the conversation up to this ``seq`` have arrived.
@@ -175,12 +166,18 @@ class Client:
         Raises:
             ServerProblem, StreamLost, ProtocolViolation: As ``send``.
         """
-        body = {"chatUserId": peer, "delivered_upto": upto}
-        return self._exchange("POST", "/receipts", _Received, body=body).watermarks
+        return self._exchange(call.receipts(peer, delivered_upto=upto))
 
-    def events(
-        self, cursor: str | None = None, *, on_state: Callable[[ConnectionState], None] = lambda state: None
-    ) -> Feed:
+    def typing(self, peer: str) -> None:
+        """Tell that the caller types to ``peer``; at most once a second has a meaning. Tried once: it may get lost.
+
+        Raises:
+            ServerProblem: Refused for good.
+        """
+        with losses_ignored():
+            self._exchange(call.typing(peer))
+
+    def events(self, cursor: str | None = None, *, on_state: OnState = ignore_state) -> Feed:
         """Follow the caller's events from a cursor on, or from now.
 
         The feed reconnects and resumes by itself, for ever. An event of type ``reset`` says that events before its
@@ -193,82 +190,55 @@ class Client:
         Raises:
             ValueError: What no cursor can be.
         """
-        if cursor is not None and not (cursor.isascii() and cursor.isprintable() and cursor):
-            raise ValueError(f"{cursor!r} is no cursor: give one as it was printed")
         return Feed(self._streams, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
 
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        answer: type[T],
-        *,
-        query: Mapping[str, str | int | None] | None = None,
-        body: Mapping[str, object] | None = None,
-    ) -> T:
-        """Ask until there is an answer; ``answer`` is its shape."""
-        until = time.monotonic() + self._deadline_s
-        params = {name: value for name, value in (query or {}).items() if value is not None}
-        content = None if body is None else msgspec.json.encode(body)
-        failures, rejected = 0, False
-        while True:
-            error: ClientError
-            headers = {"Authorization": f"Bearer {self._tokens.get(refresh=rejected)}"}
-            if content is not None:
-                headers["Content-Type"] = "application/json"
+    def _deliver_waiting(
+        self, outbox: Outbox, recipient: str, until: float, *, before: Unsent | None = None
+    ) -> list[Message]:
+        sent = []
+        for unsent in outbox.waiting(recipient, before=before):
             try:
-                response = self._http.request(
-                    method,
-                    self._url + path,
-                    params=params,
-                    content=content,
-                    headers=headers,
-                    timeout=self._timeout(until),
-                )
-            except httpx2.TimeoutException:
-                error, outcome = StreamLost("The server did not answer in time"), Outcome("timeout")
+                sent.append(self._deliver(outbox, unsent, until))
+            except ServerProblem as problem:
+                outbox.set_aside(unsent, problem)
+        return sent
+
+    def _deliver(self, outbox: Outbox, unsent: Unsent, until: float) -> Message:
+        asked = call.send(unsent.recipient, unsent.text, unsent.client_id, unsent.message_type)
+        message = self._exchange(asked, until)
+        outbox.remove(unsent)
+        return message
+
+    def _turn(self, recipient: str) -> threading.Lock:
+        """One send at a time to each recipient, in the order of the outbox."""
+        return self._turns.setdefault(recipient, threading.Lock())
+
+    def _until(self) -> float:
+        return time.monotonic() + self._deadline_s
+
+    def _exchange(self, asked: Call[T], until: float | None = None) -> T:
+        """Ask until there is an answer."""
+        exchange = Exchange(asked, self._url, until=until or self._until(), token_renewable=self._tokens.renewable)
+        while True:
+            request = exchange.request(self._http, self._tokens.get(refresh=exchange.refresh_token))
+            try:
+                response = self._http.send(request)
             except httpx2.RequestError as trouble:
-                error, outcome = StreamLost(f"The server cannot be reached: {trouble}"), Outcome("network")
+                exchange.failed(trouble)
             else:
-                status = response.status_code
-                if status in (200, 201):
-                    try:
-                        return msgspec.json.decode(response.content, type=answer)
-                    except msgspec.DecodeError as trouble:
-                        error = ProtocolViolation(f"The answer is not one of a Tidings server: {trouble}")
-                        outcome = Outcome("violation")
-                else:
-                    error = read_problem(response, response.content)
-                    outcome = Outcome(
-                        "status", status=status, retry_after_s=read_retry_after_s(response), refreshed=rejected
-                    )
-                    rejected = status == 401
-                    if rejected and not self._tokens.renewable:
-                        raise error
-            step = next_attempt(failures, outcome, random.random())
-            failures = step.failures
-            if step.action == "stop" or time.monotonic() + step.wait_ms / 1000 >= until:
-                raise error
-            time.sleep(step.wait_ms / 1000)
-
-    def _timeout(self, until: float) -> httpx2.Timeout:
-        left_s = max(0.001, until - time.monotonic())
-        return httpx2.Timeout(min(CONNECT_TIMEOUT_S, left_s), read=min(READ_TIMEOUT_S, left_s))
+                answer = exchange.answered(response)
+                if isinstance(answer, Answered):
+                    return answer.value
+            time.sleep(exchange.wait_s)
 
 
-def api_url(url: str) -> str:
-    """Return the address of the API: an origin gets the path of ``tidings serve``, any other path is kept.
-
-    Raises:
-        ValueError: It is not an http(s) address, or has a query or a user name in it.
-    """
+@contextmanager
+def losses_ignored() -> Iterator[None]:
+    """What is not worth repeating is not worth a complaint when it got lost."""
     try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise ValueError(f"{url!r} is not an address: {error}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is not an address that begins with http:// or https:// and a host")
-    if parsed.query or parsed.fragment or parsed.userinfo:
-        raise ValueError("the address of a server has no user name, no '?' and no '#'")
-    path = parsed.path.rstrip("/") or API_PATH
-    return str(parsed.copy_with(path=path))
+        yield
+    except StreamLost:
+        pass
+    except ServerProblem as problem:
+        if not is_temporary(problem.status):
+            raise

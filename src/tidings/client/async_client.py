@@ -1,0 +1,160 @@
+"""The Python client for tasks: ``Client`` with ``await``, under the same names and the same rules."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx2
+
+from tidings.client import call
+from tidings.client.async_feed import AsyncFeed
+from tidings.client.call import DEADLINE_S, Answered, Call, Exchange, api_url
+from tidings.client.client import ignore_state, losses_ignored
+from tidings.client.following import OnState
+from tidings.client.outbox import Outbox, Unsent, is_about_message
+from tidings.client.page import HistoryPage, InboxPage
+from tidings.client.token import AsyncToken, AsyncTokenSource
+from tidings.errors import ServerProblem
+from tidings.protocol.events import Message, Watermarks
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """One user of one server, in one event loop. Use it with ``async with`` or ``aclose`` it.
+
+    Any call may be cancelled. A send that was cancelled may or may not be committed; with an outbox it is sent later.
+
+    Attributes:
+        outbox: Where sends wait on disk until they are acknowledged; none unless a file was given.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: AsyncToken,
+        *,
+        deadline_s: float = DEADLINE_S,
+        outbox: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """As ``Client``; the token's function may be async."""
+        self._url = api_url(url)
+        self._tokens = AsyncTokenSource(token)
+        self._deadline_s = deadline_s
+        self.outbox = None if outbox is None else Outbox(outbox)
+        self._turns: dict[str, asyncio.Lock] = {}
+        # No cap: each stream holds a connection, and calls must not wait for one.
+        self._http = httpx2.AsyncClient(
+            verify=httpx2.create_ssl_context(), limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """As ``Client.close``."""
+        await self._http.aclose()
+        if self.outbox is not None:
+            self.outbox.close()
+
+    async def send(
+        self, recipient: str, text: str, *, client_id: str | None = None, message_type: str = "text"
+    ) -> Message:
+        """As ``Client.send``."""
+        until = self._until()
+        if self.outbox is None:
+            return await self._exchange(call.send(recipient, text, client_id, message_type), until)
+        unsent = await asyncio.to_thread(self.outbox.put, recipient, text, client_id, message_type)
+        async with self._turn(recipient):
+            await self._deliver_waiting(self.outbox, recipient, until, before=unsent)
+            try:
+                return await self._deliver(self.outbox, unsent, until)
+            except ServerProblem as problem:
+                if is_about_message(problem):
+                    await asyncio.to_thread(self.outbox.remove, unsent)
+                raise
+
+    async def flush(self) -> list[Message]:
+        """As ``Client.flush``."""
+        if self.outbox is None:
+            return []
+        until, sent = self._until(), list[Message]()
+        waiting = await asyncio.to_thread(self.outbox.waiting)
+        for recipient in dict.fromkeys(unsent.recipient for unsent in waiting):
+            async with self._turn(recipient):
+                sent += await self._deliver_waiting(self.outbox, recipient, until)
+        return sent
+
+    async def history(
+        self, peer: str, *, before: int | None = None, after: int | None = None, limit: int | None = None
+    ) -> HistoryPage:
+        """As ``Client.history``."""
+        return await self._exchange(call.history(peer, before, after, limit))
+
+    async def inbox(self, *, before: str | None = None, limit: int | None = None) -> InboxPage:
+        """As ``Client.inbox``."""
+        return await self._exchange(call.inbox(before, limit))
+
+    async def mark_read(self, peer: str, upto: int) -> Watermarks:
+        """As ``Client.mark_read``."""
+        return await self._exchange(call.receipts(peer, read_upto=upto))
+
+    async def mark_delivered(self, peer: str, upto: int) -> Watermarks:
+        """As ``Client.mark_delivered``."""
+        return await self._exchange(call.receipts(peer, delivered_upto=upto))
+
+    async def typing(self, peer: str) -> None:
+        """As ``Client.typing``."""
+        with losses_ignored():
+            await self._exchange(call.typing(peer))
+
+    def events(self, cursor: str | None = None, *, on_state: OnState = ignore_state) -> AsyncFeed:
+        """As ``Client.events``; ``on_state`` is called in the event loop."""
+        return AsyncFeed(self._http, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
+
+    async def _deliver_waiting(
+        self, outbox: Outbox, recipient: str, until: float, *, before: Unsent | None = None
+    ) -> list[Message]:
+        sent = []
+        for unsent in await asyncio.to_thread(outbox.waiting, recipient, before=before):
+            try:
+                sent.append(await self._deliver(outbox, unsent, until))
+            except ServerProblem as problem:
+                await asyncio.to_thread(outbox.set_aside, unsent, problem)
+        return sent
+
+    async def _deliver(self, outbox: Outbox, unsent: Unsent, until: float) -> Message:
+        asked = call.send(unsent.recipient, unsent.text, unsent.client_id, unsent.message_type)
+        message = await self._exchange(asked, until)
+        await asyncio.to_thread(outbox.remove, unsent)
+        return message
+
+    def _turn(self, recipient: str) -> asyncio.Lock:
+        return self._turns.setdefault(recipient, asyncio.Lock())
+
+    def _until(self) -> float:
+        return time.monotonic() + self._deadline_s
+
+    async def _exchange(self, asked: Call[T], until: float | None = None) -> T:
+        """As ``Client._exchange``."""
+        exchange = Exchange(asked, self._url, until=until or self._until(), token_renewable=self._tokens.renewable)
+        while True:
+            request = exchange.request(self._http, await self._tokens.get(refresh=exchange.refresh_token))
+            try:
+                response = await self._http.send(request)
+            except httpx2.RequestError as trouble:
+                exchange.failed(trouble)
+            else:
+                answer = exchange.answered(response)
+                if isinstance(answer, Answered):
+                    return answer.value
+            await asyncio.sleep(exchange.wait_s)

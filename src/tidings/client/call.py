@@ -1,0 +1,207 @@
+"""One call of the API, without input or output: what is asked, how an answer is read, and when to ask again.
+
+A ``Call`` says what is asked. An ``Exchange`` is one call on its way: whoever drives it sends what ``request``
+builds, tells what came of it (``answered`` or ``failed``) and waits ``wait_s`` in between; threads and tasks drive
+the same one.
+
+Rules of this file:
+
+- Every call is safe to repeat, and is repeated under the reconnect policy until it is answered, refused for good, or
+  its time is up. A send is repeated under one ``client_id``: however often it is tried, there is one message.
+- Redirects are not followed: a token goes only to the address it was given for.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from tidings.client.answer import read_problem, read_retry_after_s
+from tidings.client.page import HistoryPage, InboxPage
+from tidings.errors import ClientError, ProtocolViolation, StreamLost
+from tidings.protocol.events import Message, Watermarks
+from tidings.protocol.retry import Outcome, next_attempt
+from tidings.protocol.user_id import check_user_id
+
+API_PATH: Final = "/api/message"
+"""Where ``tidings serve`` has its API, for an address without a path."""
+
+CONNECT_TIMEOUT_S: Final = 8.0
+READ_TIMEOUT_S: Final = 15.0
+"""Longer than a server waits for its disk before it says 503."""
+DEADLINE_S: Final = 60.0
+
+T = TypeVar("T")
+
+
+class _Sent(msgspec.Struct):
+    message: Message
+
+
+class _Received(msgspec.Struct):
+    watermarks: Watermarks
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """What is asked of the server, and how its answer is read.
+
+    Attributes:
+        is_repeated: Worth asking again; what is not has lost its meaning by then.
+    """
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    query: Mapping[str, str | int | None] | None = None
+    body: Mapping[str, object] | None = None
+    is_repeated: bool = True
+
+
+def send(recipient: str, text: str, client_id: str | None, message_type: str) -> Call[Message]:
+    """Send a message; a ``client_id`` is made if none is given."""
+    body = {
+        "recipientId": recipient,
+        "text": text,
+        "message_type": message_type,
+        "client_id": client_id or str(uuid.uuid4()),
+    }
+    return Call("POST", "/send", lambda answer: msgspec.json.decode(answer, type=_Sent).message, body=body)
+
+
+def history(peer: str, before: int | None, after: int | None, limit: int | None) -> Call[HistoryPage]:
+    """A page of the conversation with ``peer``."""
+    path = "/" + quote(check_user_id(peer), safe="")
+    return Call("GET", path, _reader(HistoryPage), query={"before": before, "after": after, "limit": limit})
+
+
+def inbox(before: str | None, limit: int | None) -> Call[InboxPage]:
+    """A page of the conversations."""
+    return Call("GET", "/inbox/me", _reader(InboxPage), query={"before": before, "limit": limit})
+
+
+def receipts(peer: str, **upto: int) -> Call[Watermarks]:
+    """Raise the caller's watermarks ``delivered_upto`` and ``read_upto``."""
+    body: dict[str, object] = {"chatUserId": peer, **upto}
+    return Call("POST", "/receipts", lambda answer: msgspec.json.decode(answer, type=_Received).watermarks, body=body)
+
+
+def typing(peer: str) -> Call[None]:
+    """Tell that the caller types. A second later it says nothing any more, so it is not repeated."""
+    return Call("POST", "/typing", lambda answer: None, body={"chatUserId": peer}, is_repeated=False)
+
+
+def _reader(shape: type[T]) -> Callable[[bytes], T]:
+    return lambda answer: msgspec.json.decode(answer, type=shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """What the server answered."""
+
+    value: T
+
+
+class Exchange(Generic[T]):
+    """One call on its way.
+
+    Attributes:
+        refresh_token: The next request must carry a token fetched anew.
+        wait_s: To be waited before the next request.
+    """
+
+    def __init__(self, call: Call[T], url: str, *, until: float, token_renewable: bool) -> None:
+        """
+        Args:
+            url: Of the API.
+            until: Monotonic seconds; after it nothing is tried.
+            token_renewable: A new token can be had when one is refused; else a 401 is the end.
+        """
+        self.refresh_token = False
+        self.wait_s = 0.0
+        self._call = call
+        self._until = until
+        self._token_renewable = token_renewable
+        self._failures = 0
+        self._request: dict[str, Any] = {
+            "method": call.method,
+            "url": url + call.path,
+            "params": {name: value for name, value in (call.query or {}).items() if value is not None},
+            "content": None if call.body is None else msgspec.json.encode(call.body),
+        }
+
+    def request(self, http: httpx2.Client | httpx2.AsyncClient, token: str) -> httpx2.Request:
+        """The next request."""
+        headers = {"Authorization": f"Bearer {token}"}
+        if self._request["content"] is not None:
+            headers["Content-Type"] = "application/json"
+        left_s = max(0.001, self._until - time.monotonic())
+        timeout = httpx2.Timeout(min(CONNECT_TIMEOUT_S, left_s), read=min(READ_TIMEOUT_S, left_s))
+        return http.build_request(**self._request, headers=headers, timeout=timeout)
+
+    def answered(self, response: httpx2.Response) -> Answered[T] | None:
+        """Take an answer: what it says, or none if the call is to be repeated after ``wait_s``.
+
+        Raises:
+            ServerProblem, ProtocolViolation: The last word, or the last before the deadline.
+        """
+        status = response.status_code
+        if status in (200, 201, 202):
+            try:
+                return Answered(self._call.read(response.content))
+            except msgspec.DecodeError as trouble:
+                error = ProtocolViolation(f"The answer is not one of a Tidings server: {trouble}")
+                self._decide(Outcome("violation"), error)
+                return None
+        was_refreshed, self.refresh_token = self.refresh_token, status == 401
+        outcome = Outcome("status", status=status, retry_after_s=read_retry_after_s(response), refreshed=was_refreshed)
+        problem = read_problem(response, response.content)
+        if status == 401 and not self._token_renewable:
+            raise problem
+        self._decide(outcome, problem)
+        return None
+
+    def failed(self, trouble: httpx2.RequestError) -> None:
+        """Take a connection's failure: the call is to be repeated after ``wait_s``.
+
+        Raises:
+            StreamLost: The deadline comes first.
+        """
+        if isinstance(trouble, httpx2.TimeoutException):
+            self._decide(Outcome("timeout"), StreamLost("The server did not answer in time"))
+        else:
+            self._decide(Outcome("network"), StreamLost(f"The server cannot be reached: {trouble}"))
+
+    def _decide(self, outcome: Outcome, error: ClientError) -> None:
+        step = next_attempt(self._failures, outcome, random.random())
+        self._failures = step.failures
+        self.wait_s = step.wait_ms / 1000
+        is_over = step.action == "stop" or (step.action == "retry" and not self._call.is_repeated)
+        if is_over or time.monotonic() + self.wait_s >= self._until:
+            raise error
+
+
+def api_url(url: str) -> str:
+    """Return the address of the API: an origin gets the path of ``tidings serve``, any other path is kept.
+
+    Raises:
+        ValueError: It is not an http(s) address, or has a query or a user name in it.
+    """
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        raise ValueError(f"{url!r} is not an address: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"{url!r} is not an address that begins with http:// or https:// and a host")
+    if parsed.query or parsed.fragment or parsed.userinfo:
+        raise ValueError("the address of a server has no user name, no '?' and no '#'")
+    path = parsed.path.rstrip("/") or API_PATH
+    return str(parsed.copy_with(path=path))

@@ -1,0 +1,141 @@
+"""Messages on disk until they are acknowledged: what a program was about to say survives its crash.
+
+An ``Outbox`` is one SQLite file, for one user of one server. A message is in it, under its ``client_id``, before it is
+first tried, and leaves it when the server has acknowledged it; so it is sent once, whatever breaks in between.
+
+Rules of this file:
+
+- First in, first out within a conversation: nothing is tried before what waits for the same recipient.
+- What the server refuses for good is set aside with the reason, so that it does not stand in the way; ``refused``
+  lists it. What is not the message's fault (no server, no valid token, a wrong address) leaves it waiting.
+- Several threads may use one outbox; several processes may use one file: what both of them send carries the same
+  ``client_id`` and is one message.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from tidings.errors import ServerProblem
+from tidings.protocol.retry import is_temporary
+
+LOCK_WAIT_S: Final = 10.0
+"""Another process holds the file for a few milliseconds; longer is a fault."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS outbox (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  recipient TEXT NOT NULL,
+  text TEXT NOT NULL,
+  message_type TEXT NOT NULL,
+  client_id TEXT NOT NULL UNIQUE,
+  refusal TEXT
+)
+"""
+_COLUMNS: Final = "number, recipient, text, message_type, client_id, refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A message that is not acknowledged.
+
+    Attributes:
+        refusal: The server's words when it refused for good; none while the message waits.
+    """
+
+    number: int
+    recipient: str
+    text: str
+    message_type: str
+    client_id: str
+    refusal: str | None
+
+
+class Outbox:
+    """The file; made if it is not there. Use it as ``Client(..., outbox=path)``."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """
+        Raises:
+            OSError: The file cannot be opened, or is no outbox.
+        """
+        self._lock = threading.Lock()
+        try:
+            self._file = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+            self._file.execute("PRAGMA synchronous = FULL")  # "it is in the outbox" must outlive a power cut
+            self._file.execute(_SCHEMA)
+        except sqlite3.Error as error:
+            raise OSError(f"the outbox {os.fspath(path)!r} cannot be used: {error}") from error
+
+    def close(self) -> None:
+        """Close the file; what waits in it stays."""
+        with self._lock:
+            self._file.close()
+
+    def put(self, recipient: str, text: str, client_id: str | None = None, message_type: str = "text") -> Unsent:
+        """Write a message to the disk; one that waits under the same ``client_id`` stays as it is.
+
+        Raises:
+            ValueError: The ``client_id`` is that of another message in the outbox.
+        """
+        client_id = client_id or str(uuid.uuid4())
+        content = (recipient, text, message_type, client_id)
+        with self._lock:
+            self._file.execute(
+                "INSERT INTO outbox (recipient, text, message_type, client_id) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (client_id) DO UPDATE SET refusal = NULL WHERE recipient = excluded.recipient"
+                " AND text = excluded.text AND message_type = excluded.message_type",
+                content,
+            )
+            row = self._file.execute(f"SELECT {_COLUMNS} FROM outbox WHERE client_id = ?", (client_id,)).fetchone()
+        unsent = Unsent(*row)
+        if content != (unsent.recipient, unsent.text, unsent.message_type, unsent.client_id):
+            raise ValueError(f"client_id {client_id!r} is that of another message in the outbox")
+        return unsent
+
+    def waiting(self, recipient: str | None = None, *, before: Unsent | None = None) -> list[Unsent]:
+        """What waits to be sent, oldest first: all of it, or what is for one recipient, or came before another."""
+        return self._select(
+            "refusal IS NULL AND (?1 IS NULL OR recipient = ?1) AND (?2 IS NULL OR number < ?2)",
+            (recipient, before and before.number),
+        )
+
+    def refused(self) -> list[Unsent]:
+        """What the server refused for good, oldest first; it stays until it is removed, or put again."""
+        return self._select("refusal IS NOT NULL", ())
+
+    def remove(self, unsent: Unsent) -> None:
+        """Forget a message: it is acknowledged, or given up."""
+        with self._lock:
+            self._file.execute("DELETE FROM outbox WHERE number = ?", (unsent.number,))
+
+    def set_aside(self, unsent: Unsent, problem: ServerProblem) -> None:
+        """Note that the server refused it for good.
+
+        Raises:
+            ServerProblem: The same, if it is not about the message: then the message keeps waiting.
+        """
+        if not is_about_message(problem):
+            raise problem
+        with self._lock:
+            self._file.execute("UPDATE outbox SET refusal = ? WHERE number = ?", (str(problem), unsent.number))
+
+    def _select(self, condition: str, values: tuple[object, ...]) -> list[Unsent]:
+        with self._lock:
+            rows = self._file.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {condition} ORDER BY number", values)
+            return [Unsent(*row) for row in rows]
+
+
+def is_about_message(problem: ServerProblem) -> bool:
+    """Whether the same message would be refused again, by any server and with any token.
+
+    A 404 or a redirect is about the address, a 401 about the token, and what has no problem body comes from somebody
+    who is no Tidings server.
+    """
+    is_other_fault = is_temporary(problem.status) or problem.status in (401, 404, 405)
+    return not is_other_fault and problem.code != f"status_{problem.status}"

@@ -1,0 +1,35 @@
+"""What a server tells on request: pages of the inbox and of a conversation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.protocol.events import Message, Person, Watermarks
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Messages of one conversation, oldest first, with the cursor at which they were read."""
+
+    messages: list[Message]
+    has_more: bool
+    cursor: str
+    watermarks: Watermarks
+    user: Person
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """One line of the inbox; ``user`` is the other side."""
+
+    user: Person
+    last_message: Message | None
+    unread: int
+    watermarks: Watermarks
+    updatedAt: str
+
+
+class InboxPage(msgspec.Struct, frozen=True):
+    """Conversations, the latest first, with the cursor at which they were read."""
+
+    conversations: list[Conversation]
+    has_more: bool
+    cursor: str

@@ -1,0 +1,183 @@
+"""Messages on disk until they are acknowledged, for both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from node import PATIENCE_S, Person, wait_for
+
+from tidings.client import AsyncClient, Client, Outbox
+from tidings.errors import ServerProblem, StreamLost
+from tidings.protocol.events import Message
+
+NOBODY = "http://127.0.0.1:9"
+
+
+class Program(Protocol):
+    """One run of a program that sends by one of the clients."""
+
+    def __call__(self, url: str, token: str, path: Path, deadline_s: float, texts: list[str]) -> list[Message]:
+        """Send these to bob, or flush if there are none."""
+
+
+def with_client(url: str, token: str, path: Path, deadline_s: float, texts: list[str]) -> list[Message]:
+    with Client(url, token, outbox=path, deadline_s=deadline_s) as client:
+        return [client.send("bob", text) for text in texts] if texts else client.flush()
+
+
+def with_async_client(url: str, token: str, path: Path, deadline_s: float, texts: list[str]) -> list[Message]:
+    async def run() -> list[Message]:
+        async with AsyncClient(url, token, outbox=path, deadline_s=deadline_s) as client:
+            return [await client.send("bob", text) for text in texts] if texts else await client.flush()
+
+    return asyncio.run(run())
+
+
+both = pytest.mark.parametrize("run", [with_client, with_async_client])
+
+
+def texts_with_bob(person: Person) -> list[str]:
+    return [message["text"] for message in person.history("bob")["messages"]]
+
+
+@both
+def test_what_was_not_acknowledged_is_sent_by_the_next_run_in_order_and_once(
+    alice: Person, tmp_path: Path, run: Program
+) -> None:
+    """The same client_id before and after; what was sent is on disk no more."""
+    path = tmp_path / "outbox.db"
+    assert alice.token
+    for text in ("1", "2"):
+        with pytest.raises(StreamLost):
+            run(NOBODY, alice.token, path, 0.2, [text])
+    outbox = Outbox(path)
+    assert ["1", "2"] == [unsent.text for unsent in outbox.waiting()]
+    first = outbox.waiting()[0]
+    # The server had it, and only the answer was lost:
+    alice.sends("bob", "1", client_id=first.client_id)
+
+    assert ["3"] == [message.text for message in run(alice.node.url, alice.token, path, 20, ["3"])]
+    assert ["1", "2", "3"] == texts_with_bob(alice)
+    assert [] == outbox.waiting()
+    assert [] == run(alice.node.url, alice.token, path, 20, [])
+    outbox.close()
+
+
+@both
+def test_what_is_refused_for_good_is_set_aside_and_stops_nothing(alice: Person, tmp_path: Path, run: Program) -> None:
+    """The reason stays with it; put again it is tried again. A call's own refusal is raised, and forgotten."""
+    path = tmp_path / "outbox.db"
+    assert alice.token
+    outbox = Outbox(path)
+    outbox.put("bob", "a bell: \x07", "k1")
+    outbox.put("bob", "hi")
+    assert ["hi"] == [message.text for message in run(alice.node.url, alice.token, path, 20, [])]
+    [refused] = outbox.refused()
+    assert ("k1", True) == (refused.client_id, "422" in (refused.refusal or ""))
+    assert [] == outbox.waiting()
+    outbox.put("bob", "a bell: \x07", "k1")
+    assert ["k1"] == [unsent.client_id for unsent in outbox.waiting()]
+    outbox.remove(refused)
+    with pytest.raises(ServerProblem):
+        run(alice.node.url, alice.token, path, 20, ["\x07"])
+    assert ([], []) == (outbox.waiting(), outbox.refused())
+    outbox.close()
+
+
+@both
+def test_a_wrong_token_or_address_keeps_the_message(alice: Person, tmp_path: Path, run: Program) -> None:
+    """It is not the message that was refused."""
+    path = tmp_path / "outbox.db"
+    assert alice.token
+    for url, token in ((alice.node.url, "not-a-token"), (f"{alice.node.url}/nowhere", alice.token)):
+        with pytest.raises(ServerProblem):
+            run(url, token, path, 2, ["hi"])
+    assert ["hi", "hi"] == [message.text for message in run(alice.node.url, alice.token, path, 20, [])]
+
+
+def test_a_program_that_is_killed_while_it_sends_loses_and_doubles_nothing(alice: Person, tmp_path: Path) -> None:
+    """Each line that it wrote to the outbox is in the conversation once, in order, whenever it was killed."""
+    path, count = tmp_path / "outbox.db", 50
+    assert alice.token
+    program = f"""
+from tidings.client import Client
+with Client({alice.node.url!r}, {alice.token!r}, outbox={str(path)!r}) as client:
+    for number in range({count}):
+        client.outbox.put("bob", f"{{number}}", f"k{{number}}")
+    print("written", flush=True)
+    client.flush()
+"""
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        with process.stdout as stdout:
+            assert b"written\n" == stdout.readline()
+        before = alice.events()["cursor"]
+        wait_for(lambda before=before: alice.events()["cursor"] != before, what="it sends")
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE_S)
+    with Client(alice.node.url, alice.token, outbox=path) as client:
+        client.flush()
+    assert [f"{number}" for number in range(count)] == texts_with_bob(alice)
+
+
+def test_threads_that_send_to_one_person_keep_the_order_of_the_outbox(alice: Person, tmp_path: Path) -> None:
+    """What was written first is sent first, whichever thread does it; each thread gets its own message."""
+    assert alice.token
+    got: dict[str, str] = {}
+    with Client(alice.node.url, alice.token, outbox=tmp_path / "outbox.db") as client:
+        assert client.outbox is not None
+        for number in range(5):
+            client.outbox.put("bob", f"before {number}")
+
+        def send(text: str) -> None:
+            got[text] = client.send("bob", text).text
+
+        threads = [threading.Thread(target=send, args=(f"after {number}",)) for number in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+    assert [f"before {number}" for number in range(5)] == texts_with_bob(alice)[:5]
+    assert {f"after {number}" for number in range(5)} == set(got) == set(got.values()) == set(texts_with_bob(alice)[5:])
+
+
+def test_a_cancelled_send_is_sent_later(alice: Person, tmp_path: Path) -> None:
+    """It is in the outbox before it is tried."""
+    assert alice.token
+    token = alice.token
+
+    async def cancelled() -> None:
+        async with AsyncClient(NOBODY, token, outbox=tmp_path / "outbox.db") as client:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(client.send("bob", "hi"), 0.3)
+
+    asyncio.run(cancelled())
+    assert ["hi"] == [message.text for message in with_client(alice.node.url, token, tmp_path / "outbox.db", 20, [])]
+
+
+def test_a_client_id_names_one_message_of_the_outbox(tmp_path: Path) -> None:
+    """The same content waits once; other content is a mistake of the caller."""
+    outbox = Outbox(tmp_path / "outbox.db")
+    assert outbox.put("bob", "hi", "k1") == outbox.put("bob", "hi", "k1")
+    with pytest.raises(ValueError, match="k1"):
+        outbox.put("bob", "something else", "k1")
+    assert 1 == len(outbox.waiting())
+    outbox.close()
+
+
+@pytest.mark.parametrize("write", [Path.mkdir, lambda path: path.write_text("no database " * 100)])
+def test_a_file_that_is_no_outbox_is_a_sentence(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    """With its name."""
+    write(tmp_path / "x")
+    with pytest.raises(OSError, match="outbox"):
+        Outbox(tmp_path / "x")
