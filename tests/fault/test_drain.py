@@ -22,8 +22,9 @@ def node(tmp_path: Path) -> Node:
 
 
 def test_two_hundred_streams_are_told_and_spread(node: Node) -> None:
-    """Each gets `goodbye` with a wait of its own within the window and a clean end; then the process exits with 0.
-    What comes meanwhile is refused with an answer. PROTOCOL 15.0.1, 15.0.2, 15.0.3, 15.0.6, 7.9.1, 7.9.2, 7.9.3
+    """Each gets `goodbye` with a wait of its own, spread over a window that begins when this one ends, and a clean
+    end; then the process exits with 0. What comes meanwhile is refused with an answer. PROTOCOL 15.0.1, 15.0.2, 15.0.3,
+    15.0.6, 15.0.9, 7.9.1, 7.9.2, 7.9.3
     """
     with node:
         people = [node.person(f"user-{number}") for number in range(STREAMS // 2)]
@@ -38,9 +39,9 @@ def test_two_hundred_streams_are_told_and_spread(node: Node) -> None:
             assert ([], "clean") == (stream.to_end(), stream.ended)
             retries.append(goodbye.data["retry_ms"])
         assert time.monotonic() - began < WINDOW_S, "the streams ended after the window"
-        assert all(0 <= retry <= WINDOW_S * 1000 for retry in retries)
+        assert all(WINDOW_S * 1000 <= retry <= 2 * WINDOW_S * 1000 for retry in retries)
         tenth_ms = WINDOW_S * 100
-        assert 10 == len({min(9, int(retry // tenth_ms)) for retry in retries}), "they come back in a heap"
+        assert 10 == len({min(19, int(retry // tenth_ms)) for retry in retries}), "they come back in a heap"
         refused(people[0].gets("/sse/me"), 503, "draining")
         refused(people[0].posts("/send", {"recipientId": people[1].id, "text": "late"}), 503, "draining")
         assert 503 == node.http.get(f"{node.url}/readyz").status_code

@@ -11,7 +11,7 @@ Rules of this file. Everything here runs in the event loop's thread.
 4. A reader joins the log before the store tells it where it stands: what is committed later is signalled, what was
    committed earlier is stored.
 5. The sweep asks for the heads of all held logs and reads those that grew unnoticed. It is what makes signals
-   dispensable.
+   dispensable. A log whose head is below the tail was erased: its readers are cut, and begin anew.
 6. The hub never waits for a reader.
 """
 
@@ -103,6 +103,13 @@ class UserLog:
         if not self._filling:
             self._filling = True
             self._hub.spawn(self._fill())
+
+    def begin_anew(self, head: int) -> None:
+        """The log was erased in the store: forget it, and cut its readers; they are told what to do when they return."""
+        self.tail, self._ring = head, None
+        for stream in list(self.streams):
+            stream.abort("erased")
+        self.wake_waiters()
 
     def ephemeral(self, frame: Frame) -> None:
         """Hand a frame without a position to the streams that can take it at once; the others do without."""
@@ -227,16 +234,20 @@ class Hub:
             if user_log is not None:
                 user_log.signal(event)
 
-    async def drain(self, window_s: float) -> None:
-        """End every stream with a goodbye of its own and let waiting polls answer; then refuse for ``window_s``."""
+    async def drain(self, window_s: float, *, refused_for_s: float) -> None:
+        """End every stream with a goodbye of its own and let waiting polls answer; then refuse for ``window_s``.
+
+        Streams are told to come back spread over a window that begins after ``refused_for_s``: who comes while we
+        still refuse gets a 503, which a browser's own EventSource takes as the end.
+        """
         self.is_draining = True
         self.drain_ends_at = self.loop.time() + window_s
-        window_ms = int(window_s * 1000)
+        window_ms, refused_for_ms = int(window_s * 1000), int(refused_for_s * 1000)
         ended = 0
         for user_log in list(self._logs.values()):
             user_log.wake_waiters()
             for stream in list(user_log.streams):
-                stream.end("draining", self.rng.randrange(window_ms + 1))
+                stream.end("draining", refused_for_ms + self.rng.randrange(window_ms + 1))
                 ended += 1
                 if ended % DRAIN_STREAMS_AT_ONCE == 0:
                     await asyncio.sleep(0)
@@ -263,14 +274,21 @@ class Hub:
     async def _sweep(self) -> None:
         users = list(self._logs)
         for start in range(0, len(users), SWEEP_USERS_MAX):
-            heads = await self.store.heads(users[start : start + SWEEP_USERS_MAX])
+            tails = {
+                user: self._logs[user].tail or 0
+                for user in users[start : start + SWEEP_USERS_MAX]
+                if user in self._logs
+            }
+            heads = await self.store.heads(list(tails))
             now = self.loop.time()
-            for user, head in heads.items():
-                user_log = self._logs.get(user)
+            for user, tail in tails.items():
+                user_log, head = self._logs.get(user), heads.get(user, 0)
                 if user_log is not None and user_log.tail is not None:
                     user_log.drop_idle_ring(now)
                     if head > user_log.tail:
                         user_log.kick()
+                    elif head < tail:  # than before the store was asked: what came since is only newer
+                        user_log.begin_anew(head)
 
 
 def body_message(body: bytes, *, more_body: bool = True) -> Frame:

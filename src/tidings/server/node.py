@@ -15,9 +15,11 @@ from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
 from tidings.server.auth import IdentifyUser, choose_identity
 from tidings.server.config import RATE_USERS_MAX, Config
+from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
 from tidings.server.metrics import Metrics
+from tidings.server.revocation import end_streams
 from tidings.server.shutdown import ShutdownSignal
 from tidings.server.store import Committed, Store, open_store
 
@@ -47,10 +49,11 @@ class Node:
         owns_process: bool = False,
     ) -> None:
         self.config = config
-        self.identity = choose_identity(config, user)
+        self.metrics = Metrics()
+        self.identity = choose_identity(config, user, self.metrics)
+        self.cors = Cors(config.cors_origins, with_credentials=bool(config.session_cookie) or user is not None)
         self.may_send = may_send
         self.people = people
-        self.metrics = Metrics()
         self.typing_told: dict[tuple[UserId, UserId], float] = {}
         self._owns_process = owns_process
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,6 +98,8 @@ class Node:
             started = loop.create_future()
             self._running = loop.create_task(self.hub.run(lambda: started.set_result(None)), name="tidings")
             await started
+            # In somebody's application the rest of it works without a key server, and so it starts without one.
+            await self.identity.start(self.hub.spawn, must_answer=self._owns_process)
             if not self._owns_process:
                 self._signal = ShutdownSignal(self._end_streams)
 
@@ -108,6 +113,13 @@ class Node:
             running.cancel()
             await asyncio.wait([running])
             await self.store.close()
+
+    async def revoke(self, user: UserId) -> int:
+        """End what the user has open, within a second, and refuse whatever let them in until now; how many streams."""
+        self.identity.revoke(user)
+        ended = await end_streams(self.hub, user)
+        log.info("revoked user=%r streams=%d", user, ended)
+        return ended
 
     def remember_typing(self, sender: UserId, recipient: UserId, now: float) -> None:
         """Note when a typing frame was sent, so that the next one waits."""
@@ -125,8 +137,8 @@ class Node:
         self.hub.committed(events)
 
     def _end_streams(self) -> None:
-        """The host's server was told to stop: it waits for its connections, so end them."""
-        self.hub.spawn(self.hub.drain(self.config.drain_window_s))
+        """The host's server was told to stop: it takes no more connections, and waits for those it has, so end them."""
+        self.hub.spawn(self.hub.drain(self.config.drain_window_s, refused_for_s=0))
 
     async def _leave_former_loop(self) -> None:
         """Tests of a host run each request in a new event loop: what lived in the closed one starts anew."""

@@ -137,7 +137,7 @@ def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) ->
 async def _drain(node: Node, server: uvicorn.Server) -> None:
     has_guests = bool(server.server_state.connections)
     try:
-        await node.hub.drain(node.config.drain_window_s)
+        await node.hub.drain(node.config.drain_window_s, refused_for_s=node.config.drain_window_s)
         if has_guests:
             await asyncio.sleep(max(0.0, node.hub.drain_ends_at - node.hub.loop.time()))
         node.hub.abort_streams("draining")
