@@ -105,7 +105,7 @@ class UserLog:
             self._hub.spawn(self._fill())
 
     def begin_anew(self, head: int) -> None:
-        """The log was erased in the store: forget it, and cut its readers; they are told what to do when they return."""
+        """The log was erased in the store: forget it, and cut its readers; when they return they are told to reload."""
         self.tail, self._ring = head, None
         for stream in list(self.streams):
             stream.abort("erased")
