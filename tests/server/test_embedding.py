@@ -2,79 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
-from node import PATIENCE_S, START_DEADLINE_S, Node, Person, refused, wait_for
+from host import Host
+from node import START_DEADLINE_S, Person, refused, wait_for
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from tidings import Config, Tidings, create_app
 from tidings.errors import ConfigurationError
-
-HOSTS = Path(__file__).parent
-
-
-class Host(Node):
-    """uvicorn with an application of ``hosts.py``; its people are known by their names alone."""
-
-    def __init__(self, directory: Path, app: str, *options: str) -> None:
-        super().__init__(directory)
-        self.app = app
-        self.options = options
-
-    def token(self, user_id: str, **_: object) -> str:  # type: ignore[override]
-        return user_id
-
-    def start(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "uvicorn", f"hosts:{self.app}", "--app-dir", str(HOSTS)]
-        environment = {**os.environ, "HOST_DB": f"sqlite:///{self.database}"}
-        with (self.directory / "stderr.txt").open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), *self.options],
-                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=environment, cwd=self.directory,
-            )  # fmt: skip
-        wait_for(self.accepts, START_DEADLINE_S, "uvicorn listens")
-
-    def accepts(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.output
-        with socket.socket() as probe:
-            return probe.connect_ex(self.address) == 0
-
-    def wait_exit(self, deadline_s: float | None = None) -> None:
-        assert self.process is not None
-        self.process.wait(deadline_s or PATIENCE_S)
-        self.process = None
-        self._close()
-        assert "Traceback" not in self.output, self.output
-
-
-@pytest.fixture
-def start_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
-    hosts: list[Host] = []
-
-    def start(app: str, *options: str) -> Host:
-        host = Host(tmp_path / app, app, *options)
-        host.start()
-        hosts.append(host)
-        return host
-
-    yield start
-    for host in hosts:
-        host.kill()
 
 
 @pytest.mark.parametrize("app", ["mounted", "with_lifespan", "fast", "fast_mounted", "behind_middleware"])
