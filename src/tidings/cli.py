@@ -30,6 +30,7 @@ from tidings.errors import (
 
 if TYPE_CHECKING:
     from tidings.client import Client, ConnectionState, Event
+    from tidings.server.config import Config
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -43,7 +44,7 @@ TOKEN_TTL_DEFAULT_S: Final = 3600
 EXIT_CODES: Final = """\
 exit codes:
   0    done; for send: the message is committed
-  1    the server refused; trying again will not help
+  1    the server refused, or a check found a fault; trying again will not help
   2    wrong usage or configuration; nothing was done
   3    the server could not be reached or gave no clear answer; for send: not known to be committed
   130  interrupted by Ctrl-C (tail has printed its cursor)
@@ -126,10 +127,44 @@ def _parser() -> argparse.ArgumentParser:
         help="keep trying for so many seconds (default: %(default)s)",
     )
 
+    _add_operating(command)
+
     tail = command("tail", _tail, "print messages as they arrive, for ever; Ctrl-C prints the cursor", reads)
     tail.add_argument("--json", action="store_true", help="print every event, one JSON object a line")
     tail.add_argument("--cursor", metavar="C", help="go on after this cursor instead of from now")
     return parser
+
+
+def _add_operating(command: Callable[..., _Parser]) -> None:
+    """The commands of somebody who operates a server."""
+    while_running = "A server may run meanwhile."
+
+    def on_database(name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> _Parser:
+        added = command(name, run, help, more)
+        added.add_argument("--db", metavar="URL", help="such as sqlite:///tidings.db (default: TIDINGS_DB, or that)")
+        return added
+
+    migrate = on_database("migrate", _migrate, "bring a database's schema up to date", "serve does so by itself.")
+    migrate.add_argument("--check", action="store_true", help="change nothing; exit 1 if it is behind")
+
+    backup = on_database("backup", _backup, "copy a database into a file, whole and checked", while_running)
+    backup.add_argument("file", metavar="FILE", help="a new file; what bears this name is complete")
+
+    restore = on_database("restore", _restore, "put a copy in a database's place", "The server must be stopped.")
+    restore.add_argument("file", metavar="FILE", help="made by tidings backup")
+
+    export = on_database("export", _export, "print everything that is kept of a user, as JSON lines", while_running)
+    export.add_argument("--user", metavar="U", required=True, type=_text, help="user id")
+
+    erase = on_database("erase", _erase, "remove a user's texts, log and name, for good", while_running)
+    erase.add_argument("--user", metavar="U", required=True, type=_text, help="user id")
+
+    retention = on_database("retention", _retention, "shorten the logs now; messages stay", while_running)
+    retention.add_argument(
+        "--older-than", metavar="AGE", type=_days, help="such as 30d (default: TIDINGS_LOG_KEEP_DAYS)"
+    )
+    retention.add_argument("--events-max", metavar="N", type=_count, help="per log (default: TIDINGS_LOG_EVENTS_MAX)")
+    retention.add_argument("--dry-run", action="store_true", help="only count")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -152,6 +187,80 @@ def _demo(options: argparse.Namespace) -> int:
     from tidings.server.demo import run_demo
 
     return run_demo(port=options.port, db=options.db) or DONE
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from tidings.server.operate import upkeep
+
+    if options.check:
+        schema = upkeep.read_schema(_database(options))
+        print(f"schema version {schema.found}; this Tidings knows {schema.known}")
+        return DONE if schema.found == schema.known else REFUSED
+    schema = upkeep.migrate(_database(options))
+    print(f"schema version {schema.known}" + ("" if schema.found == schema.known else f", was {schema.found}"))
+    return DONE
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from tidings.server.operate import copies
+
+    copied = copies.backup(_database(options), options.file)
+    print(f"{copied.path}: {copied.messages} messages of {copied.users} users, {copied.size_bytes} bytes")
+    return DONE
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from tidings.server.operate import copies
+
+    restored = copies.restore(_database(options), options.file)
+    print(f"restored {restored.messages} messages of {restored.users} users")
+    if restored.kept_aside is not None:
+        _note(f"the database of before is {restored.kept_aside}")
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from tidings.server.operate import person
+
+    for entry in person.export(_database(options), options.user):
+        print(json.dumps(entry))
+    return DONE
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from tidings.server.operate import person
+
+    erased = person.erase(_database(options), options.user)
+    if erased.was_known:
+        print(f"erased {erased.messages} messages and {erased.events} events of {_harmless(options.user)}")
+    else:
+        print(f"nothing is kept of {_harmless(options.user)}")
+    return DONE
+
+
+def _retention(options: argparse.Namespace) -> int:
+    from tidings.server.operate import upkeep
+
+    config = _settings(options, log_keep_days=options.older_than, log_events_max=options.events_max)
+    done = upkeep.retain(
+        config.db, keep_days=config.log_keep_days, events_max=config.log_events_max, dry_run=options.dry_run
+    )
+    would = "would remove" if options.dry_run else "removed"
+    print(f"{would} {done.events} events from {done.logs} logs; {done.kept} are kept")
+    return DONE
+
+
+def _database(options: argparse.Namespace) -> str:
+    return _settings(options).db
+
+
+def _settings(options: argparse.Namespace, **overrides: object) -> Config:
+    """The settings that a command on a database has; a server's others may be wrong or missing here."""
+    from tidings.server.config import Config
+
+    names = ("TIDINGS_DB", "TIDINGS_LOG_KEEP_DAYS", "TIDINGS_LOG_EVENTS_MAX")
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    return Config.from_environment(environment, db=options.db, **overrides)
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -285,6 +394,19 @@ def _seconds(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
         raise argparse.ArgumentTypeError(f"it takes a whole number of seconds above 0, not {text!r}")
     return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"it takes a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def _days(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    if unit not in ("d", "h") or not (number.isascii() and number.isdigit() and len(number) <= 5 and int(number) > 0):
+        raise argparse.ArgumentTypeError(f"it takes an age in days or hours, such as 30d or 12h, not {text!r}")
+    return int(number) / (24 if unit == "h" else 1)
 
 
 def _text(text: str) -> str:

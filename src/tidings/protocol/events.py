@@ -21,6 +21,7 @@ Position = NewType("Position", int)
 NEW_MESSAGE = "new_message"
 MESSAGE_DELIVERED = "message_delivered"
 MESSAGE_READ = "message_read"
+DELETED = "deleted"  # message_type of a message whose sender was erased; its text is empty
 LOG_EVENT_TYPES = (NEW_MESSAGE, MESSAGE_DELIVERED, MESSAGE_READ)
 
 

@@ -54,6 +54,13 @@ DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment t
 TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
 RATE_USERS_MAX = 50_000  # users whose rates are remembered; an older one starts with a full bucket
 SLOW_TIMER_TICK_S = 0.25  # resolution of heartbeats, ages and write limits
+TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
+TRIM_INTERVAL_S = 3600.0  # and comes again; logs grow by days
+TRIM_SLICE_EVENTS = 1000  # events removed in one transaction: some milliseconds that a send may wait
+TRIM_USERS_AT_ONCE = 500  # logs looked at in one read
+TRIM_PAUSE_S = 0.02  # between two slices, and while writes are queued: retention is never in a hurry
+TRIM_PAUSES_MAX = 100  # a node that is never idle is trimmed all the same, a slice every two seconds
+ERASE_SLICE_ROWS = 1000  # messages looked at in one transaction of an erasure
 
 
 def setting(default: Any, unit: str, reason: str, *, is_secret: bool = False) -> Any:
@@ -107,6 +114,8 @@ class Config:
         10.0, "per second and user", "Receipts and typing are coalesced by clients to 1/s each"
     )
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
+    log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
+    log_events_max: int = setting(10_000, "events per user", "Catching up with more costs more than reloading")
 
     def __post_init__(self) -> None:
         for name, secret in [("secret", self.secret), *(("former_secrets", former) for former in self.former_secrets)]:
@@ -127,6 +136,10 @@ class Config:
             if name == "system":
                 raise ConfigurationError(
                     "message_types (TIDINGS_MESSAGE_TYPES): system is reserved for the host's own code"
+                )
+            if name == "deleted":
+                raise ConfigurationError(
+                    "message_types (TIDINGS_MESSAGE_TYPES): deleted is reserved for messages of erased users"
                 )
         # JSON makes at most three bytes of one here (U+0085), and a frame with its envelope ends at 64 KiB.
         if self.text_bytes_max > 16_384:

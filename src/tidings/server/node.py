@@ -19,6 +19,7 @@ from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
 from tidings.server.metrics import Metrics
+from tidings.server.retain import retain_for_ever
 from tidings.server.revocation import end_streams
 from tidings.server.shutdown import ShutdownSignal
 from tidings.server.store import Committed, Store, open_store
@@ -98,6 +99,7 @@ class Node:
             started = loop.create_future()
             self._running = loop.create_task(self.hub.run(lambda: started.set_result(None)), name="tidings")
             await started
+            self.hub.spawn(retain_for_ever(self))
             # In somebody's application the rest of it works without a key server, and so it starts without one.
             await self.identity.start(self.hub.spawn, must_answer=self._owns_process)
             if not self._owns_process:

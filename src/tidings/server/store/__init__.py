@@ -8,7 +8,7 @@ Rules
 3. ``on_commit`` tells what was committed, once, in the order of positions, in the event loop's thread, before the
    write returns. It is a hint for streams (I3): what it misses is found in the log.
 4. Reads never write: a user never seen has an empty log and no row. Each read is one snapshot.
-5. The row at the head of a log is never trimmed.
+5. The row at the head of a log is never trimmed, and a message never: retention shortens logs, not history.
 6. Waiting is bounded. What is not known to be committed is ``Unavailable``; the same ``client_id`` again is safe.
 
 A store takes one sender and one recipient, and what it answers to the sender does not need the recipient's position:
@@ -87,6 +87,14 @@ class InboxPage(NamedTuple):
     cursor: str
 
 
+class Trimmed(NamedTuple):
+    """What retention did: so many events of so many logs went, and so many are kept."""
+
+    logs: int
+    events: int
+    kept: int
+
+
 OnCommit = Callable[[Sequence[Committed]], None]
 
 
@@ -151,6 +159,20 @@ class Store(Protocol):
     async def has_written(self, writer: UserId, reader: UserId) -> bool:
         """Whether ``writer`` ever sent a message to ``reader``."""
 
+    async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
+        """Remove from each log what is older, and what is beyond its newest ``events_max``; whichever keeps less.
+
+        In small slices that give way to other writes. A reader below the new floor is told ``expired``.
+        """
+
+    @property
+    def write_queue(self) -> int:
+        """Writes that wait for the disk now."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What the database takes on the disk now."""
+
 
 def open_store(url: str, on_commit: OnCommit) -> Store:
     """The store that a database URL names; not started yet.
@@ -158,13 +180,22 @@ def open_store(url: str, on_commit: OnCommit) -> Store:
     Raises:
         ConfigurationError: No store takes this URL.
     """
-    scheme, separator, rest = url.partition("://")
-    if scheme == "sqlite" and separator:
-        if not rest.startswith("/") or len(rest) < 2:
-            raise ConfigurationError(
-                f"db (TIDINGS_DB) {url!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
-            )
-        from tidings.server.store.sqlite import SqliteStore
+    from tidings.server.store.sqlite import SqliteStore
 
-        return SqliteStore(rest[1:], on_commit)
-    raise ConfigurationError(f"db (TIDINGS_DB) {url!r}: only sqlite:///path.db is known")
+    return SqliteStore(sqlite_path(url), on_commit)
+
+
+def sqlite_path(url: str) -> str:
+    """The file that a ``sqlite:`` URL names.
+
+    Raises:
+        ConfigurationError: It is another kind of URL, or names no file.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme != "sqlite" or not separator:
+        raise ConfigurationError(f"db (TIDINGS_DB) {url!r}: only sqlite:///path.db is known")
+    if not rest.startswith("/") or len(rest) < 2:
+        raise ConfigurationError(
+            f"db (TIDINGS_DB) {url!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
+        )
+    return rest[1:]

@@ -7,31 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from importlib.resources import files
 from typing import TypeVar
 
 from tidings.errors import ConfigurationError, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, UserId, Watermarks
-from tidings.server.config import COMMIT_WAIT_MAX_S, READ_WAIT_MAX_S
-from tidings.server.store import Appended, HistoryPage, InboxPage, NewMessage, OnCommit, Place
+from tidings.server.config import COMMIT_WAIT_MAX_S, READ_WAIT_MAX_S, TRIM_PAUSE_S, TRIM_PAUSES_MAX
+from tidings.server.store import Appended, HistoryPage, InboxPage, NewMessage, OnCommit, Place, Trimmed, sqlite_trim
 from tidings.server.store import sqlite_read as read
 from tidings.server.store import sqlite_write as write
 from tidings.server.store.lock import DatabaseLock
+from tidings.server.store.sqlite_file import connect, migrate, read_epoch
 from tidings.server.store.threads import Readers, Writer, Written
 
 T = TypeVar("T")
 
 READER_THREADS = 2  # one slow page does not hold up the others; more only fight for the interpreter
 CACHE_SIZE_KIB = 65_536  # page cache of the writer's connection
-READER_CACHE_SIZE_KIB = 16_384
 WAL_SIZE_MAX_BYTES = 64 << 20  # what a checkpoint leaves of the write-ahead log on the disk
-BUSY_WAIT_MS = 5_000  # a backup tool may hold the file for a moment
-EPOCH_SIZE_BYTES = 4  # 8 hex digits
 
 
 class SqliteStore:
@@ -54,7 +51,7 @@ class SqliteStore:
         """Lock, open and migrate the file; see ``Store.start``."""
         writing = await asyncio.to_thread(self._open)
         self._writer = Writer(writing, self._on_commit)
-        self._readers = Readers([self._connect(READER_CACHE_SIZE_KIB, query_only=True) for _ in range(READER_THREADS)])
+        self._readers = Readers([connect(self._path, query_only=True) for _ in range(READER_THREADS)])
 
     async def close(self) -> None:
         """Finish what was accepted, and let go of the file."""
@@ -108,6 +105,41 @@ class SqliteStore:
         """See ``Store.has_written``."""
         return await self._read(partial(read.has_written, writer=writer, reader=reader))
 
+    async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
+        """See ``Store.trim``."""
+        cutoff_ms = time.time_ns() // 1_000_000 - older_than_ms
+        after_uid: int | None = 0
+        logs = events = kept = 0
+        while after_uid is not None:
+            found = await self._read(
+                partial(sqlite_trim.find, after_uid=after_uid, cutoff_ms=cutoff_ms, events_max=events_max)
+            )
+            for uid, floor, _events in found.cuts:
+                logs += 1
+                while gone := await self._write_when_idle(partial(_cut, uid=uid, floor=floor)):
+                    events += gone
+            kept += found.kept
+            after_uid = found.last_uid
+        return Trimmed(logs, events, kept)
+
+    @property
+    def write_queue(self) -> int:
+        """See ``Store.write_queue``."""
+        return 0 if self._writer is None else self._writer.queued
+
+    @property
+    def size_bytes(self) -> int:
+        """See ``Store.size_bytes``."""
+        return sum(os.path.getsize(part) for part in (self._path, self._path + "-wal") if os.path.exists(part))
+
+    async def _write_when_idle(self, work: Callable[[sqlite3.Connection], Written[T]]) -> T:
+        """Write when nobody else wants to, or after TRIM_PAUSES_MAX pauses in which others might."""
+        for _ in range(TRIM_PAUSES_MAX):
+            await asyncio.sleep(TRIM_PAUSE_S)
+            if self.write_queue == 0:
+                break
+        return await self._write(work)
+
     async def _write(self, work: Callable[[sqlite3.Connection], Written[T]]) -> T:
         if self._writer is None:
             raise Unavailable("unavailable", "The server is starting or stopping.", retry_after_s=2)
@@ -125,12 +157,12 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         try:
             self._lock.acquire()
-            connection = self._connect(CACHE_SIZE_KIB)
+            connection = connect(self._path, CACHE_SIZE_KIB, may_create=True)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_MAX_BYTES}")
-                _migrate(connection)
-                (self._epoch,) = connection.execute("SELECT v FROM meta WHERE k = 'epoch'").fetchone()
+                migrate(connection)
+                self._epoch = read_epoch(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -142,14 +174,9 @@ class SqliteStore:
             raise
         return connection
 
-    def _connect(self, cache_size_kib: int, *, query_only: bool = False) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_WAIT_MS}")
-        connection.execute(f"PRAGMA cache_size = -{cache_size_kib}")
-        if query_only:
-            connection.execute("PRAGMA query_only = ON")
-        return connection
+
+def _cut(connection: sqlite3.Connection, uid: int, floor: int) -> Written[int]:
+    return Written(sqlite_trim.cut(connection, uid, floor), [])
 
 
 async def _within(limit_s: float, answer: Awaitable[T], late: str) -> T:
@@ -158,42 +185,3 @@ async def _within(limit_s: float, answer: Awaitable[T], late: str) -> T:
             return await answer
     except TimeoutError:
         raise Unavailable("unavailable", late, retry_after_s=2) from None
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date: every numbered script above ``user_version``, each in one transaction.
-
-    Raises:
-        DatabaseTooNew: The version is above the last script.
-    """
-    folder = files("tidings.server.store") / "migrations" / "sqlite"
-    scripts = sorted((script for script in folder.iterdir() if script.name.endswith(".sql")), key=lambda s: s.name)
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(scripts):
-        raise DatabaseTooNew(version, len(scripts))
-    for number, script in enumerate(scripts, start=1):
-        if number <= version:
-            continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in _statements(script.read_text("utf-8")):
-                connection.execute(statement)
-            if number == 1:
-                epoch = secrets.token_hex(EPOCH_SIZE_BYTES)
-                connection.execute("INSERT INTO meta(k, v) VALUES ('epoch', ?)", (epoch,))
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-
-
-def _statements(script: str) -> list[str]:
-    """The statements of a script; ``executescript`` would commit in between."""
-    statements, rest = [], ""
-    for line in script.splitlines(keepends=True):
-        rest += line
-        if sqlite3.complete_statement(rest):
-            statements.append(rest)
-            rest = ""
-    return statements

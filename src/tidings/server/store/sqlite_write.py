@@ -9,7 +9,7 @@ import hashlib
 import sqlite3
 import time
 
-from tidings.errors import Conflict, NotFound, TooManyRequests
+from tidings.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from tidings.protocol.cursor import tag_of
 from tidings.protocol.events import (
     MESSAGE_DELIVERED,
@@ -23,6 +23,7 @@ from tidings.protocol.events import (
     format_time,
 )
 from tidings.server.store import Appended, Committed, NewMessage
+from tidings.server.store.sqlite_erase import ERASED_NAME_PREFIX
 from tidings.server.store.sqlite_read import (
     KIND_DELIVERED,
     KIND_MESSAGE,
@@ -51,6 +52,8 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
         if sender is not None and (stored := _find_stored(connection, sender, new, digest)) is not None:
             return Written(Appended(stored, is_new=False), [])
 
+    if new.recipient.startswith(ERASED_NAME_PREFIX) and recipient is not None and _is_erased(connection, recipient):
+        raise Forbidden("not_allowed", "This person has left; nobody can write to them.")
     side = None
     if sender is not None and recipient is not None:
         side = connection.execute(
@@ -188,9 +191,8 @@ def _find_stored(connection: sqlite3.Connection, sender: int, new: NewMessage, d
     mid, stored_digest, message_type, ts, body = row
     if stored_digest != digest:
         raise Conflict("client_id_reused", "This client_id was used for another message; use a new one.")
-    recipient = find_user(connection, new.recipient)
-    assert recipient is not None, "the same digest names the same recipient"
-    seen_by_peer = read_watermarks(connection, recipient, sender)
+    recipient = find_user(connection, new.recipient)  # None: erased since, under another name now
+    seen_by_peer = Watermarks() if recipient is None else read_watermarks(connection, recipient, sender)
     seq = mid & SEQ_MASK
     return Message(
         id=message_id(mid),
@@ -220,6 +222,11 @@ def _check_openings(connection: sqlite3.Connection, sender: int, limit: int, now
             f"You may begin {limit} conversations an hour; the next one in {wait_s} s.",
             retry_after_s=wait_s,
         )
+
+
+def _is_erased(connection: sqlite3.Connection, user: int) -> bool:
+    (erased_ms,) = connection.execute("SELECT erased_ms FROM users WHERE uid = ?", (user,)).fetchone()
+    return erased_ms is not None
 
 
 def _add_user(connection: sqlite3.Connection, name: UserId) -> int:

@@ -96,6 +96,11 @@ class Writer:
             self._fail_queued()
         return job.future
 
+    @property
+    def queued(self) -> int:
+        """Writes that wait."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         """Finish what is queued, close the connection and end the thread."""
         self._queue.put(None)

@@ -1,0 +1,128 @@
+"""One person's data: all of it as lines, and all of it gone."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidings.errors import ConfigurationError
+from tidings.protocol.events import UserId
+from tidings.protocol.user_id import check_user_id
+from tidings.server.config import TRIM_PAUSE_S
+from tidings.server.operate.database import opened, transaction
+from tidings.server.store import ConversationSummary, sqlite_read
+from tidings.server.store.sqlite_erase import Erasure
+from tidings.server.store.sqlite_file import read_epoch
+
+CONVERSATIONS_AT_ONCE = 100
+MESSAGES_AT_ONCE = 500
+EVENTS_AT_ONCE = 500
+
+
+class Erased(NamedTuple):
+    """How many messages were emptied and events removed; ``was_known`` is false where there was nobody."""
+
+    was_known: bool
+    messages: int
+    events: int
+
+
+def export(url: str, user: str) -> Iterator[dict[str, Any]]:
+    """Everything that is kept of a user, as one snapshot: a ``user``, and then by conversation and log.
+
+    Each is ``{"type", "data"}``: ``conversation`` (other party, watermarks, unread), ``message`` in both directions,
+    and the receipts that the log still holds, under their types of PROTOCOL.md 7.5.
+
+    Raises:
+        ConfigurationError: The id cannot be one, nothing is kept of this user, or the database cannot be used.
+    """
+    owner = _checked(user)
+    with opened(url, query_only=True) as connection:
+        connection.execute("BEGIN")  # one snapshot, however long the reading takes
+        epoch = read_epoch(connection)
+        place = sqlite_read.place(connection, epoch, owner, None)
+        if sqlite_read.find_user(connection, owner) is None:
+            raise ConfigurationError(f"nothing is kept of {owner!r} in this database")
+        exported_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        yield {"type": "user", "data": {"id": owner, "events": place.head, "exported_at": exported_at}}
+        for each in _conversations(connection, epoch, owner):
+            yield {"type": "conversation", "data": _shown(each)}
+            yield from _messages(connection, epoch, owner, each.peer)
+        yield from _receipts(connection, owner, place.head)
+
+
+def erase(url: str, user: str) -> Erased:
+    """Empty a user's messages, remove the log and replace the name; nothing where there is nobody of this name.
+
+    A server may run meanwhile. The removed bytes are overwritten in the file, and, when no server runs, in its
+    write-ahead log, too; a running server overwrites the latter as it goes on.
+
+    Raises:
+        ConfigurationError: The id cannot be one, or the database cannot be used.
+    """
+    name = _checked(user)
+    with opened(url) as connection:
+        if sqlite_read.find_user(connection, name) is None:
+            return Erased(False, 0, 0)
+        connection.execute("PRAGMA secure_delete = ON")
+        erasure = Erasure(name)
+        while True:
+            with transaction(connection):
+                is_done = erasure.step(connection)
+            if is_done:
+                break
+            time.sleep(TRIM_PAUSE_S)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return Erased(True, erasure.messages, erasure.events)
+
+
+def _checked(user: str) -> UserId:
+    try:
+        return check_user_id(user)
+    except ValueError as wrong:
+        raise ConfigurationError(f"--user: {wrong}") from None
+
+
+def _conversations(connection: sqlite3.Connection, epoch: str, owner: UserId) -> Iterator[ConversationSummary]:
+    before: int | None = None
+    while True:
+        page = sqlite_read.inbox(connection, epoch, owner, before, CONVERSATIONS_AT_ONCE)
+        yield from page.conversations
+        if not page.has_more:
+            return
+        before = page.conversations[-1].position
+
+
+def _shown(summary: ConversationSummary) -> dict[str, Any]:
+    return {
+        "user_id": summary.peer,
+        "messages": summary.last_message.seq,
+        "unread": summary.unread,
+        "watermarks": msgspec.to_builtins(summary.watermarks),
+    }
+
+
+def _messages(connection: sqlite3.Connection, epoch: str, owner: UserId, peer: UserId) -> Iterator[dict[str, Any]]:
+    after = 0
+    while True:
+        page = sqlite_read.history(connection, epoch, owner, peer, before=None, after=after, limit=MESSAGES_AT_ONCE)
+        for message in page.messages:
+            yield {"type": "message", "data": msgspec.to_builtins(message)}
+        if not page.has_more:
+            return
+        after = page.messages[-1].seq
+
+
+def _receipts(connection: sqlite3.Connection, owner: UserId, head: int) -> Iterator[dict[str, Any]]:
+    user = sqlite_read.find_user(connection, owner)
+    (position,) = connection.execute("SELECT floor FROM users WHERE uid = ?", (user,)).fetchone()
+    while position < head:
+        for event in sqlite_read.read_after(connection, owner, position, EVENTS_AT_ONCE):
+            position = event.position
+            if not hasattr(event.data, "text"):
+                yield {"type": event.type, "data": msgspec.to_builtins(event.data)}

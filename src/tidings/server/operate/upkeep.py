@@ -1,0 +1,92 @@
+"""Schema and retention: what a database needs now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from typing import NamedTuple
+
+from tidings.errors import ConfigurationError
+from tidings.server.config import TRIM_PAUSE_S
+from tidings.server.operate.database import existing, opened, transaction, unserved
+from tidings.server.store import Trimmed, sqlite_path, sqlite_trim
+from tidings.server.store.sqlite_file import connect, known_version, schema_version
+from tidings.server.store.sqlite_file import migrate as migrate_file
+
+DAY_MS = 86_400_000
+
+
+class Schema(NamedTuple):
+    """The schema version of a database, 0 for an empty one, and the one that this Tidings writes."""
+
+    found: int
+    known: int
+
+
+def read_schema(url: str) -> Schema:
+    """The versions, whether a server runs or not.
+
+    Raises:
+        ConfigurationError: There is no such database.
+        DatabaseTooNew: A newer Tidings wrote it.
+    """
+    path = existing(url)
+    try:
+        with contextlib.closing(connect(path, query_only=True)) as connection:
+            return Schema(schema_version(connection), known_version())
+    except sqlite3.Error as failure:
+        raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be read: {failure}") from failure
+
+
+def migrate(url: str) -> Schema:
+    """Bring the schema up to date, making the database if there is none; the version before, and the one it has now.
+
+    Raises:
+        ConfigurationError: A server holds it, or it cannot be written.
+        DatabaseTooNew: A newer Tidings wrote it.
+    """
+    path = os.path.abspath(sqlite_path(url))
+    with unserved(path, "migrating"):
+        try:
+            with contextlib.closing(connect(path, may_create=True)) as connection:
+                before = schema_version(connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+                migrate_file(connection)
+        except sqlite3.Error as failure:
+            raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be migrated: {failure}") from failure
+    return Schema(before, known_version())
+
+
+def retain(url: str, *, keep_days: float, events_max: int, dry_run: bool) -> Trimmed:
+    """Remove from each log what is older, and what is beyond its newest ``events_max``; see ``Store.trim``.
+
+    With ``dry_run`` only count it.
+
+    Raises:
+        ConfigurationError: The database is not there or cannot be used.
+    """
+    cutoff_ms = time.time_ns() // 1_000_000 - int(keep_days * DAY_MS)
+    logs = events = kept = 0
+    after_uid: int | None = 0
+    with opened(url, query_only=dry_run) as connection:
+        while after_uid is not None:
+            found = sqlite_trim.find(connection, after_uid, cutoff_ms, events_max)
+            for uid, floor, countable in found.cuts:
+                logs += 1
+                events += countable if dry_run else _cut_all(connection, uid, floor)
+            kept += found.kept
+            after_uid = found.last_uid
+    return Trimmed(logs, events, kept)
+
+
+def _cut_all(connection: sqlite3.Connection, uid: int, floor: int) -> int:
+    gone = 0
+    while True:
+        with transaction(connection):
+            now_gone = sqlite_trim.cut(connection, uid, floor)
+        if not now_gone:
+            return gone
+        gone += now_gone
+        time.sleep(TRIM_PAUSE_S)  # a server's writer that waits for its turn asks every few milliseconds
