@@ -18,13 +18,14 @@ class Answer(NamedTuple):
     media_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    async def write(self, send: Send) -> None:
+    async def write(self, send: Send, more_headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Send it."""
         headers = [
             (b"content-type", self.media_type),
             (b"content-length", b"%d" % len(self.body)),
             (b"cache-control", b"no-store"),
             *self.headers,
+            *more_headers,
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})

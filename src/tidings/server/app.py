@@ -10,9 +10,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from tidings.errors import MethodNotAllowed, NotFound, Problem, Unprocessable
+from tidings.errors import MethodNotAllowed, NotFound, Problem
 from tidings.protocol.events import Message
-from tidings.protocol.user_id import check_user_id
 from tidings.server.answer import Answer, failure_answer, problem_answer
 from tidings.server.auth import IdentifyUser
 from tidings.server.config import Config
@@ -20,6 +19,7 @@ from tidings.server.events import get_events
 from tidings.server.follow import follow
 from tidings.server.history import get_history, get_inbox
 from tidings.server.node import MaySend, Node, People
+from tidings.server.request import read_user_id
 from tidings.server.send import append, check_message, send_message
 from tidings.server.signals import post_receipts, post_typing
 
@@ -65,12 +65,21 @@ class Tidings:
             Unavailable: Not committed, or not known to be; the same client_id again is safe.
         """
         await self._node.start()
-        try:
-            sender_id, recipient_id = check_user_id(sender), check_user_id(recipient)
-        except ValueError as wrong:
-            raise Unprocessable("bad_user_id", str(wrong)) from None
+        sender_id, recipient_id = read_user_id(sender), read_user_id(recipient)
         new = check_message(self._node, sender_id, recipient_id, text, type, client_id, opening_limit_per_h=None)
         return await append(self._node, new)
+
+    async def revoke(self, user: str) -> int:
+        """End what a user has open, within a second: at a sign-out everywhere, or when somebody is shut out.
+
+        Streams end with ``goodbye``, waiting polls with 401. Tokens issued until now are refused by this process
+        until it ends; who is known by your ``user`` function is asked for again. Returns how many streams there were.
+
+        Raises:
+            Unprocessable: That cannot be a user id.
+        """
+        await self._node.start()
+        return await self._node.revoke(read_user_id(user))
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
@@ -121,7 +130,10 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        cors = self._node.cors
         try:
+            if cors.is_preflight(scope):
+                return await cors.answer_preflight(scope, send)
             handler = self._handlers.get(scope["method"])
             if handler is None:
                 raise MethodNotAllowed(", ".join(self._handlers))
@@ -133,7 +145,7 @@ class Endpoint:
         except Exception:
             log.exception("a request failed")
             answer = failure_answer()
-        await answer.write(send)
+        await answer.write(send, cors.headers(scope))
 
 
 class StreamEndpoint:
@@ -144,14 +156,17 @@ class StreamEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream."""
+        cors = self._node.cors
         try:
+            if cors.is_preflight(scope):
+                return await cors.answer_preflight(scope, send)
             if scope["method"] != "GET":
                 raise MethodNotAllowed("GET")
             await self._node.ready()
             await follow(self._node, scope, receive, send)
         except Problem as problem:
             self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
-            await problem_answer(problem).write(send)
+            await problem_answer(problem).write(send, cors.headers(scope))
 
 
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:

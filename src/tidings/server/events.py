@@ -42,6 +42,7 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
         events = await _read(node, user_log, cursor.position, limit)
         if not events and wait_s > 0 and len(user_log.waiters) < node.config.streams_per_user_max:
             await user_log.wait_beyond(cursor.position, wait_s)
+            node.identity.revocations.check(caller)
             events = await _read(node, user_log, cursor.position, limit)
     finally:
         node.hub.release(user_log)

@@ -59,6 +59,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send) -> None
         if not is_readable:
             place = place._replace(position=place.head, tag=place.head_tag, reset="unknown")
         refuse_while_draining(hub)
+        node.identity.revocations.check(caller)  # whoever was revoked meanwhile had no stream yet to be ended
         stream = Stream(
             hub,
             user_log,
@@ -75,7 +76,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send) -> None
         hub.metrics.count("tidings_streams_opened_total", f'how="{how}"')
         log.info("stream opened user=%r cursor=%s how=%s", caller.user, stream.cursor, how)
         headers = _HEADERS_HTTP_1_1 if scope["http_version"] == "1.1" else _HEADERS
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *node.cors.headers(scope)]})
         await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
         while (await receive())["type"] != "http.disconnect":
             pass

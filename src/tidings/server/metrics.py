@@ -15,6 +15,7 @@ _HELP = {
     "tidings_streams_opened_total": ("counter", "Streams opened, by how they began: new, resumed, reset."),
     "tidings_streams_closed_total": ("counter", "Streams ended, by reason."),
     "tidings_catch_up_reads_total": ("counter", "Pages of logs read for streams and polls."),
+    "tidings_key_fetches_total": ("counter", "Fetches of an identity provider's keys, by result: done, failed."),
     "tidings_streams_open": ("gauge", "Streams open now."),
     "tidings_users_connected": ("gauge", "Users with a stream or a waiting poll now."),
 }

@@ -1,0 +1,239 @@
+"""Secrets that change, and users who are told to go: PROTOCOL.md 2.1, 2.6."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import jwt
+import pytest
+from node import SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
+
+from tidings.protocol.events import UserId
+from tidings.server.config import Config
+from tidings.server.hub import Hub
+from tidings.server.metrics import Metrics
+from tidings.server.revocation import end_streams
+from tidings.server.store.sqlite import SqliteStore
+from tidings.server.stream import ENDED, Stream
+
+FORMER, OLDEST = "the secret of last year: 32 bytes or more", "the secret of the year before: 32 bytes too"
+
+HOST = """
+import asyncio, os
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from tidings import Config, Tidings
+
+def signed_in(request):
+    return request.headers.get("x-user") if request.app.state.is_open else None
+
+tidings = Tidings(Config.from_environment(os.environ), user=signed_in if os.environ.get("BY_FUNCTION") else None)
+
+async def revoke(request: Request) -> JSONResponse:
+    request.app.state.is_open = False
+    return JSONResponse({"streams": await tidings.revoke(request.path_params["user"])})
+
+async def waiting(request: Request) -> JSONResponse:
+    return JSONResponse(len(tidings._node.hub.find(request.path_params["user"]).waiters))
+
+table = [Route("/revoke/{user}", revoke), Route("/waiting/{user}", waiting)]
+app = Starlette(routes=[*table, *tidings.routes("/api/message")], lifespan=tidings.lifespan)
+app.state.is_open = True
+"""
+
+
+class Host(Node):
+    """An application that revokes at `/revoke/{user}`, under uvicorn."""
+
+    extra: Mapping[str, str] = MappingProxyType({})
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "revoking.py").write_text(HOST)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        environment = self.environment() | {"TIDINGS_DB": f"sqlite:///{self.database.absolute()}", **self.extra}
+        with (self.directory / "stderr.txt").open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "uvicorn", "revoking:app", "--port", str(self.port)],
+                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=environment, cwd=self.directory,
+            )  # fmt: skip
+        wait_for(self.accepts, START_DEADLINE_S, "uvicorn listens")
+
+    def accepts(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output
+        with socket.socket() as probe:
+            return probe.connect_ex(self.address) == 0
+
+    def revokes(self, user: Person) -> int:
+        """Revoke, within a second; how many streams that ended."""
+        begun = time.monotonic()
+        answer = self.http.get(f"{self.url}/revoke/{user.id}")
+        assert answer.status_code == 200, answer.text
+        assert time.monotonic() - begun < 1.0
+        streams: int = answer.json()["streams"]
+        return streams
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    host = Host(tmp_path_factory.mktemp("host"))
+    host.start()
+    yield host
+    host.kill()
+
+
+def issued(node: Node, user: str, at: float | None, **claims: Any) -> Person:
+    """A person whose token was issued at this time."""
+    return Person(node, user, node.token(user, iat=None if at is None else int(at), **claims))
+
+
+def test_revoking_ends_streams_and_polls_within_a_second(host: Host) -> None:
+    """Streams with a goodbye and a clean end, polls with 401; another user does not notice. PROTOCOL 2.6.1, 2.6.2"""
+    ada, ben = issued(host, "ada", time.time()), issued(host, "ben", time.time())
+    streams = [ada.opens_stream().live(), ada.opens_stream(tab="b").live()]
+    answers: list[Any] = []
+    cursor = ada.head()
+    poll = threading.Thread(target=lambda: answers.append(ada.gets("/events/me", cursor=cursor, wait=20)))
+    with ben.opens_stream().live() as bystander:
+        poll.start()
+        wait_for(lambda: host.http.get(f"{host.url}/waiting/ada").json() == 1)
+        assert 2 == host.revokes(ada)
+        for stream in streams:
+            assert "token_expired" == stream.until("goodbye", 1.0).data["reason"]
+            stream.to_end(1.0)
+            assert "clean" == stream.ended
+        poll.join(1.0)
+        refused(answers[0], 401, "unauthorized")
+        ben.sends("carl", "still here")
+        bystander.until("new_message")
+
+
+def test_a_revoked_token_opens_nothing_and_a_new_one_does(host: Host) -> None:
+    """What was issued until then is refused, by `iat`; without `iat` nobody can tell. PROTOCOL 2.6.3, 2.6.4"""
+    now = time.time()
+    old, older, unseen = issued(host, "cleo", now), issued(host, "cleo", now - 60), issued(host, "cleo", now - 5)
+    undated, other = issued(host, "cleo", None), issued(host, "dora", now - 60)
+    # A token of an issuer whose clock is ahead was seen here before, so it was issued before.
+    ahead = issued(host, "cleo", now + 3)
+    for each in (old, older, undated, ahead, other):
+        assert 200 == each.gets("/inbox/me").status_code
+
+    assert 0 == host.revokes(old)
+
+    for each in (old, older, unseen, undated, ahead, issued(host, "cleo", now + 2)):
+        refused(each.gets("/inbox/me"), 401, "unauthorized")
+        refused(each.gets("/sse/me"), 401, "unauthorized")
+        refused(each.posts("/send", {"recipientId": "dora", "text": "hi"}), 401, "unauthorized")
+    assert 200 == other.gets("/inbox/me").status_code
+    later = issued(host, "cleo", now + 4)
+    with later.opens_stream() as stream:
+        assert "connected" == stream.next().type
+
+
+def test_after_a_restart_the_expiry_alone_counts(tmp_path: Path) -> None:
+    """The revocations are in the memory of the process: docs/identity.md says so."""
+    with Host(tmp_path) as host:
+        ada = issued(host, "ada", time.time())
+        host.revokes(ada)
+        refused(ada.gets("/inbox/me"), 401, "unauthorized")
+        host.kill()
+        host.restart()
+        assert 200 == ada.gets("/inbox/me").status_code
+        host.kill()
+
+
+def test_whom_the_hosts_function_knows_is_asked_for_again(tmp_path: Path) -> None:
+    """Its streams end, and from then on it decides as ever. PROTOCOL 2.6.1"""
+    host = Host(tmp_path)
+    host.extra = {"BY_FUNCTION": "1"}
+    with host:
+        ada = Person(host, "ada", None)
+        headers = {"X-User": "ada"}
+        with ada.opens_stream(headers=headers).live() as stream:
+            assert 1 == host.revokes(ada)
+            assert "token_expired" == stream.until("goodbye", 1.0).data["reason"]
+            refused(ada.gets("/inbox/me", headers), 401, "unauthorized")
+        host.kill()
+
+
+def test_a_reader_that_takes_nothing_is_cut(tmp_path: Path) -> None:
+    """It would go on reading what was written before. PROTOCOL 2.6.1"""
+
+    async def play() -> None:
+        store = SqliteStore(str(tmp_path / "t.db"), lambda _: None)
+        await store.start()
+        hub = Hub(Config(), store, Metrics(), random.Random(1))
+        running = asyncio.create_task(hub.run(lambda: None))
+        await asyncio.sleep(0)
+        ada, full = UserId("ada"), asyncio.Event()
+        cut: list[str] = []
+
+        async def send(message: Any) -> None:
+            if b"connected" not in message["body"]:
+                await full.wait()
+
+        async def serve() -> Stream:
+            log = hub.hold(ada)
+            place = await store.place(ada, None)
+            log.join_at(place.head)
+            stream = Stream(hub, log, place, send, tab=None, expires_in_s=None, transport=None)
+            log.streams.append(stream)
+            await stream.open(b"connected")
+            opened.set_result(stream)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cut.append(stream.reason)
+            return stream
+
+        opened: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(serve())
+        stream = await opened
+        begun = time.monotonic()
+        assert 1 == await end_streams(hub, ada)
+        await serving
+        assert time.monotonic() - begun < 1.0
+        assert (["slow_consumer"], ENDED) == (cut, stream.state)
+        assert 0 == await end_streams(hub, ada)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        await store.close()
+
+    asyncio.run(play())
+
+
+def test_a_former_secret_counts_until_it_is_taken_away(start_node: Callable[..., Node]) -> None:
+    """A secret changes without a sign-out: new tokens are signed with the new one, old ones live on. PROTOCOL 2.1.17"""
+    node = start_node(former_secrets=f"{FORMER},{OLDEST}")
+    for secret in (SECRET, FORMER, OLDEST):
+        person = Person(node, "ada", node.token("ada", secret=secret))
+        assert 200 == person.gets("/inbox/me").status_code
+    stranger = jwt.encode({"sub": "ada", "exp": int(time.time()) + 60}, FORMER + "!", "HS256")
+    refused(Person(node, "ada", stranger).gets("/inbox/me"), 401, "unauthorized")
+    hs512 = jwt.encode({"sub": "ada", "exp": int(time.time()) + 60}, FORMER * 2, "HS512")
+    refused(Person(node, "ada", hs512).gets("/inbox/me"), 401, "unauthorized")
+
+
+def test_secrets_are_not_shown_with_the_settings() -> None:
+    """A configuration that is printed or logged gives nothing away."""
+    shown = repr(Config(secret=SECRET, former_secrets=(FORMER,)))
+
+    assert SECRET not in shown
+    assert FORMER not in shown
