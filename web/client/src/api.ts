@@ -89,6 +89,12 @@ export class Api {
     });
   }
 
+  /** The name under which this browser keeps and shares what belongs to this user of this API. */
+  owner(userId: string): string {
+    const base = typeof location === "undefined" ? this.#base : new URL(this.#base, location.href).href;
+    return `tidings ${base} ${userId}`;
+  }
+
   /** `path` segments are escaped here: user ids may contain almost anything. */
   address(path: readonly string[], query: Record<string, string | number | null | undefined> = {}): string {
     const search = Object.entries(query)

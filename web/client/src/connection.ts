@@ -1,17 +1,23 @@
 /**
- * Runs the state machine: timers, streams, polls, page events; and holds the cursor.
+ * Runs the state machine: timers, streams, polls, page events; holds the cursor; and shares all that with the other tabs.
  *
  * The cursor moves only after an event was applied, and only to the next position: a log is dense, so a hole means that
  * something was lost on the way, and the stream is opened again from the last position that was applied.
+ *
+ * Where tabs share one stream (`tabs.ts`), the leader's connection runs the machine and relays what it tells its handlers;
+ * a follower's takes that as if it came from a stream of its own, with a cursor of its own. What it missed it reads from
+ * the log by polls, so that no relay has to be reliable. Who becomes leader goes on from its own cursor.
  */
 import { outcomeOf, type Api } from "./api.js";
-import { succession } from "./cursor.js";
+import { isBefore, succession } from "./cursor.js";
 import { randomId } from "./environment.js";
 import { step } from "./machine.js";
 import { deadline, INITIAL, statusOf, type Effect, type MachineEvent, type MachineOptions } from "./machine-state.js";
+import { nextAttempt } from "./retry.js";
 import { Store } from "./store.js";
 import { readStream } from "./stream.js";
-import type { ConnectionSnapshot, TimerHandle, TokenReason } from "./types.js";
+import { Tabs } from "./tabs.js";
+import type { ConnectionSnapshot, PageEvent, TimerHandle, TokenReason } from "./types.js";
 import { ProtocolViolation, readConnected, readCursor, readEvents, readGoodbye, type Frame } from "./wire.js";
 
 /** What 16 KiB of text are until a server tells its own limit. */
@@ -19,23 +25,43 @@ const TEXT_BYTES_MAX = 16_384;
 const POLL_LIMIT = 200;
 /** `setTimeout` fires at once beyond this. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
+/** A leader that is not let in gives other tabs a chance, which may have a better token, at most this often. */
+const YIELD_INTERVAL_MS = 30_000;
+/** Tabs of different versions of this file must not talk to each other. */
+const TABS_VERSION = 1;
+
+type Told = Exclude<Effect, { generation: number }>;
 
 export interface ConnectionHandlers {
+  /** Resolves when what was kept of this user has been restored; nothing is requested before. */
+  ready(): Promise<void>;
   /** One event of the log, in order and once, or a frame that is in no log. Must not throw. */
   apply(frame: Frame): void;
   /** From here on events are applied without a hole; state read before `cursor` must be loaded again. */
   based(cursor: string, why: "begin" | "reset"): void;
+  /** The cursor is another one. */
+  moved(): void;
   /** The server says who this is. */
   identified(userId: string): void;
-  effect(effect: Exclude<Effect, { generation: number }>, connected: unknown): void;
+  effect(effect: Told, connected: unknown): void;
   /** A frame about the stream itself: heartbeat, caught_up, goodbye, reset. */
   told(frame: Frame): void;
+  /** Something happened to the page; called after the connection has seen to it. */
+  page(event: PageEvent): void;
+  /** Another tab says. */
+  heard(body: unknown): void;
 }
 
-export class Connection extends Store<ConnectionSnapshot> {
-  /** Position after the last event that was applied. */
-  cursor: string | null = null;
+/** What a leader tells its followers. */
+type Relay =
+  | { type: "frame" | "told"; frame: Frame }
+  | { type: "based"; cursor: string; why: "begin" | "reset" }
+  | { type: "effect"; effect: Told; connected: unknown }
+  | { type: "snapshot"; snapshot: ConnectionSnapshot }
+  | { type: "state"; snapshot: ConnectionSnapshot; cursor: string | null; connected: unknown };
 
+export class Connection extends Store<ConnectionSnapshot> {
+  #cursor: string | null = null;
   #tab: string | null = null;
   #state = INITIAL;
   #userId: string | null = null;
@@ -48,10 +74,15 @@ export class Connection extends Store<ConnectionSnapshot> {
   #stepping = false;
   #latest = 0;
   #offset = 0;
+  #tabs: Tabs | null = null;
+  #yieldedAt = -Infinity;
+  /** While a follower reads what it missed. */
+  #catching: AbortController | null = null;
+  #catchAgain = false;
 
   constructor(
     private readonly api: Api,
-    private readonly options: MachineOptions,
+    private readonly options: MachineOptions & { shareStream: boolean },
     private readonly handlers: ConnectionHandlers,
   ) {
     super({
@@ -62,6 +93,7 @@ export class Connection extends Store<ConnectionSnapshot> {
       reason: null,
       pollInterval: options.pollIntervalMs,
       textBytesMax: TEXT_BYTES_MAX,
+      role: "solo",
     });
   }
 
@@ -69,34 +101,229 @@ export class Connection extends Store<ConnectionSnapshot> {
     return this.#userId;
   }
 
+  /** Position after the last event that was applied. */
+  get cursor(): string | null {
+    return this.#cursor;
+  }
+
+  set cursor(cursor: string | null) {
+    if (cursor === this.#cursor) return;
+    this.#cursor = cursor;
+    this.handlers.moved();
+  }
+
+  /** Whether this tab speaks for its browser: it has the stream, or would have it. */
+  get leads(): boolean {
+    return this.#tabs === null || this.#tabs.leads;
+  }
+
   /** Connect as this user; null lets the token decide. Connected already: nothing happens. */
   open(userId: string | null): void {
     const { environment } = this.api;
     this.#userId = userId ?? this.#userId;
     if (this.#unwatch === null) {
-      this.#unwatch = environment.watchPage((type) => this.#dispatch({ type }));
+      this.#unwatch = environment.watchPage((event) => this.#page(event));
+      if (this.#canShare()) return this.#join();
       this.#dispatch({ type: environment.hidden() ? "hidden" : "visible" });
       this.#dispatch({ type: environment.onLine() ? "online" : "offline" });
     }
-    this.#dispatch({ type: "connect" });
+    if (this.#tabs === null) this.#dispatch({ type: "connect" });
+    else if (this.leads) this.#dispatch({ type: "connect", shared: true });
+    else this.#tabs.ask("connect");
   }
 
   close(): void {
     this.#unwatch?.();
     this.#unwatch = null;
-    this.#dispatch({ type: "disconnect" });
+    const shared = this.#tabs !== null;
+    this.#leave();
+    this.#tabs = null;
+    if (!shared) this.#dispatch({ type: "disconnect" });
+    else this.set({ ...this.getSnapshot(), status: "closed", retryAt: null, reason: null, role: "solo" });
   }
 
   reconnect(): void {
-    if (this.#unwatch === null && this.#state.mode !== "idle") return this.open(this.#userId);
-    this.#dispatch({ type: "reconnect" });
+    if (this.#unwatch === null && this.getSnapshot().status !== "idle") return this.open(this.#userId);
+    if (this.leads) this.#dispatch({ type: "reconnect" });
+    else this.#tabs?.ask("reconnect");
+  }
+
+  /** To the other tabs of this browser and user, if there are any. */
+  tell(body: unknown): void {
+    this.#tabs?.tell(body);
   }
 
   /** Forget user and position. */
   forget(): void {
-    this.cursor = null;
+    this.#cursor = null;
     this.#userId = null;
     this.#connected = null;
+  }
+
+  #canShare(): boolean {
+    const { locks, channel } = this.api.environment;
+    return this.options.shareStream && this.#userId !== null && locks !== null && channel !== null;
+  }
+
+  /** Take part in the sharing of one stream; what this tab is then, it is told. */
+  #join(): void {
+    const { environment } = this.api;
+    const { locks, channel } = environment;
+    if (locks === null || channel === null) return;
+    const name = `${this.api.owner(this.#userId ?? "")} ${TABS_VERSION}`;
+    const tabs = (this.#tabs = new Tabs({ ...environment, locks, channel }, name, {
+      lead: () => this.#lead(),
+      follow: () => this.#dispatch({ type: "disconnect" }),
+      relayed: (body) => this.#follow(body as Relay),
+      asked: (body) => this.#asked(body),
+      state: (): Relay => {
+        return { type: "state", snapshot: this.getSnapshot(), cursor: this.#cursor, connected: this.#connected };
+      },
+      seen: (visible) => this.#dispatch({ type: visible ? "visible" : "hidden" }),
+      doubted: () => this.#dispatch({ type: "tick" }),
+      told: (body) => this.handlers.heard(body),
+    }));
+    this.set({ ...this.getSnapshot(), status: "connecting", userId: this.#userId, role: "follower", reason: null });
+    // A follower has to know its own place before it hears of others.
+    void this.handlers.ready().then(() => {
+      if (this.#tabs === tabs) tabs.open();
+    });
+  }
+
+  #lead(): void {
+    this.#catching?.abort();
+    this.#dispatch({ type: this.api.environment.onLine() ? "online" : "offline" });
+    this.#dispatch({ type: "connect", shared: true });
+  }
+
+  /** Let go of stream, lock and channel; the snapshot stays as it is. */
+  #leave(): void {
+    const tabs = this.#tabs;
+    if (tabs === null) return;
+    this.#catching?.abort();
+    tabs.close();
+    this.#dispatch({ type: "disconnect" });
+  }
+
+  #asked(body: unknown): void {
+    if (body === "reconnect" || body === "connect") this.#dispatch({ type: body });
+  }
+
+  #page(type: PageEvent): void {
+    const tabs = this.#tabs;
+    if (tabs === null) this.#dispatch({ type });
+    else if (type === "frozen") this.#leave();
+    else if (type === "restored") tabs.open();
+    else if (type === "visible" || type === "hidden") tabs.show(type === "visible");
+    else if (tabs.leads) this.#dispatch({ type });
+    this.handlers.page(type);
+  }
+
+  /** Tell the handlers, and the followers the same. */
+  #say(relay: Relay): void {
+    this.#take(relay);
+    this.#tabs?.relay(relay);
+  }
+
+  #take(relay: Relay): void {
+    switch (relay.type) {
+      case "frame":
+        this.handlers.apply(relay.frame);
+        if (relay.frame.id !== null) this.cursor = relay.frame.id;
+        return;
+      case "told":
+        return this.handlers.told(relay.frame);
+      case "based":
+        this.cursor = relay.cursor;
+        return this.handlers.based(relay.cursor, relay.why);
+      case "effect":
+        return this.handlers.effect(relay.effect, relay.connected);
+      case "snapshot":
+      case "state":
+        return;
+    }
+  }
+
+  /** As a follower: what the leader says. */
+  #follow(relay: Relay): void {
+    switch (relay.type) {
+      case "snapshot":
+        return this.#mirror(relay.snapshot);
+      case "state": {
+        this.#connected = relay.connected;
+        const was = this.getSnapshot().status;
+        this.#mirror(relay.snapshot);
+        if (relay.cursor !== null && this.#cursor === null) {
+          this.#take({ type: "based", cursor: relay.cursor, why: "begin" });
+        } else if (relay.cursor !== null && relay.cursor !== this.#cursor) {
+          this.#catchUp();
+        }
+        if (relay.snapshot.status === "connected" && was !== "connected") {
+          this.handlers.effect({ type: "connected" }, relay.connected);
+        }
+        return;
+      }
+      case "frame": {
+        const follows = this.#succession(relay.frame);
+        if (follows === "gap") this.#catchUp();
+        else if (follows !== "old") this.#take(relay);
+        return;
+      }
+      case "based":
+        // The first stream of a new leader begins where this tab has been already, or later than it.
+        if (relay.why === "begin" && this.#cursor !== null) {
+          if (isBefore(this.#cursor, relay.cursor)) this.#catchUp();
+          return;
+        }
+        return this.#take(relay);
+      case "told":
+        if (relay.frame.type === "heartbeat" && readCursor(relay.frame.data) !== this.#cursor) this.#catchUp();
+        return this.#take(relay);
+      case "effect":
+        this.#connected = relay.connected ?? this.#connected;
+        return this.#take(relay);
+    }
+  }
+
+  #mirror(snapshot: ConnectionSnapshot): void {
+    this.#textBytesMax = snapshot.textBytesMax;
+    this.set({ ...snapshot, userId: this.#userId, role: "follower" });
+  }
+
+  /** Read what was missed from the log, once and once more if more was missed meanwhile. */
+  #catchUp(): void {
+    this.#catchAgain = true;
+    if (this.#catching === null) void this.#catch();
+  }
+
+  async #catch(): Promise<void> {
+    const { environment } = this.api;
+    const controller = (this.#catching = new AbortController());
+    const { signal } = controller;
+    let failures = 0;
+    while (this.#catchAgain && !signal.aborted) {
+      this.#catchAgain = false;
+      try {
+        const query = { cursor: this.#cursor, wait: 0, limit: POLL_LIMIT };
+        const body = await this.api.get(this.api.address(["events", this.#userId ?? "me"], query), signal);
+        this.#catchAgain ||= this.#takePage(body, () => !signal.aborted);
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) break;
+        const { outcome } = outcomeOf(error);
+        const told = outcome.kind === "status" ? { ...outcome, refreshed: true } : outcome;
+        const next = nextAttempt(failures, told, environment.random(), this.options.retry);
+        // What cannot be served now is asked for again with the next event.
+        if (next.action === "stop") break;
+        failures = next.failures;
+        this.#catchAgain = true;
+        await new Promise<void>((resolve) => {
+          const timer = environment.setTimer(resolve, next.wait_ms);
+          signal.addEventListener("abort", () => (environment.clearTimer(timer), resolve()));
+        });
+      }
+    }
+    if (this.#catching === controller) this.#catching = null;
   }
 
   /** Never goes back, even where the wall clock does: a moment in the state must not slip away. */
@@ -122,6 +349,7 @@ export class Connection extends Store<ConnectionSnapshot> {
     } finally {
       this.#stepping = false;
     }
+    if (this.#state.unauthorized && this.#state.mode === "running") this.#letOthersTry();
     this.#arm();
   }
 
@@ -139,6 +367,8 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   #publish(): void {
+    // What a follower shows comes from its leader.
+    if (!this.leads) return;
     const { failures, retryAt, reason } = this.#state;
     const next: ConnectionSnapshot = {
       status: statusOf(this.#state),
@@ -148,10 +378,13 @@ export class Connection extends Store<ConnectionSnapshot> {
       reason,
       pollInterval: this.options.pollIntervalMs,
       textBytesMax: this.#textBytesMax,
+      role: this.#tabs === null ? "solo" : "leader",
     };
     const current = this.getSnapshot();
     const keys = Object.keys(next) as (keyof ConnectionSnapshot)[];
-    if (keys.some((key) => next[key] !== current[key])) this.set(next);
+    if (!keys.some((key) => next[key] !== current[key])) return;
+    this.set(next);
+    this.#tabs?.relay({ type: "snapshot", snapshot: next } satisfies Relay);
   }
 
   #run(effect: Effect): void {
@@ -166,13 +399,23 @@ export class Connection extends Store<ConnectionSnapshot> {
         this.#running.delete(effect.generation);
         return;
       default:
-        this.handlers.effect(effect, this.#connected);
+        this.#say({ type: "effect", effect, connected: this.#connected });
     }
+  }
+
+  /** Another tab may have a token that is accepted. */
+  #letOthersTry(): void {
+    const now = this.#now();
+    if (now - this.#yieldedAt < YIELD_INTERVAL_MS || !this.#tabs?.canYield) return;
+    this.#yieldedAt = now;
+    queueMicrotask(() => this.#tabs?.yield());
   }
 
   async #stream(generation: number, token: TokenReason): Promise<void> {
     const controller = new AbortController();
     this.#running.set(generation, controller);
+    await this.handlers.ready();
+    if (controller.signal.aborted) return;
     const { cursor } = this;
     const end = await readStream(this.api, {
       address: this.api.address(["sse", this.#userId ?? "me"], { tab: (this.#tab ??= randomId(this.api.environment)) }),
@@ -199,68 +442,76 @@ export class Connection extends Store<ConnectionSnapshot> {
         this.#connected = frame.data;
         // The second: somebody else than before, whose log begins here.
         if (asked === null || this.cursor === null) {
-          this.cursor = connected.cursor;
-          this.handlers.based(connected.cursor, "begin");
+          this.#say({ type: "based", cursor: connected.cursor, why: "begin" });
         }
         return this.#dispatch({ type: "stream_connected", generation, heartbeatMs: connected.heartbeat_ms });
       }
       case "reset":
-        this.cursor = readCursor(frame.data);
-        this.handlers.based(this.cursor, "reset");
-        return this.handlers.told(frame);
+        this.#say({ type: "based", cursor: readCursor(frame.data), why: "reset" });
+        return this.#say({ type: "told", frame });
       case "heartbeat": {
         const inStep = readCursor(frame.data) === this.cursor;
-        this.handlers.told(frame);
+        this.#say({ type: "told", frame });
         return this.#dispatch({ type: "stream_heartbeat", generation, inStep });
       }
       case "goodbye": {
         const { reason, retry_ms: retryMs } = readGoodbye(frame.data);
-        this.handlers.told(frame);
+        this.#say({ type: "told", frame });
         return this.#dispatch({ type: "stream_goodbye", generation, retryMs, reason });
       }
       case "caught_up":
-        return this.handlers.told(frame);
+        return this.#say({ type: "told", frame });
       default:
-        return this.#take(frame);
+        return this.#event(frame);
     }
   }
 
-  #take(frame: Frame): void {
-    const follows = frame.id === null ? "unknown" : succession(this.cursor, frame.id);
+  #succession(frame: Frame): ReturnType<typeof succession> {
+    return frame.id === null ? "unknown" : succession(this.#cursor, frame.id);
+  }
+
+  #event(frame: Frame): void {
+    const follows = this.#succession(frame);
     // A stream that replaces polls begins where it was asked to, and the polls have gone on since.
     if (follows === "old") return;
     if (follows === "gap") throw new ProtocolViolation("events are missing before this one");
-    this.handlers.apply(frame);
-    if (frame.id !== null) this.cursor = frame.id;
+    this.#say({ type: "frame", frame });
   }
 
   async #poll(generation: number, token: TokenReason): Promise<void> {
     const controller = new AbortController();
     this.#running.set(generation, controller);
+    await this.handlers.ready();
     const query = { cursor: this.cursor, wait: 0, limit: POLL_LIMIT };
     const address = this.api.address(["events", this.#userId ?? "me"], query);
     const current = () => this.#state.poll?.generation === generation;
     try {
-      const page = readEvents(await this.api.get(address, controller.signal, token));
+      const body = await this.api.get(address, controller.signal, token);
       if (!current()) return;
-      if (page.reset) {
-        this.handlers.told({ id: null, type: "reset", data: page.reset });
-        this.handlers.based(page.reset.cursor, "reset");
-        this.cursor = page.reset.cursor;
-      } else {
-        for (const event of page.events) {
-          this.#take(event);
-          // A listener may have closed the connection, or changed the user.
-          if (!current()) return;
-        }
-        if (this.cursor === null) this.handlers.based(page.cursor, "begin");
-        this.cursor = page.cursor;
-      }
-      this.#dispatch({ type: "poll_done", generation, more: page.has_more });
+      const more = this.#takePage(body, current);
+      if (current()) this.#dispatch({ type: "poll_done", generation, more });
     } catch (error) {
       this.#dispatch({ type: "poll_failed", generation, ...outcomeOf(error) });
     } finally {
       this.#running.delete(generation);
     }
+  }
+
+  /** Apply a page of the log; whether there is more of it. Stops when a listener made it not `current` any more. */
+  #takePage(body: unknown, current: () => boolean): boolean {
+    const page = readEvents(body);
+    if (page.reset) {
+      this.#say({ type: "told", frame: { id: null, type: "reset", data: page.reset } });
+      this.#say({ type: "based", cursor: page.reset.cursor, why: "reset" });
+      return page.has_more;
+    }
+    for (const event of page.events) {
+      this.#event(event);
+      // A listener may have closed the connection, or changed the user.
+      if (!current()) return false;
+    }
+    if (this.cursor === null) this.#say({ type: "based", cursor: page.cursor, why: "begin" });
+    this.cursor = page.cursor;
+    return page.has_more;
   }
 }

@@ -16,7 +16,7 @@ import type { Receipts } from "./receipts.js";
 import type { RetryOptions } from "./retry.js";
 import { Store } from "./store.js";
 import type { Conversation, ConversationSnapshot, Message, TimerHandle, Watermarks } from "./types.js";
-import { readHistory, readMessage, type Frame, type HistoryPage } from "./wire.js";
+import { readHistory, readMessage, readWatermarks, type Frame, type HistoryPage } from "./wire.js";
 
 const PAGE_SIZE = 50;
 /** How long a `typing` frame is shown; senders repeat it every `TYPING_INTERVAL_MS`. */
@@ -33,7 +33,17 @@ export interface ConversationDependencies {
   /** A snapshot was read at this cursor. */
   loadedAt(cursor: string): void;
   failed(message: string): void;
+  /** Whether this tab acknowledges what arrives on the stream; of several that share one, one is enough. */
+  acknowledges(): boolean;
+  /** What `kept` answers is different now. */
+  changed(): void;
+  getDraft(): string;
+  setDraft(text: string): void;
 }
+
+/** Messages of one conversation that are kept on the device, the latest ones, and their text together. */
+const KEPT_MAX = 50;
+const KEPT_TEXT_MAX = 100_000;
 
 export class ConversationStore extends Store<ConversationSnapshot> implements Conversation {
   #state: ConversationState;
@@ -47,6 +57,10 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   #typing = false;
   #typingTimer: TimerHandle | null = null;
   #typingToldAt = -Infinity;
+  /** What is shown was kept by an earlier page. */
+  #stored = false;
+  /** The state that `changed` was told of. */
+  #known: ConversationState;
 
   constructor(
     readonly peerId: string,
@@ -60,12 +74,13 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       pending: [],
       watermarks: state.watermarks,
       loaded: false,
+      stored: false,
       loading: false,
       hasOlder: false,
       peerTyping: false,
       error: null,
     });
-    this.#state = state;
+    this.#state = this.#known = state;
     this.#newest = new Loader(
       deps.api.environment,
       deps.retry,
@@ -95,6 +110,14 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.deps.outbox.retry(this.peerId, clientId);
   }
 
+  getDraft(): string {
+    return this.deps.getDraft();
+  }
+
+  setDraft(text: string): void {
+    this.deps.setDraft(text);
+  }
+
   discard(clientId: string): void {
     this.deps.outbox.discard(this.peerId, clientId);
   }
@@ -122,7 +145,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     if (frame.type === "new_message") {
       const message = readMessage(frame.data);
       this.#settlePending([message]);
-      this.#arrived([message]);
+      if (this.deps.acknowledges()) this.#arrived([message]);
       if (message.sender_id === this.peerId) this.#stopTyping();
     }
     this.publish();
@@ -161,6 +184,30 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     }
   }
 
+  /** Show what an earlier page kept, until the server's newest page is here. */
+  restore(kept: unknown): void {
+    if (this.#newest.loaded || !isKept(kept)) return;
+    this.#state = this.#known = this.#state.messages.reduce(applyMessage, kept);
+    this.#stored = true;
+    this.publish();
+  }
+
+  /** What the next page may show at once; undefined while that is nothing. */
+  kept(): ConversationState | undefined {
+    const { messages, cursor } = this.#state;
+    if (cursor === null) return undefined;
+    let text = 0;
+    let from = messages.length;
+    while (from > 0 && messages.length - from < KEPT_MAX && text <= KEPT_TEXT_MAX) {
+      text += (messages[--from] as Message).text.length;
+    }
+    return {
+      ...this.#state,
+      messages: messages.slice(from),
+      hasOlder: this.#state.hasOlder || from > 0,
+    };
+  }
+
   /** The server is back. */
   hurry(): void {
     this.#newest.hurry();
@@ -175,7 +222,8 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.#loadingOlder = false;
     this.#olderError = null;
     this.#renewed = null;
-    this.#state = emptyConversation(this.peerId);
+    this.#stored = false;
+    this.#state = this.#known = emptyConversation(this.peerId);
     this.#stopTyping();
     this.publish();
   }
@@ -183,13 +231,18 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   publish(): void {
     const { peerId, peer, messages, watermarks, hasOlder } = this.#state;
     const { loaded, loading, error } = this.#newest;
+    if (this.#state !== this.#known) {
+      this.#known = this.#state;
+      this.deps.changed();
+    }
     this.set({
       peerId,
       peer,
       messages,
       pending: this.deps.outbox.list(peerId),
       watermarks,
-      loaded,
+      loaded: loaded || this.#stored,
+      stored: this.#stored && !loaded,
       loading: loading || this.#loadingOlder,
       hasOlder,
       peerTyping: this.#typing,
@@ -257,5 +310,17 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     if (!this.#typing) return;
     this.#typing = false;
     this.publish();
+  }
+}
+
+/** Whether this is a row that `kept` made: another version of this file may have made another one. */
+function isKept(row: unknown): row is ConversationState {
+  try {
+    const of = row as ConversationState;
+    of.messages.map(readMessage);
+    readWatermarks(of.watermarks);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -3,15 +3,18 @@
  *
  * Nothing is looked up when this module is imported, so that it can be imported where there is no page.
  */
-import type { Environment, OutboxStorage, PageEvent, PendingMessage } from "./types.js";
+import type { Channel, Environment, Locks, PageEvent } from "./types.js";
 
-/** Keeps nothing: what is unsent lives as long as the service. */
-export const NO_STORAGE: OutboxStorage = {
-  load: () => Promise.resolve<readonly PendingMessage[]>([]),
-  put: () => Promise.resolve(),
-  remove: () => Promise.resolve(),
-  clear: () => Promise.resolve(),
-};
+/** `navigator.locks`: in secure contexts only, and not in every browser. */
+function platformLocks(): Locks | null {
+  return typeof window === "undefined" ? null : ((navigator as { locks?: Locks }).locks ?? null);
+}
+
+function platformChannel(): Environment["channel"] {
+  // Node has the class too, and would be kept alive by it.
+  if (typeof window === "undefined" || typeof BroadcastChannel === "undefined") return null;
+  return (name) => new BroadcastChannel(name) as Channel;
+}
 
 function watchPage(fn: (event: PageEvent) => void): () => void {
   if (typeof window === "undefined" || typeof document === "undefined") return () => undefined;
@@ -46,7 +49,8 @@ export function completeEnvironment(given: Partial<Environment> = {}): Environme
     onLine: () => typeof navigator === "undefined" || navigator.onLine !== false,
     hidden: () => typeof document !== "undefined" && document.visibilityState === "hidden",
     watchPage,
-    outbox: NO_STORAGE,
+    locks: platformLocks(),
+    channel: platformChannel(),
     ...given,
   };
 }

@@ -18,7 +18,11 @@ export interface InboxDependencies {
   loadedAt(cursor: string): void;
   arrived(page: InboxPage): void;
   failed(message: string): void;
+  /** What `kept` answers is different now. */
+  changed(): void;
 }
+
+const KEPT_MAX = 200;
 
 interface Happened {
   frame: Frame;
@@ -31,6 +35,10 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
   /** Events since a page was asked for; the page may have been read before some of them. */
   #since: Happened[] = [];
   #replace = false;
+  /** What is shown was kept by an earlier page. */
+  #stored = false;
+  /** The state that `changed` was told of. */
+  #known: InboxState = EMPTY_INBOX;
   readonly #first: Loader;
   #further: Loader;
 
@@ -61,10 +69,10 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
   apply(frame: Frame, peerId: string): void {
     const { loaded, loading } = this.#first;
     if (loading || this.#further.loading) this.#since.push({ frame, peerId });
-    if (!loaded) return;
+    if (!loaded && !this.#stored) return;
     this.#state = applyInboxEvent(this.#state, frame, peerId);
     this.#publish();
-    if (this.#state.stale) void this.#first.reload({ after: true });
+    if (loaded && this.#state.stale) void this.#first.reload({ after: true });
   }
 
   /** The answer to a send. */
@@ -85,6 +93,24 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
     }
   }
 
+  /** Show what an earlier page kept, until the server's first page is here. */
+  restore(kept: unknown): void {
+    const of = kept as Partial<InboxState> | null | undefined;
+    if (this.#first.loaded || typeof of !== "object" || of === null || !Array.isArray(of.rows)) return;
+    this.#state = this.#known = of as InboxState;
+    this.#stored = true;
+    this.#publish();
+  }
+
+  /** What the next page may show at once. All events up to `cursor` are in it, and need not be counted again. */
+  kept(cursor: string | null): InboxState | undefined {
+    if (!this.#first.loaded) return undefined;
+    const rows = this.#state.rows.slice(0, KEPT_MAX).map((row) => {
+      return row.cursor === null || (cursor !== null && isBefore(row.cursor, cursor)) ? { ...row, cursor } : row;
+    });
+    return { ...this.#state, rows };
+  }
+
   hurry(): void {
     this.#first.hurry();
     this.#further.hurry();
@@ -93,7 +119,8 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
   reset(): void {
     this.#first.reset();
     this.#further.reset();
-    this.#state = EMPTY_INBOX;
+    this.#state = this.#known = EMPTY_INBOX;
+    this.#stored = false;
     this.#cursor = null;
     this.#since = [];
     this.#replace = false;
@@ -114,7 +141,9 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
     this.deps.loadedAt(page.cursor);
     if (!further) this.#cursor = page.cursor;
     const stale = this.#state.stale;
-    this.#state = applyPage(this.#replace ? EMPTY_INBOX : this.#state, page, further);
+    // A row that only this device remembers may be gone at the server.
+    const renew = this.#replace || (this.#stored && !this.#first.loaded);
+    this.#state = applyPage(renew && !further ? EMPTY_INBOX : this.#state, page, further);
     this.#replace &&= further;
     // Rows that the page has not brought saw these events already.
     const brought = new Set(page.conversations.map((row) => row.user.id));
@@ -139,9 +168,13 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
       watermarks,
       updatedAt,
     }));
+    if (this.#state !== this.#known) {
+      this.#known = this.#state;
+      this.deps.changed();
+    }
     this.set({
       entries,
-      loaded: this.#first.loaded,
+      loaded: this.#first.loaded || this.#stored,
       loading: this.#first.loading || this.#further.loading,
       hasMore,
       error: this.#first.error ?? this.#further.error,

@@ -73,6 +73,8 @@ export interface MachineState {
   unauthorized: boolean;
   online: boolean;
   hiddenSince: number | null;
+  /** Hidden or not, the stream is kept: there is one for all tabs. */
+  shared: boolean;
   /** Hidden for so long that the stream was given back. */
   resting: boolean;
   /** The page is frozen or in the back/forward cache. */
@@ -82,7 +84,9 @@ export interface MachineState {
 }
 
 export type MachineEvent =
-  | { type: "connect" | "disconnect" | "reconnect" | "tick" }
+  /** `shared`: this stream serves several tabs, so that it is kept while the page is hidden. */
+  | { type: "connect"; shared?: boolean }
+  | { type: "disconnect" | "reconnect" | "tick" }
   | { type: "online" | "offline" | "visible" | "hidden" | "frozen" | "restored" }
   | { type: "stream_requested" | "stream_bytes"; generation: number }
   | { type: "stream_connected"; generation: number; heartbeatMs: number }
@@ -129,6 +133,7 @@ export const INITIAL: MachineState = {
   unauthorized: false,
   online: true,
   hiddenSince: null,
+  shared: false,
   resting: false,
   suspended: false,
   skippedAt: -Infinity,
@@ -155,12 +160,18 @@ export function deadline(state: MachineState): number | null {
   } else if (state.retryAt !== null && !state.resting) {
     moments.push(state.retryAt);
   }
-  if (state.hiddenSince !== null && !state.resting) moments.push(state.hiddenSince + HIDDEN_DROP_AFTER_MS);
+  const rest = restsAt(state);
+  if (rest !== null) moments.push(rest);
   if (mayPoll(state)) {
     if (!state.polling) moments.push(state.aloneSince + POLL_AFTER_MS);
     else if (state.poll === null && state.pollAt !== null) moments.push(state.pollAt);
   }
   return moments.length === 0 ? null : Math.min(...moments);
+}
+
+/** When a hidden page gives its stream back; null when it does not. */
+export function restsAt(state: MachineState): number | null {
+  return state.hiddenSince === null || state.resting || state.shared ? null : state.hiddenSince + HIDDEN_DROP_AFTER_MS;
 }
 
 /** When the silence of this stream has lasted too long. */

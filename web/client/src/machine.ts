@@ -12,12 +12,12 @@
  */
 import {
   expiry,
-  HIDDEN_DROP_AFTER_MS,
   HIDDEN_POLL_INTERVAL_MS,
   INITIAL,
   mayPoll,
   POLL_AFTER_MS,
   PROBE_INTERVAL_MS,
+  restsAt,
   SKIP_INTERVAL_MS,
   STABLE_AFTER_MS,
   type Context,
@@ -56,14 +56,14 @@ class Move {
       case "tick":
         return;
       case "connect":
-        if (s.mode !== "running") this.start();
+        if (s.mode !== "running") this.start(event.shared ?? false);
         return;
       case "disconnect":
         if (s.mode !== "idle") this.stop("closed", null);
         return;
       case "reconnect":
         if (s.mode === "idle") return;
-        if (s.mode !== "running") return this.start();
+        if (s.mode !== "running") return this.start(s.shared);
         if (s.stream?.phase === "live") this.drop("requested");
         return this.skipWait();
       case "online":
@@ -123,7 +123,8 @@ class Move {
         s.failures = 0;
       }
     }
-    if (s.hiddenSince !== null && !s.resting && now >= s.hiddenSince + HIDDEN_DROP_AFTER_MS) {
+    const rest = restsAt(s);
+    if (rest !== null && rest <= now) {
       const wasLive = s.stream?.phase === "live";
       this.drop("hidden");
       s.resting = true;
@@ -270,11 +271,11 @@ class Move {
     this.effects.push({ type: "reconnecting", attempt: Math.max(1, s.failures), delayMs: waitMs, reason });
   }
 
-  private start(): void {
+  private start(shared: boolean): void {
     const { state: s } = this;
     const { now } = this.context;
     const { generation, online, hiddenSince, skippedAt } = s;
-    Object.assign(s, INITIAL, { generation, online, hiddenSince, skippedAt });
+    Object.assign(s, INITIAL, { generation, online, hiddenSince, skippedAt, shared });
     s.mode = "running";
     s.aloneSince = s.retryAt = now;
     if (hiddenSince !== null) s.hiddenSince = now;

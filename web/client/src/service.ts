@@ -9,14 +9,28 @@ import { Connection } from "./connection.js";
 import { ConversationStore } from "./conversation-store.js";
 import { completeEnvironment } from "./environment.js";
 import { InboxStore } from "./inbox-store.js";
+import { Keeper } from "./keeper.js";
 import { MACHINE_DEFAULTS, type Effect } from "./machine-state.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, type OutboxNews } from "./outbox.js";
 import { Receipts } from "./receipts.js";
 import { RETRY_DEFAULTS, type RetryOptions } from "./retry.js";
+import { storageOf } from "./storage.js";
 import { isolate, report } from "./store.js";
-import type { ConnectionSnapshot, Conversation, Inbox, Message, Notice, Readable, RealtimeOptions } from "./types.js";
+import type {
+  ConnectionSnapshot,
+  Conversation,
+  Environment,
+  Inbox,
+  Message,
+  Notice,
+  PageEvent,
+  PendingMessage,
+  Readable,
+  RealtimeOptions,
+} from "./types.js";
 import { isBefore } from "./cursor.js";
 import {
+  readHistory,
   readMessage,
   readReceipt,
   readReceiptAnswer,
@@ -36,11 +50,37 @@ export interface RealtimeEvents {
 
 type Listener = (payload: never) => void;
 
+/** What one tab tells the others that are connected as the same user. */
+type News = { type: "outbox"; news: OutboxNews } | { type: "signed_out" };
+
+/** Rows of the storage: `place`, `inbox`, and with these prefixes one per conversation, unsent message and draft. */
+const PLACE = "place";
+const INBOX = "inbox";
+const CONVERSATION = "conversation/";
+const OUTBOX = "outbox/";
+const DRAFT = "draft/";
+/** A place in the log that is older begins at the head instead: reading on would take longer than loading anew. */
+const PLACE_AGE_MAX_MS = 7 * 24 * 3_600_000;
+/** Conversations that are kept on the device. */
+const CONVERSATIONS_MAX = 20;
+/** What was kept is worth no more delay than this; a database that opens later is read nevertheless. */
+const RESTORE_WAIT_MS = 1000;
+/** Among the latest this many messages of a conversation one is looked for that was taken back. */
+const FIND_LIMIT = 100;
+
+interface Place {
+  cursor: string;
+  /** `Date.now()` ms. */
+  at: number;
+}
+
 export class RealtimeService {
   readonly connection: Readable<ConnectionSnapshot>;
   readonly inbox: Inbox;
 
   readonly #options: RealtimeOptions;
+  readonly #environment: Environment;
+  readonly #keeper: Keeper;
   readonly #api: Api;
   readonly #retry: RetryOptions;
   readonly #connection: Connection;
@@ -49,11 +89,20 @@ export class RealtimeService {
   readonly #receipts: Receipts;
   readonly #conversations = new Map<string, ConversationStore>();
   readonly #listeners = new Map<string, Set<Listener>>();
+  readonly #drafts = new Map<string, string>();
   #base: string | null = null;
+  /** What an earlier page kept of conversations that nobody has asked for yet. */
+  #kept: ReadonlyMap<string, unknown> = new Map();
+  #restored: Promise<void> = Promise.resolve();
 
   constructor(options: RealtimeOptions) {
     this.#options = options;
-    const environment = completeEnvironment(options.environment);
+    const environment = (this.#environment = completeEnvironment(options.environment));
+    this.#keeper = new Keeper(
+      storageOf(options.storage),
+      environment,
+      (key) => key === INBOX || key.startsWith(CONVERSATION),
+    );
     this.#retry = {
       ...RETRY_DEFAULTS,
       base_ms: options.reconnectDelay ?? RETRY_DEFAULTS.base_ms,
@@ -65,12 +114,19 @@ export class RealtimeService {
         const { client_id, recipient_id: recipientId, text, message_type } = pending;
         return readSent(await api.post(api.address(["send"]), { recipientId, text, message_type, client_id }, signal));
       },
+      find: async ({ recipient_id, client_id }, signal) => {
+        const body = await api.get(api.address([recipient_id], { limit: FIND_LIMIT }), signal);
+        return readHistory(body).messages.find((one) => one.client_id === client_id) ?? null;
+      },
       acknowledged: (message) => {
         this.#conversations.get(message.recipient_id)?.acknowledged(message);
         this.#inbox.acknowledged(message);
       },
       changed: (peerId) => this.#store(peerId).publish(),
       failed: (message) => this.#notify("send_failed", message),
+      // At once: a page may be closed right after the user has pressed Enter.
+      keep: (clientId, message) => this.#keeper.markNow(OUTBOX + clientId, () => message ?? undefined),
+      tell: (news) => this.#tell({ type: "outbox", news }),
     });
     this.#receipts = new Receipts(environment, this.#retry, {
       post: async (chatUserId, upto, signal) =>
@@ -84,8 +140,13 @@ export class RealtimeService {
         maxReconnectAttempts: options.maxReconnectAttempts ?? MACHINE_DEFAULTS.maxReconnectAttempts,
         pollIntervalMs: options.pollInterval ?? MACHINE_DEFAULTS.pollIntervalMs,
         canRefresh: options.getToken !== undefined,
+        shareStream: options.shareStream ?? true,
       },
       {
+        ready: () => this.#restored,
+        moved: () => this.#keepPlace(),
+        page: (event) => this.#page(event),
+        heard: (body) => this.#heard(body as News),
         apply: (frame) => this.#apply(frame),
         based: (cursor, why) => this.#rebase(cursor, why),
         identified: (userId) => this.#identified(userId),
@@ -101,6 +162,9 @@ export class RealtimeService {
       loadedAt: (cursor) => this.#loadedAt(cursor),
       arrived: (page) => this.#arrived(page),
       failed: (message) => this.#notify("load_failed", message),
+      changed: () => {
+        if (this.#connection.leads) this.#keeper.mark(INBOX, () => this.#inbox.kept(this.#connection.cursor));
+      },
     });
     this.connection = this.#connection;
     this.inbox = this.#inbox;
@@ -110,25 +174,37 @@ export class RealtimeService {
    * Connect as `userId`, or as whoever the token says.
    *
    * Connected already as the same user: nothing happens, so that it may be called as often as components mount. As
-   * another user: everything of the former one is forgotten first, unsent messages included.
+   * another user: everything of the former one is forgotten first, unsent messages and what is kept on the device included.
    */
   connect(userId?: string): void {
     const former = this.#connection.userId;
     if (userId !== undefined && former !== null && former !== userId) {
       this.#connection.close();
-      this.#purge();
+      void this.#purge();
       this.#api.tokens.forget();
     }
-    this.#connection.open(userId ?? null);
+    const user = userId ?? former;
+    if (user !== null) this.#keep(user, true);
+    this.#connection.open(user);
     this.#receipts.open();
-    this.#outbox.open(this.#connection.userId ?? "");
+    this.#openOutbox();
   }
 
-  /** Close stream and polls and send nothing more. State stays; `connect` goes on from where this was. */
+  /** End the connection and send nothing any more; what is unsent and what is kept stays for the next `connect`. */
   disconnect(): void {
     this.#connection.close();
     this.#outbox.pause();
     this.#receipts.pause();
+    void this.#keeper.flush();
+  }
+
+  /**
+   * Disconnect and forget the user: messages, drafts and what is unsent, in this page, in the other tabs of this browser
+   * that are connected as the same user (they get the event `signed_out`), and on the device. Resolves when it is done.
+   */
+  signOut(): Promise<void> {
+    this.#tell({ type: "signed_out" });
+    return this.#leave();
   }
 
   /** Try now instead of after the wait; also begins again after `refused`. At most once a second. */
@@ -136,7 +212,7 @@ export class RealtimeService {
     this.#connection.reconnect();
     if (this.#connection.getSnapshot().status === "idle") return;
     this.#receipts.open();
-    this.#outbox.open(this.#connection.userId ?? "");
+    this.#openOutbox();
     this.#hurry();
   }
 
@@ -176,11 +252,121 @@ export class RealtimeService {
         base: () => this.#base,
         loadedAt: (cursor) => this.#loadedAt(cursor),
         failed: (message) => this.#notify("load_failed", message),
+        acknowledges: () => this.#connection.leads,
+        changed: () => this.#keeper.mark(CONVERSATION + peerId, () => this.#conversations.get(peerId)?.kept()),
+        getDraft: () => this.#drafts.get(peerId) ?? "",
+        setDraft: (text) => this.#setDraft(peerId, text),
       });
       this.#conversations.set(peerId, store);
+      store.restore(this.#kept.get(CONVERSATION + peerId));
       store.publish();
     }
     return store;
+  }
+
+  #setDraft(peerId: string, text: string): void {
+    if (text === "") this.#drafts.delete(peerId);
+    else this.#drafts.set(peerId, text);
+    this.#keeper.mark(DRAFT + peerId, () => this.#drafts.get(peerId));
+  }
+
+  #keepPlace(): void {
+    // One tab of those that share a stream is enough.
+    if (!this.#connection.leads) return;
+    this.#keeper.mark(PLACE, (): Place | undefined => {
+      const { cursor } = this.#connection;
+      return cursor === null ? undefined : { cursor, at: this.#environment.now() };
+    });
+  }
+
+  /** Keep what belongs to this user, and restore what was kept; nothing happens the second time. */
+  #keep(userId: string, begins: boolean): void {
+    const owner = this.#api.owner(userId);
+    if (this.#keeper.owner === owner) return;
+    // Once a stream has begun, its place counts.
+    let early = begins;
+    const reading = this.#keeper.open(owner).then((rows) => {
+      if (this.#keeper.owner === owner) this.#restore(rows, early);
+    });
+    this.#outbox.keepAll();
+    this.#restored = new Promise((resolve) => {
+      const begin = (): void => {
+        early = false;
+        resolve();
+      };
+      const timer = this.#environment.setTimer(begin, RESTORE_WAIT_MS);
+      void reading.then(() => {
+        this.#environment.clearTimer(timer);
+        begin();
+      });
+    });
+  }
+
+  #restore(rows: ReadonlyMap<string, unknown>, withPlace: boolean): void {
+    const place = rows.get(PLACE) as Partial<Place> | undefined;
+    const isFresh = this.#environment.now() - (place?.at ?? 0) < PLACE_AGE_MAX_MS;
+    if (withPlace && typeof place?.cursor === "string" && isFresh) {
+      this.#base = this.#connection.cursor = place.cursor;
+    }
+    this.#kept = rows;
+    const conversations = [...rows.keys()].filter((key) => key.startsWith(CONVERSATION));
+    this.#inbox.restore(rows.get(INBOX));
+    for (const [key, value] of rows) {
+      const draft = key.startsWith(DRAFT) ? key.slice(DRAFT.length) : null;
+      if (draft !== null && !this.#drafts.has(draft)) this.#drafts.set(draft, String(value));
+    }
+    for (const [peerId, store] of this.#conversations) store.restore(rows.get(CONVERSATION + peerId));
+    this.#outbox.restore(unsent(rows), false);
+    for (const store of this.#conversations.values()) store.publish();
+    this.#discardOldest(conversations);
+  }
+
+  /** Keep the conversations that are the latest in the inbox, and of the others none. */
+  #discardOldest(keys: readonly string[]): void {
+    if (keys.length <= CONVERSATIONS_MAX) return;
+    const latest = this.#inbox.getSnapshot().entries.slice(0, CONVERSATIONS_MAX);
+    const spared = new Set(latest.map((entry) => CONVERSATION + entry.user.id));
+    for (const key of keys) if (!spared.has(key)) this.#keeper.mark(key, () => undefined);
+  }
+
+  #openOutbox(): void {
+    // Without tabs that know of each other there is nobody to take turns with.
+    const user = this.#connection.getSnapshot().role === "solo" ? null : this.#connection.userId;
+    this.#outbox.open(user === null ? null : `${this.#api.owner(user)} outbox`);
+  }
+
+  #page(event: PageEvent): void {
+    if (event === "hidden") void this.#keeper.flush();
+    if (event === "frozen") {
+      // Locks and open databases keep a page out of the back/forward cache, and others waiting.
+      this.#outbox.pause();
+      this.#receipts.pause();
+      this.#keeper.rest();
+    }
+    if (event === "restored") {
+      this.#receipts.open();
+      void this.#keeper.read().then((rows) => {
+        // Other tabs have gone on: what they have sent or taken back is not sent again.
+        if (rows.size > 0) this.#outbox.restore(unsent(rows), true);
+        this.#openOutbox();
+      });
+    }
+  }
+
+  #tell(news: News): void {
+    this.#connection.tell(news);
+  }
+
+  #heard(news: News): void {
+    if (news.type === "outbox") return this.#outbox.heard(news.news);
+    void this.#leave();
+    this.emit("signed_out", {});
+  }
+
+  async #leave(): Promise<void> {
+    this.disconnect();
+    this.#api.tokens.forget();
+    await this.#purge();
   }
 
   /** Apply one frame to everything it concerns. What cannot be read is reported and passed over: it would not change. */
@@ -226,7 +412,13 @@ export class RealtimeService {
   /** Conversations that no screen holds acknowledge too: it is this device that has the message. */
   #acknowledgeArrival(message: Message): void {
     const me = this.#connection.userId;
-    if (me === null || message.sender_id === me || this.#conversations.has(message.sender_id)) return;
+    if (
+      me === null ||
+      !this.#connection.leads ||
+      message.sender_id === me ||
+      this.#conversations.has(message.sender_id)
+    )
+      return;
     const none = { delivered_upto: 0, read_upto: 0 };
     this.#receipts.note(message.sender_id, { delivered_upto: message.seq }, none);
   }
@@ -257,8 +449,9 @@ export class RealtimeService {
 
   #identified(userId: string): void {
     const former = this.#connection.userId;
-    if (former !== null && former !== userId) this.#purge();
-    this.#outbox.open(userId);
+    if (former !== null && former !== userId) void this.#purge();
+    this.#keep(userId, false);
+    this.#openOutbox();
   }
 
   #effect(effect: Exclude<Effect, { generation: number }>, connected: unknown): void {
@@ -289,17 +482,26 @@ export class RealtimeService {
     for (const store of this.#conversations.values()) store.hurry();
   }
 
-  #purge(): void {
+  #purge(): Promise<void> {
+    const purged = this.#keeper.purge();
     this.#connection.forget();
     this.#base = null;
+    this.#kept = new Map();
+    this.#restored = Promise.resolve();
+    this.#drafts.clear();
     this.#outbox.purge();
     this.#receipts.purge();
     this.#inbox.reset();
     for (const store of this.#conversations.values()) store.reset();
+    return purged;
   }
 
   #notify(kind: Notice["kind"], message: string): void {
     const { onError } = this.#options;
     if (onError) isolate(onError, { kind, message });
   }
+}
+
+function unsent(rows: ReadonlyMap<string, unknown>): PendingMessage[] {
+  return [...rows].flatMap(([key, value]) => (key.startsWith(OUTBOX) ? [value as PendingMessage] : []));
 }

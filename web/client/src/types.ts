@@ -57,9 +57,14 @@ export interface ConnectionSnapshot {
   pollInterval: number;
   /** Largest text, in bytes of UTF-8, that the server accepts. */
   textBytesMax: number;
+  /** Who holds the stream: this tab for itself, this tab for all tabs of this browser and user, or another of them. */
+  role: ConnectionRole;
 }
 
-export type PendingState = "queued" | "sending" | "failed";
+export type ConnectionRole = "solo" | "leader" | "follower";
+
+/** `cancelling`: taken back by the user, while the server is asked whether it has the message nevertheless. */
+export type PendingState = "queued" | "sending" | "cancelling" | "failed";
 
 /** A send that the server has not acknowledged yet, or has refused. */
 export interface PendingMessage {
@@ -69,6 +74,8 @@ export interface PendingMessage {
   message_type: string;
   createdAt: string;
   state: PendingState;
+  /** How often it went out; at 0 the server cannot have it. */
+  attempts: number;
   error: { code: string; message: string } | null;
 }
 
@@ -80,7 +87,10 @@ export interface ConversationSnapshot {
   /** What it has not acknowledged, oldest first; shown after `messages`. */
   pending: readonly PendingMessage[];
   watermarks: Watermarks;
+  /** There is something to show: from the server, or `stored`. */
   loaded: boolean;
+  /** What is shown was kept on this device; the server's newest page has not come yet. */
+  stored: boolean;
   loading: boolean;
   hasOlder: boolean;
   peerTyping: boolean;
@@ -97,6 +107,7 @@ export interface InboxEntry {
 
 export interface InboxSnapshot {
   entries: readonly InboxEntry[];
+  /** As in `ConversationSnapshot`: what is shown may be what this device kept. */
   loaded: boolean;
   loading: boolean;
   hasMore: boolean;
@@ -115,8 +126,13 @@ export interface Conversation extends Readable<ConversationSnapshot> {
   loadOlder(): Promise<void>;
   /** Queue a message and return its `client_id` at once; it is pending until acknowledged. */
   send(text: string, options?: { message_type?: string }): string;
+  /** Send now what is waiting or was refused. */
   retry(clientId: string): void;
+  /** Take it back. If it may have arrived, the server is asked first, and what it has is shown as sent. */
   discard(clientId: string): void;
+  /** What is typed and not sent; kept on this device until sent, emptied or signed out. */
+  getDraft(): string;
+  setDraft(text: string): void;
   /** Tell that the user has read up to this `seq`. */
   markRead(upto: number): void;
   /** Tell that the user is typing; at most one request per 3 s. */
@@ -145,6 +161,16 @@ export interface RealtimeOptions {
   maxReconnectDelay?: number;
   pollInterval?: number;
   onError?: (notice: Notice) => void;
+  /**
+   * Where unsent messages, drafts, the place in the log and the latest messages are kept between page loads. "indexeddb"
+   * (the default; memory where there is none) keeps them until `signOut`; "memory" leaves nothing on the device.
+   */
+  storage?: "indexeddb" | "memory" | ClientStorage;
+  /**
+   * True (the default): the tabs of one browser that are connected as the same `userId` share one stream, where the browser
+   * has Web Locks and BroadcastChannel (secure contexts). False: each tab has its own.
+   */
+  shareStream?: boolean;
   /** Clock, random, fetch, storage and page events; whatever is not given is the platform's. */
   environment?: Partial<Environment>;
 }
@@ -168,16 +194,41 @@ export interface Environment {
   hidden(): boolean;
   /** Watch the page; returns the undo. Called once per connected service. */
   watchPage(fn: (event: PageEvent) => void): () => void;
-  /** Where unsent messages of a user live. */
-  outbox: OutboxStorage;
+  /** Decides which tab does what only one may do; null where the browser has none. */
+  locks: Locks | null;
+  /** Opens the line between the tabs of this browser; null where there is none. */
+  channel: ((name: string) => Channel) | null;
 }
 
+/** `frozen`: the page is left, put into the back/forward cache, or stopped; `restored`: it goes on. */
 export type PageEvent = "online" | "offline" | "visible" | "hidden" | "frozen" | "restored";
 
-/** Keeps the unsent messages of one user across page loads; the default keeps them in memory. */
-export interface OutboxStorage {
-  load(userId: string): Promise<readonly PendingMessage[]>;
-  put(userId: string, message: PendingMessage): Promise<void>;
-  remove(userId: string, clientId: string): Promise<void>;
-  clear(userId: string): Promise<void>;
+/** The part of `navigator.locks` that is used. */
+export interface Locks {
+  request(
+    name: string,
+    options: { signal?: AbortSignal; steal?: boolean },
+    held: () => Promise<void>,
+  ): Promise<unknown>;
+}
+
+/** The part of `BroadcastChannel` that is used. */
+export interface Channel {
+  postMessage(message: unknown): void;
+  close(): void;
+  onmessage: ((event: { data: unknown }) => void) | null;
+}
+
+/**
+ * Keeps rows under an owner's name (API and user) across page loads. Values are whatever `structuredClone` can copy.
+ * Nothing here needs to be fast; a rejection is reported and costs persistence, nothing else.
+ */
+export interface ClientStorage {
+  read(owner: string): Promise<ReadonlyMap<string, unknown>>;
+  /** Put these rows, and delete those that are `undefined`: all of it or nothing. */
+  write(owner: string, rows: ReadonlyMap<string, unknown>): Promise<void>;
+  /** Delete everything under this name. */
+  clear(owner: string): Promise<void>;
+  /** Give back what is held open; the next call opens it again. */
+  release(): void;
 }

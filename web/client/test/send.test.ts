@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { MemoryStorage } from "../src/storage.js";
 import type { Message, PendingMessage } from "../src/types.js";
 import { cursorAt } from "./ledger.js";
-import { json, MemoryStorage, problem, World } from "./world.js";
+import { json, problem, World } from "./world.js";
 
 async function chat(world = new World()) {
   const { service, notices } = world.service();
@@ -15,6 +16,10 @@ async function chat(world = new World()) {
   };
   return { world, service, notices, bob, shown };
 }
+
+/** The unsent messages in storage, of all owners. */
+const kept = (storage: MemoryStorage) =>
+  [...storage.owners.values()].flatMap((rows) => [...rows.keys()].filter((key) => key.startsWith("outbox/")));
 
 const sends = (world: World) => world.requests("POST", "/send").map(({ body }) => body);
 
@@ -209,15 +214,15 @@ describe("sending", () => {
 
   it("what was unsent when the page went away is sent by the next one, under the same client_id", async () => {
     const world = new World();
-    const outbox = new MemoryStorage();
-    const first = world.service({ environment: { outbox } });
+    const storage = new MemoryStorage();
+    const first = world.service({ storage });
     world.intercept = () => "network";
     first.service.connect("ada");
     const id = first.service.conversation("bob").send("from before");
     await world.settle();
     first.service.disconnect();
     world.intercept = null;
-    const second = world.service({ environment: { outbox } });
+    const second = world.service({ storage });
     second.service.connect("ada");
     await world.settle();
     expect(
@@ -226,20 +231,20 @@ describe("sending", () => {
         .getSnapshot()
         .messages.map((one) => one.client_id),
     ).toEqual([id]);
-    expect(outbox.users.get("ada")?.size).toBe(0);
+    expect(kept(storage)).toEqual([]);
   });
 
   it("unsent messages in storage are forgotten with their user", async () => {
     const world = new World();
-    const outbox = new MemoryStorage();
-    const { service } = world.service({ environment: { outbox } });
+    const storage = new MemoryStorage();
+    const { service } = world.service({ storage });
     world.intercept = () => "network";
     service.connect("ada");
     service.conversation("bob").send("private");
     await world.settle();
     service.connect("eve");
     await world.settle();
-    expect([...outbox.users.keys()]).toEqual([]);
+    expect([...storage.owners.keys()].filter((owner) => owner.endsWith(" ada"))).toEqual([]);
   });
 
   it("disconnect holds what is unsent until connect", async () => {

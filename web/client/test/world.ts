@@ -3,15 +3,8 @@
  * way the protocol says. The client's own code runs unchanged on it.
  */
 import { RealtimeService } from "../src/service.js";
-import type {
-  Environment,
-  Message,
-  Notice,
-  OutboxStorage,
-  PageEvent,
-  PendingMessage,
-  RealtimeOptions,
-} from "../src/types.js";
+import type { Environment, Message, Notice, PageEvent, RealtimeOptions } from "../src/types.js";
+import { Browser, Tab } from "./browser.js";
 import { cursorAt, seeded } from "./ledger.js";
 
 interface LogEvent {
@@ -80,7 +73,14 @@ export class World {
       this.#watchers.add(fn);
       return () => void this.#watchers.delete(fn);
     },
+    locks: null,
+    channel: null,
   };
+
+  /** A service in a tab of its own: what happens to its page happens to no other. */
+  tab(browser: Browser, options: Partial<RealtimeOptions> = {}): Tab {
+    return new Tab(this, browser, options);
+  }
 
   service(options: Partial<RealtimeOptions> = {}): { service: RealtimeService; notices: Notice[] } {
     const notices: Notice[] = [];
@@ -381,29 +381,4 @@ export function problem(status: number, code: string, headers: Record<string, st
     { type: "about:blank", title: code, status, code, detail: `It is ${code}.`, success: false },
     headers,
   );
-}
-
-/** Storage that outlives a service, as one in the browser would. */
-export class MemoryStorage implements OutboxStorage {
-  readonly users = new Map<string, Map<string, PendingMessage>>();
-
-  load(userId: string): Promise<readonly PendingMessage[]> {
-    return Promise.resolve([...(this.users.get(userId)?.values() ?? [])]);
-  }
-
-  put(userId: string, message: PendingMessage): Promise<void> {
-    const rows = this.users.get(userId) ?? new Map<string, PendingMessage>();
-    this.users.set(userId, rows.set(message.client_id, message));
-    return Promise.resolve();
-  }
-
-  remove(userId: string, clientId: string): Promise<void> {
-    this.users.get(userId)?.delete(clientId);
-    return Promise.resolve();
-  }
-
-  clear(userId: string): Promise<void> {
-    this.users.delete(userId);
-    return Promise.resolve();
-  }
 }

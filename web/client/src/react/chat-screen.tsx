@@ -4,7 +4,6 @@ import { useAnnouncer } from "./announcer.js";
 import { Avatar } from "./avatar.js";
 import { Banner, bannerSentence, useBanner } from "./banner.js";
 import { Composer } from "./composer.js";
-import { readDraft, writeDraft } from "./drafts.js";
 import { useConnection, useConversationState, useLatest } from "./hooks.js";
 import { BackIcon, StatusDot } from "./icons.js";
 import { MessageList } from "./message-list.js";
@@ -51,7 +50,7 @@ function Thread(props: ChatScreenProps): ReactNode {
 
   // Fixed when the conversation opens: the line must not move while one reads. Undefined until loaded.
   const [unread, setUnread] = useState<Unread | null | undefined>(undefined);
-  if (unread === undefined && snapshot.loaded) setUnread(unreadOf(snapshot));
+  if (unread === undefined && snapshot.loaded && !snapshot.stored) setUnread(unreadOf(snapshot));
 
   const { messages, pending, watermarks, hasOlder } = snapshot;
   const rows = useMemo(
@@ -62,6 +61,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   const content = useMemo(() => ({ rows, peerTyping }), [rows, peerTyping]);
   const scroll = useThreadScroll({
     ready: snapshot.loaded,
+    fresh: !snapshot.stored,
     content,
     onNearTop: () => {
       const { hasOlder: more, loading, error } = conversation.getSnapshot();
@@ -112,11 +112,11 @@ function Thread(props: ChatScreenProps): ReactNode {
       <MessageList conversation={conversation} snapshot={snapshot} rows={rows} name={name} scroll={scroll} />
       <Composer
         name={name}
-        initialText={readDraft(client, chatUserId)}
+        initialText={conversation.getDraft()}
         bytesMax={connection.textBytesMax}
         focusOnMount={focusComposer}
         onChange={(text) => {
-          writeDraft(client, chatUserId, text);
+          conversation.setDraft(text);
           if (text !== "") conversation.typing();
         }}
         onSend={send}

@@ -1,4 +1,4 @@
-import { useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import { useLayoutEffectOnClient } from "./hooks.js";
 import { SendIcon } from "./icons.js";
 import { words } from "./words.js";
@@ -26,6 +26,7 @@ function isComposing(event: KeyboardEvent): boolean {
 export function Composer(props: ComposerProps): ReactNode {
   const { name, bytesMax, onChange, onSend, onEscape } = props;
   const [text, setText] = useState(props.initialText);
+  const isTouched = useRef(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const hint = useId();
   const bytes = encoder.encode(text).length;
@@ -41,12 +42,19 @@ export function Composer(props: ComposerProps): ReactNode {
     if (element.scrollHeight > 0) element.style.height = `${element.scrollHeight}px`;
   }, [text]);
 
+  // What this device kept arrives a moment after the page; what is typed meanwhile is newer.
+  const { initialText } = props;
+  useEffect(() => {
+    if (!isTouched.current) setText(initialText);
+  }, [initialText]);
+
   const { focusOnMount } = props;
   useLayoutEffectOnClient(() => {
     if (focusOnMount) field.current?.focus({ preventScroll: true });
   }, [focusOnMount]);
 
   const change = (next: string): void => {
+    isTouched.current = true;
     setText(next);
     onChange(next);
   };

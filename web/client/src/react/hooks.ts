@@ -23,6 +23,7 @@ const SERVER_CONNECTION: ConnectionSnapshot = {
   reason: null,
   pollInterval: 5000,
   textBytesMax: 16384,
+  role: "solo",
 };
 const SERVER_CONVERSATION: ConversationSnapshot = {
   peerId: "",
@@ -31,6 +32,7 @@ const SERVER_CONVERSATION: ConversationSnapshot = {
   pending: [],
   watermarks: { read_upto: 0, delivered_upto: 0, peer_read_upto: 0, peer_delivered_upto: 0 },
   loaded: false,
+  stored: false,
   loading: true,
   hasOlder: false,
   peerTyping: false,
@@ -76,8 +78,7 @@ export function useConversationState(peerId: string): { conversation: Conversati
   const conversation = useMemo(() => client.conversation(peerId), [client, peerId]);
   const snapshot = useReadable(conversation, SERVER_CONVERSATION);
   useEffect(() => {
-    const { loaded, loading } = conversation.getSnapshot();
-    if (!loaded && !loading) void conversation.load();
+    void conversation.load();
   }, [conversation]);
   return { conversation, snapshot };
 }
@@ -110,8 +111,7 @@ export function useInbox(): InboxSnapshot & { load: () => Promise<void>; loadMor
   const { inbox } = useTidings();
   const snapshot = useReadable(inbox, SERVER_INBOX);
   useEffect(() => {
-    const { loaded, loading } = inbox.getSnapshot();
-    if (!loaded && !loading) void inbox.load();
+    void inbox.load();
   }, [inbox]);
   return useMemo(
     () => ({ ...snapshot, load: () => inbox.load(), loadMore: () => inbox.loadMore() }),

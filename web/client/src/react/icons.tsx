@@ -27,6 +27,12 @@ const tickIcons: Record<Tick, ReactNode> = {
       <path d="M8 4.8V8l2.2 1.6" />
     </Icon>
   ),
+  cancelling: (
+    <Icon name="clock">
+      <circle cx="8" cy="8" r="6" />
+      <path d="M5.8 5.8l4.4 4.4M10.2 5.8l-4.4 4.4" />
+    </Icon>
+  ),
   failed: (
     <Icon name="failed">
       <circle cx="8" cy="8" r="6.4" />

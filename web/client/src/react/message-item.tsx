@@ -61,13 +61,31 @@ function Body({ bubble }: { bubble: Bubble }): ReactNode {
   );
 }
 
-function SlowNote({ since }: { since: string }): ReactNode {
+interface SlowNoteProps {
+  since: string;
+  describedBy: string;
+  onRetry: () => void;
+  onCancel: () => void;
+}
+
+function SlowNote({ since, describedBy, onRetry, onCancel }: SlowNoteProps): ReactNode {
   const [slow, setSlow] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setSlow(true), Math.max(0, Date.parse(since) + SLOW_MS - Date.now()));
     return () => clearTimeout(timer);
   }, [since]);
-  return slow ? <span>{words.stillSending}</span> : null;
+  if (!slow) return null;
+  return (
+    <span className="tidings-slow">
+      <span>{words.stillSending}</span>
+      <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onRetry}>
+        {words.tryNow}
+      </button>
+      <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onCancel}>
+        {words.cancel}
+      </button>
+    </span>
+  );
 }
 
 /** Bubbles are made anew with each snapshot; most of them say what they said before. */
@@ -103,7 +121,14 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
           <Body bubble={bubble} />
         </div>
         <div className="tidings-meta">
-          {tick === "sending" && <SlowNote since={bubble.at} />}
+          {(tick === "sending" || tick === "waiting") && clientId !== null && (
+            <SlowNote
+              since={bubble.at}
+              describedBy={bodyId}
+              onRetry={() => onRetry(clientId)}
+              onCancel={() => onDelete(clientId)}
+            />
+          )}
           <time dateTime={bubble.at} title={fullTime(bubble.at)}>
             {clockTime(bubble.at)}
           </time>

@@ -29,6 +29,7 @@ function pending(clientId: string, state: PendingMessage["state"], minutes: numb
     message_type: "text",
     createdAt: new Date(NOON + minutes * 60_000).toISOString(),
     state,
+    attempts: state === "queued" ? 0 : 1,
     error: state === "failed" ? { code: "too_many_requests", message: "Too many messages" } : null,
   };
 }

@@ -9,7 +9,7 @@ import { dayOf } from "./time-text.js";
 
 const GROUP_GAP_MS = 5 * 60_000;
 
-export type Tick = "waiting" | "sending" | "failed" | "sent" | "delivered" | "read";
+export type Tick = "waiting" | "sending" | "cancelling" | "failed" | "sent" | "delivered" | "read";
 
 export interface Bubble {
   own: boolean;

@@ -29,6 +29,8 @@ export interface ThreadScroll {
 interface Options {
   /** True once there is something to open at. */
   ready: boolean;
+  /** False while what is shown is only what this device kept; what comes is where one opens it. */
+  fresh: boolean;
   /** Changes whenever what is shown may have. */
   content: unknown;
   /** Called when the upper end comes near. */
@@ -81,7 +83,7 @@ function follow(list: HTMLElement): void {
   list.scrollTop = tall ? last.offsetTop - 8 : list.scrollHeight;
 }
 
-export function useThreadScroll({ ready, content, onNearTop }: Options): ThreadScroll {
+export function useThreadScroll({ ready, fresh, content, onNearTop }: Options): ThreadScroll {
   const list = useRef<HTMLDivElement>(null);
   const place = useRef<Place | null>(null);
   const isPinned = useRef(true);
@@ -113,19 +115,19 @@ export function useThreadScroll({ ready, content, onNearTop }: Options): ThreadS
     if (opened.current) {
       keep();
     } else {
-      opened.current = true;
       open(element);
       remember();
+      opened.current = fresh || !isPinned.current;
     }
     // A first page that does not fill the view can never be scrolled to its top.
     if (element.clientHeight > 0 && element.scrollTop < NEAR_TOP_PX) nearTop.current();
-  }, [ready, content, keep, remember, nearTop]);
+  }, [ready, fresh, content, keep, remember, nearTop]);
 
   useEffect(() => {
     const element = list.current;
     if (!element || typeof ResizeObserver === "undefined") return;
     const observer = new ResizeObserver(() => {
-      if (opened.current) keep();
+      if (place.current) keep();
     });
     observer.observe(element);
     return () => observer.disconnect();
