@@ -72,7 +72,7 @@ def desks(node: Node, proxy: Proxy, profile: Callable[[], BrowserContext]) -> De
 def test_a_message_appears_in_the_other_window_and_in_the_senders_second_tab(
     node: Node, proxy: Proxy, desks: Desks
 ) -> None:
-    """The guide's first test: normal operation. All say that they are connected; each has one stream."""
+    """The guide's first test: normal operation. All say that they are connected; each browser has one stream."""
     second = Window.as_user(desks.adas, proxy.url, desks.ada, "ben")
 
     desks.hers.says("to Ben")
@@ -83,8 +83,12 @@ def test_a_message_appears_in_the_other_window_and_in_the_senders_second_tab(
         window.shows("before", "to Ben", "to Ada")
         window.is_connected()
         expect(window.banner).to_have_count(0)
-        assert (1, 1) == (len(window.open_streams), window.streams_opened)
         assert [] == window.complaints
+    assert (1, 1) == (len(desks.his.open_streams), desks.his.streams_opened)
+    assert (1, 1) == (
+        len(desks.hers.open_streams | second.open_streams),
+        desks.hers.streams_opened + second.streams_opened,
+    )
 
 
 def test_the_list_alone_says_that_the_connection_is_lost(proxy: Proxy, desks: Desks) -> None:

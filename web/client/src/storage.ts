@@ -163,7 +163,13 @@ function run(database: IDBDatabase, mode: IDBTransactionMode, work: (store: IDBO
     transaction.oncomplete = () => resolve();
     // A full disk or quota shows here and not at the single request.
     transaction.onabort = () => reject(transaction.error ?? new Error("the transaction was aborted"));
-    work(transaction.objectStore(ROWS));
+    try {
+      work(transaction.objectStore(ROWS));
+    } catch (error) {
+      // A value that cannot be copied: what was put before it must not stay alone.
+      reject(error as Error);
+      transaction.abort();
+    }
   });
 }
 

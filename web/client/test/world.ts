@@ -43,6 +43,8 @@ export class World {
   readonly streams: OpenStream[] = [];
   /** Answers instead of the server while it answers something; "hang" never does, "network" fails. */
   intercept: ((request: SeenRequest) => Answer) | null = null;
+  /** Told of each request that is given up before its answer. */
+  onAbort: ((request: SeenRequest) => void) | null = null;
   /** Streams are open and silent, as behind a proxy that buffers. */
   mute = false;
   epoch = "e";
@@ -223,7 +225,10 @@ export class World {
     this.seen.push(request);
     const { signal } = init;
     const aborted = new Promise<never>((_, reject) => {
-      const abort = () => reject(new DOMException("aborted", "AbortError"));
+      const abort = () => {
+        this.onAbort?.(request);
+        reject(new DOMException("aborted", "AbortError"));
+      };
       if (signal?.aborted) abort();
       else signal?.addEventListener("abort", abort);
     });
