@@ -166,6 +166,16 @@ def _add_operating(command: Callable[..., _Parser]) -> None:
     retention.add_argument("--events-max", metavar="N", type=_count, help="per log (default: TIDINGS_LOG_EVENTS_MAX)")
     retention.add_argument("--dry-run", action="store_true", help="only count")
 
+    doctor = command(
+        "doctor", _doctor, "look at a server from outside and name what is in the way", "Reads TIDINGS_TOKEN."
+    )
+    doctor.add_argument(
+        "url", metavar="URL", type=_text, help="of the server, or of its API, such as https://example.org"
+    )
+    doctor.add_argument(
+        "--idle", metavar="S", type=_seconds, default=0, help="hold a silent stream for so many seconds"
+    )
+
 
 class _Parser(argparse.ArgumentParser):
     """Complains in one line."""
@@ -248,6 +258,19 @@ def _retention(options: argparse.Namespace) -> int:
     would = "would remove" if options.dry_run else "removed"
     print(f"{would} {done.events} events from {done.logs} logs; {done.kept} are kept")
     return DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from tidings.client.doctor import examine
+
+    kinds = set()
+    for found in examine(options.url, os.environ.get("TIDINGS_TOKEN", "").strip() or None, idle_s=options.idle):
+        kinds.add(found.kind)
+        shown = {"ok": "ok", "note": "note"}.get(found.kind, "FAULT")
+        print(
+            _harmless(f"{shown:<6}{found.name}: {found.text}" + (f". Do: {found.do}" if found.do else "")), flush=True
+        )
+    return NOT_KNOWN if "unreachable" in kinds else REFUSED if "fault" in kinds else DONE
 
 
 def _database(options: argparse.Namespace) -> str:

@@ -1,0 +1,398 @@
+"""`tidings doctor URL` names the fault, whatever stands between it and the server (docs/cli.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import http.client
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from node import Node, Person
+from proxy import Proxy
+
+PROGRAM = str(Path(sys.executable).with_name("tidings"))
+HEARTBEAT_S = 0.5
+
+
+def doctor(url: str, token: str | None = None, *options: str, **variables: str) -> tuple[int, str]:
+    """The exit code and what was printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")} | variables
+    if token is not None:
+        environment["TIDINGS_TOKEN"] = token
+    result = subprocess.run(
+        [PROGRAM, "doctor", url, *options], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "" == result.stderr
+    return result.returncode, result.stdout
+
+
+def assert_fault(result: tuple[int, str], name: str, *said: str, code: int = 1) -> None:
+    """One line of this name, with these words and with what to do; every other line is no fault."""
+    assert code == result[0], result[1]
+    faults = [line for line in result[1].splitlines() if line.startswith("FAULT")]
+    assert 1 == len(faults), result[1]
+    assert faults[0].startswith(f"FAULT {name}: "), result[1]
+    assert ". Do: " in faults[0]
+    for words in said:
+        assert words in faults[0]
+
+
+@pytest.fixture(scope="module")
+def beating(start_node: Callable[..., Node]) -> Node:
+    return start_node(heartbeat_interval_s=HEARTBEAT_S)
+
+
+@pytest.fixture(scope="module")
+def ada(beating: Node) -> Person:
+    return beating.person("ada")
+
+
+class Meddler:
+    """An HTTP proxy in front of a node that does to streams what ill-configured ones do."""
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        compresses: bool = False,
+        late_s: float = 0,
+        headers: dict[str, str] | None = None,
+        cuts_after_s: float | None = None,
+        clock_ahead_s: float = 0,
+        status: int | None = None,
+        drops_token: bool = False,
+    ) -> None:
+        meddler = self
+        self.node, self.compresses, self.late_s, self.headers = node, compresses, late_s, headers or {}
+        self.cuts_after_s, self.clock_ahead_s, self.status = cuts_after_s, clock_ahead_s, status
+        self.drops_token = drops_token
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                meddler._serve(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self._thread = threading.Thread(target=lambda: self.server.serve_forever(poll_interval=0.02), daemon=True)
+
+    def __enter__(self) -> Meddler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def _serve(self, request: BaseHTTPRequestHandler) -> None:
+        if self.status is not None:
+            request.send_error(self.status)
+            return
+        is_stream = "/sse/" in request.path
+        upstream = http.client.HTTPConnection(*self.node.address, timeout=20)
+        sent = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        if self.drops_token:
+            sent.pop("Authorization", None)
+        upstream.request("GET", request.path, headers=sent)
+        answer = upstream.getresponse()
+        if is_stream and self.late_s:
+            time.sleep(self.late_s)
+        request.send_response_only(answer.status)
+        request.send_header("Date", self._date())
+        passed = {name.lower(): value for name, value in answer.getheaders() if name.lower() != "date"}
+        passed.pop("transfer-encoding", None)
+        if is_stream:
+            passed |= {name.lower(): value for name, value in self.headers.items()}
+        compressing = is_stream and self.compresses and "gzip" in request.headers.get("Accept-Encoding", "")
+        if compressing:
+            passed["content-encoding"] = "gzip"
+        passed["connection"] = "close"
+        for name, value in passed.items():
+            request.send_header(name, value)
+        request.end_headers()
+        packer = zlib.compressobj(wbits=31)
+        begun = time.monotonic()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while part := answer.read1(65536):
+                if is_stream and self.cuts_after_s is not None and time.monotonic() - begun > self.cuts_after_s:
+                    break
+                request.wfile.write(packer.compress(part) if compressing else part)
+        upstream.close()
+        request.close_connection = True
+
+    def _date(self) -> str:
+        now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.clock_ahead_s)
+        return now.strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+def test_a_healthy_server_has_no_fault(beating: Node, ada: Person) -> None:
+    """Exit 0; what was found is said, and plain HTTP is worth a note."""
+    code, told = doctor(beating.url, ada.token, "--idle", "2")
+    assert 0 == code, told
+    assert ["note", "ok", "ok", "ok", "ok", "ok"] == [line.split()[0] for line in told.splitlines()]
+    assert "six connections" in told
+    assert "stayed open for 2 s, with" in told
+    assert ada.token is not None
+    assert ada.token not in told
+
+
+def test_without_a_token_it_says_what_can_be_seen(beating: Node) -> None:
+    """No fault, and a note that no stream was opened."""
+    code, told = doctor(beating.url)
+    assert 0 == code, told
+    assert "set TIDINGS_TOKEN" in told
+    assert "ok    api: " in told
+
+
+def test_the_address_of_the_api_does_as_well(beating: Node, ada: Person) -> None:
+    """As with the other commands: an origin, or the API itself."""
+    assert 0 == doctor(f"{beating.url}/api/message/", ada.token)[0]
+
+
+def test_a_wrong_prefix_is_named(beating: Node, ada: Person) -> None:
+    """Something answers there, but no Tidings."""
+    assert_fault(doctor(f"{beating.url}/chat", ada.token), "prefix", "no Tidings API at /chat (404)")
+
+
+def test_a_refused_token_is_named_with_the_servers_reason(beating: Node) -> None:
+    """401, and why."""
+    expired = beating.token("ada", ttl_s=-3600)
+    assert_fault(doctor(beating.url, expired), "token", "401: The token has expired")
+    with Meddler(beating, drops_token=True) as between:
+        assert_fault(doctor(between.url, beating.token("ada")), "token", "No token came with the request")
+
+
+def test_nothing_to_reach_is_exit_3() -> None:
+    """Refused, unknown name, no TLS: each by its name."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        assert_fault(doctor(f"http://127.0.0.1:{port}"), "reach", f"nothing listens on 127.0.0.1 port {port}", code=3)
+    assert_fault(doctor("http://nowhere.invalid"), "reach", "the name nowhere.invalid is not known", code=3)
+
+
+def test_https_where_there_is_none_is_named(beating: Node) -> None:
+    """A handshake with a server that speaks plain HTTP."""
+    assert_fault(doctor(beating.url.replace("http:", "https:")), "reach", "no TLS", code=3)
+
+
+def test_what_is_no_url_is_misuse() -> None:
+    """Exit 2, one line on stderr."""
+    for wrong in ("example.org", "ftp://example.org", "http://", "http://x/?a=b"):
+        result = subprocess.run([PROGRAM, "doctor", wrong], capture_output=True, text=True, timeout=30, check=False)
+        assert (2, "", 1) == (result.returncode, result.stdout, len(result.stderr.splitlines()))
+
+
+def test_a_buffering_proxy_is_named(beating: Node, ada: Person) -> None:
+    """The stream is mute though a poll answers at once."""
+    with Proxy(beating.address) as between:
+        between.hold_streams()
+        assert_fault(doctor(between.url, ada.token), "buffering", "came within 5 s, though a poll takes")
+
+
+def test_a_late_first_frame_is_buffering_too(beating: Node, ada: Person) -> None:
+    """It comes, but seconds after it was sent."""
+    with Meddler(beating, late_s=2.5) as between:
+        assert_fault(doctor(between.url, ada.token), "buffering", "the first frame came after 2.")
+
+
+def test_compression_is_named(beating: Node, ada: Person) -> None:
+    """Found though the compressor holds the first frame back; the rest is examined without."""
+    with Meddler(beating, compresses=True) as between:
+        result = doctor(between.url, ada.token)
+    assert_fault(result, "compression", "gzip", "text/event-stream")
+    assert "ok    stream: the first frame came after" in result[1]
+
+
+def test_wrong_headers_are_named(beating: Node, ada: Person) -> None:
+    """A type that browsers refuse; a permission to transform."""
+    with Meddler(beating, headers={"Content-Type": "text/plain"}) as between:
+        assert_fault(doctor(between.url, ada.token), "headers", "text/plain")
+    with Meddler(beating, headers={"Cache-Control": "max-age=60"}) as between:
+        assert_fault(doctor(between.url, ada.token), "headers", "no-transform did not arrive")
+
+
+def test_an_idle_cut_is_named_with_its_seconds(start_node: Callable[..., Node]) -> None:
+    """The heartbeat is 15 s; something ends the stream before."""
+    node = start_node()
+    with Proxy(node.address) as between:
+        cut = threading.Timer(1.5, lambda: between.end_open("close"))
+        began = threading.Event()
+
+        def cut_when_open() -> None:
+            while between.open_count == 0 or "stream opened" not in node.stderr:
+                if began.wait(0.02):
+                    return
+            cut.start()
+
+        watcher = threading.Thread(target=cut_when_open)
+        watcher.start()
+        try:
+            result = doctor(between.url, node.token("ada"), "--idle", "12")
+        finally:
+            began.set()
+            watcher.join()
+            cut.cancel()
+    assert_fault(result, "idle", "the stream was cut after 1.", "TIDINGS_HEARTBEAT_INTERVAL_S")
+
+
+def test_held_heartbeats_are_named(beating: Node, ada: Person) -> None:
+    """The first frame passes, later ones wait in a buffer."""
+    with Proxy(beating.address) as between:
+        holder = threading.Timer(0, lambda: None)
+
+        def hold_when_open() -> None:
+            while beating.stderr.count("stream opened") == before:
+                if over.wait(0.02):
+                    return
+            over.wait(0.7)
+            between.stall(up=False)
+
+        over = threading.Event()
+        before = beating.stderr.count("stream opened")
+        holder = threading.Thread(target=hold_when_open)  # type: ignore[assignment]
+        holder.start()
+        try:
+            result = doctor(between.url, ada.token, "--idle", "20")
+        finally:
+            over.set()
+            holder.join()
+    assert_fault(result, "heartbeat", "though they are 0.5 s apart", "buffering off")
+
+
+def test_clocks_that_differ_are_named(beating: Node) -> None:
+    """More than the 30 s of leeway that tokens have."""
+    with Meddler(beating, clock_ahead_s=120) as between:
+        assert_fault(doctor(between.url), "clock", "s ahead of this machine's")
+    with Meddler(beating, clock_ahead_s=-300) as between:
+        assert_fault(doctor(between.url), "clock", "s behind this machine's")
+
+
+def test_a_proxy_without_its_server_is_named(beating: Node) -> None:
+    """502, 503 and 504 of a proxy are not those of the server."""
+    for status in (502, 503, 504):
+        with Meddler(beating, status=status) as between:
+            assert_fault(doctor(between.url), "proxy", str(status))
+    with Meddler(beating, status=403) as between:
+        assert_fault(doctor(between.url), "api", "403")
+
+
+def test_a_server_that_is_not_ready_says_why(tmp_path: Path) -> None:
+    """Draining: refused with its own words."""
+    with Node(tmp_path, drain_window_s=3) as node:
+        with node.person("ada").opens_stream() as stream:  # a drain without guests ends at once
+            stream.live()
+            node.signal_stop()
+            stream.until("goodbye")
+            result = doctor(node.url, node.token("ada"))
+        node.wait_exit()
+    assert 1 == result[0], result[1]
+    assert "FAULT ready: draining" in result[1]
+    assert "503 draining" in result[1]
+
+
+def test_https_without_http_2_is_named_and_so_is_a_bad_certificate(beating: Node, ada: Person, tmp_path: Path) -> None:
+    """Six connections for all tabs; and a certificate that this machine does not trust."""
+    certificate = make_certificate(tmp_path)
+    with tls_in_front(beating.address, certificate, ["http/1.1"]) as url:
+        trusted = {"SSL_CERT_FILE": str(certificate)}
+        assert_fault(doctor(url, ada.token, **trusted), "http", "only HTTP/1.1 is offered", "six connections")
+        assert_fault(doctor(url, ada.token), "certificate", "self-signed", code=3)
+
+
+def make_certificate(directory: Path) -> Path:
+    """A key and a certificate of its own for 127.0.0.1 and localhost, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "certificate.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@contextlib.contextmanager
+def tls_in_front(target: tuple[str, int], certificate: Path, protocols: list[str]) -> Iterator[str]:
+    """A port that speaks TLS and passes what is in it; its URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.set_alpn_protocols(protocols)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    opened: list[socket.socket] = [listener]
+    threads: list[threading.Thread] = []
+
+    def pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while part := source.recv(65536):
+                sink.sendall(part)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def run(function: Callable[..., None], *arguments: object) -> None:
+        threads.append(threading.Thread(target=function, args=arguments))
+        threads[-1].start()
+
+    def serve() -> None:
+        while True:
+            try:
+                accepted, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                client = context.wrap_socket(accepted, server_side=True)
+            except OSError:  # it did not like the certificate
+                accepted.close()
+                continue
+            server = socket.create_connection(target)
+            opened.extend((client, server))
+            run(pass_on, client, server)
+            run(pass_on, server, client)
+
+    run(serve)
+    try:
+        yield f"https://localhost:{listener.getsockname()[1]}"
+    finally:
+        for each in opened:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        for each in opened:
+            each.close()
