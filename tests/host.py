@@ -33,14 +33,17 @@ class Host(Node):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "uvicorn", self.app, "--app-dir", str(self.source)]
         environment = {**os.environ, "HOST_DB": f"sqlite:///{self.database}"}
         with (self.directory / "stderr.txt").open("ab") as stderr:
             self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), *self.options],
+                self.command(),
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=environment, cwd=self.directory,
             )  # fmt: skip
         wait_for(self.accepts, START_DEADLINE_S, "uvicorn listens")
+
+    def command(self) -> list[str]:
+        application = [self.app, "--app-dir", str(self.source)]
+        return [sys.executable, "-m", "uvicorn", *application, "--port", str(self.port), *self.options]
 
     def accepts(self) -> bool:
         assert self.process is not None

@@ -1,0 +1,137 @@
+"""A Django project of somebody else, in one file: sessions, the user model, and a way to sign in.
+
+``uvicorn django_host:application`` serves it under ASGI, ``python django_host.py PORT`` under WSGI.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIServer, make_server
+
+import django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="a key of the tests",
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.sqlite3"}},
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"],
+    MIDDLEWARE=[
+        "django.middleware.security.SecurityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    ],
+    USE_TZ=True,
+)
+django.setup()
+
+from django.contrib.auth import authenticate, get_user_model, login, logout  # noqa: E402
+from django.contrib.auth.decorators import login_not_required  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.db import connection, connections  # noqa: E402
+from django.http import HttpRequest, HttpResponse, JsonResponse  # noqa: E402
+from django.urls import path  # noqa: E402
+from django.views.decorators.csrf import csrf_exempt  # noqa: E402
+
+from tidings import Config  # noqa: E402
+from tidings.django import DirectMessages  # noqa: E402
+
+call_command("migrate", verbosity=0)
+connections.close_all()
+
+
+async def header_user(request: HttpRequest) -> str | None:
+    """Another way to know people: the name itself stands where a token would."""
+    return request.headers.get("Authorization", "").removeprefix("Bearer ") or None
+
+
+options = {"user": header_user} if os.environ.get("HOST_USER") == "header" else {}
+messages = DirectMessages(
+    Config(
+        db=os.environ.get("HOST_DB", "sqlite:///host.db"),
+        heartbeat_interval_s=1,
+        cors_origins=("https://app.example.org",),
+    ),
+    **options,
+)
+
+
+@csrf_exempt
+@login_not_required
+def sign_in(request: HttpRequest, name: str) -> HttpResponse:
+    """Make the user if need be, and sign them in: their primary key."""
+    if not get_user_model().objects.filter(username=name).exists():
+        get_user_model().objects.create_user(name, password="secret", first_name=name.title(), last_name="Example")
+    login(request, authenticate(request, username=name, password="secret"))
+    return HttpResponse(str(request.user.pk))
+
+
+@csrf_exempt
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """As a host has it."""
+    logout(request)
+    return HttpResponse()
+
+
+def order(request: HttpRequest, buyer: str) -> JsonResponse:
+    """A sync view of the host's whose code sends a message."""
+    return JsonResponse({"_id": messages.send_now("shop", buyer, "Your parcel has left.", type="system").id})
+
+
+async def order_later(request: HttpRequest, buyer: str) -> JsonResponse:
+    """An async one."""
+    message = await messages.send("shop", buyer, "Your parcel has left.", type="system")
+    return JsonResponse({"_id": message.id})
+
+
+async def order_in_a_hurry(request: HttpRequest, buyer: str) -> HttpResponse:
+    """A mistake: it would wait for itself."""
+    try:
+        messages.send_now("shop", buyer, "never")
+    except TypeError as error:
+        return HttpResponse(str(error))
+    return HttpResponse("sent")
+
+
+def connections_open(request: HttpRequest) -> JsonResponse:
+    """How many connections to the database this process has open, by its file descriptors."""
+    connection.close()
+    open_files = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if _is_open(number)]
+    return JsonResponse({"open": sum(name.endswith("/django.sqlite3") for name in open_files)})
+
+
+def _is_open(number: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{number}")
+
+
+urlpatterns = [
+    path("sign-in/<name>", sign_in),
+    path("sign-out", sign_out),
+    path("order/<buyer>", login_not_required(order)),
+    path("order-later/<buyer>", login_not_required(order_later)),
+    path("order-in-a-hurry/<buyer>", login_not_required(order_in_a_hurry)),
+    path("connections", login_not_required(connections_open)),
+]
+if __name__ == "__main__":
+    urlpatterns.append(path("api/message/", messages.urls))
+
+application = messages.asgi(get_asgi_application(), "/api/message")
+
+
+class ThreadingServer(ThreadingMixIn, WSGIServer):
+    """A worker of several threads."""
+
+    daemon_threads = True
+
+
+if __name__ == "__main__":
+    with make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application(), server_class=ThreadingServer) as server:
+        server.serve_forever()
