@@ -82,9 +82,9 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send) -> None
             pass
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if stream is None or task is None or stream.reason not in ("slow_consumer", "store_unavailable", "error"):
+        if stream is None or task is None or stream.reason == "client":
             raise
-        task.uncancel()  # our own abort: return, and the server closes the connection
+        task.uncancel()  # we ended it ourselves: return, and the server closes the connection
     finally:
         hub.stream_count -= 1
         if stream is not None:
