@@ -292,14 +292,21 @@ def _token(options: argparse.Namespace) -> int:
     from tidings.protocol.user_id import check_user_id
     from tidings.server.config import Config
 
-    secret = Config.from_environment({"TIDINGS_SECRET": os.environ.get("TIDINGS_SECRET", "")}).secret
-    if not secret:
+    names = ("SECRET", "ISSUER", "AUDIENCE", "AUTHORIZED_PARTIES", "USER_CLAIM")
+    config = Config.from_environment({f"TIDINGS_{name}": os.environ.get(f"TIDINGS_{name}", "") for name in names})
+    if not config.secret:
         raise ConfigurationError(
             "TIDINGS_SECRET is not set: set it to the secret of the server; make one with: openssl rand -hex 32"
         )
     now = int(time.time())
-    claims = {"sub": check_user_id(options.user), "iat": now, "exp": now + options.ttl}
-    print(jwt.encode(claims, secret, algorithm="HS256"))
+    claims: dict[str, object] = {config.user_claim: check_user_id(options.user), "iat": now, "exp": now + options.ttl}
+    if config.issuer:
+        claims["iss"] = config.issuer
+    if config.audience:
+        claims["aud"] = config.audience[0]
+    if config.authorized_parties:
+        claims["azp"] = config.authorized_parties[0]
+    print(jwt.encode(claims, config.secret, algorithm="HS256"))
     return DONE
 
 

@@ -18,7 +18,13 @@ from key_server import JWKS_PATH, KeyServer, public_jwk, signed
 from node import Node, Person, refused, wait_for
 
 from tidings.errors import Unauthorized, Unavailable
-from tidings.server.config import KEY_FETCHES_BURST, KEYS_FETCH_MAX_S, KEYS_FRESH_S, KEYS_SIZE_MAX_BYTES
+from tidings.server.config import (
+    KEY_FETCHES_BURST,
+    KEY_WAITERS_MAX,
+    KEYS_FETCH_MAX_S,
+    KEYS_FRESH_S,
+    KEYS_SIZE_MAX_BYTES,
+)
 from tidings.server.jwks import KeySet, read_keys
 from tidings.server.metrics import Metrics
 
@@ -66,6 +72,13 @@ class World:
     @property
     def fetches(self) -> int:
         return len(self.provider.asked)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # what the key server saw is told by its own thread
+            await asyncio.sleep(0.005)
 
 
 def in_world(provider: KeyServer, play: Callable[[World], Coroutine[Any, Any, None]]) -> None:
@@ -138,6 +151,37 @@ def test_a_hanging_key_server_delays_nobody_else(provider: KeyServer, start_node
     assert not answers
     waiting.join(KEYS_FETCH_MAX_S + 5)
     refused(answers[0], 503, "unavailable")
+
+
+def test_a_slow_key_server_is_waited_for(provider: KeyServer) -> None:
+    """Whoever comes with a new key meanwhile waits for the same fetch."""
+
+    async def play(world: World) -> None:
+        provider.is_hanging = True
+        waiting = [asyncio.create_task(world.outcome("k2")) for _ in range(20)]
+        await until(lambda: world.fetches == 2)
+        assert not any(each.done() for each in waiting)
+        provider.add("k2")
+        provider.answers_again()
+        assert ["key"] * 20 == await asyncio.gather(*waiting)
+        assert 2 == world.fetches
+
+    in_world(provider, play)
+
+
+def test_no_more_than_a_thousand_requests_wait_for_a_fetch(provider: KeyServer) -> None:
+    """The others are told at once to come again."""
+
+    async def play(world: World) -> None:
+        provider.is_hanging = True
+        waiting = [asyncio.create_task(world.outcome(f"x{number}")) for number in range(KEY_WAITERS_MAX + 50)]
+        await until(lambda: sum(each.done() for each in waiting) >= 50)
+        assert {"503"} == {each.result() for each in waiting if each.done()}
+        provider.answers_again()
+        assert {"401", "503"} == set(await asyncio.gather(*waiting))
+        assert 2 == world.fetches
+
+    in_world(provider, play)
 
 
 def test_made_up_key_ids_cause_a_few_fetches(provider: KeyServer, start_node: Callable[..., Node]) -> None:

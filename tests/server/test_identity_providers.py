@@ -259,6 +259,17 @@ def test_beside_a_provider_the_secret_counts_too(provider: KeyServer, start_node
     refused(with_token(node, with_public_key_as_secret(provider)).gets("/inbox/me"), 401, "unauthorized")
 
 
+def test_the_command_prints_a_token_that_says_what_the_server_asks_for(start_node: Callable[..., Node]) -> None:
+    """`tidings token` reads the same variables as the server. PROTOCOL 2.1.11"""
+    node = start_node(issuer="https://us.example", audience="chat,other", authorized_parties="page", user_claim="uid")
+    printed = subprocess.run(
+        [str(Path(sys.executable).with_name("tidings")), "token", "ada"],
+        env=node.environment(), capture_output=True, text=True, check=True, timeout=30,
+    ).stdout.strip()  # fmt: skip
+
+    assert 200 == with_token(node, printed).gets("/inbox/ada").status_code
+
+
 def test_the_user_may_stand_in_another_claim(provider: KeyServer, start_node: Callable[..., Node]) -> None:
     """Where the provider's subject is not the application's user id. PROTOCOL 2.1.9"""
     node = start_node(secret="", jwks_url=provider.url, issuer=provider.issuer, user_claim="https://x.example/user")
