@@ -1,0 +1,90 @@
+"""ChatScreen in somebody's own React application (`examples/react-host`): built as its users build it, in Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from host import Host
+from playwright.sync_api import BrowserContext, expect
+from window import Window
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The example, type-checked, built and served; its packages are those of web/."""
+    directory = tmp_path_factory.mktemp("react-host") / "example"
+    shutil.copytree(ROOT / "examples" / "react-host", directory, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    packages = directory / "node_modules"
+    packages.symlink_to(ROOT / "web" / "node_modules")
+    for command in (["typescript/bin/tsc"], ["vite/bin/vite.js", "build", "--logLevel", "warn"]):
+        program = ["node", str(packages / command[0]), *command[1:]]
+        built = subprocess.run(program, cwd=directory, capture_output=True, text=True, timeout=100)
+        assert built.returncode == 0, built.stdout + built.stderr
+    host = Host(directory, "server:app", source=directory)
+    host.start()
+    yield host
+    host.stop()
+
+
+def signed_in(host: Host, context: BrowserContext, name: str) -> Window:
+    window = Window(context)
+    window.page.goto(host.url)
+    window.page.get_by_label("Your name").fill(name)
+    window.page.get_by_role("button", name="Sign in").click()
+    expect(window.page.get_by_role("heading", name=f"Matches of {name}")).to_be_visible()
+    return window
+
+
+def test_two_people_of_a_react_application_chat(application: Host, profile: Callable[[], BrowserContext]) -> None:
+    """Live both ways with ticks, one stream each under StrictMode, and still there after a reload."""
+    ada, ben = signed_in(application, profile(), "ada"), signed_in(application, profile(), "ben")
+    ada.page.get_by_role("button", name="Ben Okri").click()
+    ben.page.get_by_role("button", name="Ada Lovelace").click()
+    for window in (ada, ben):
+        window.is_connected()
+    ada.says("Hello Ben")
+    ben.shows("Hello Ben")
+    ada.ticks("Hello Ben", "Read")
+    ben.says("Hello Ada")
+    ada.shows("Hello Ben", "Hello Ada")
+    assert (1, 1) == (len(ada.open_streams), len(ben.open_streams))
+    ada.page.reload()
+    ada.page.get_by_role("button", name="Ben Okri").click()
+    ada.shows("Hello Ben", "Hello Ada")
+    assert [] == ben.complaints
+
+
+def test_a_refusal_is_told_in_the_application_s_own_notice(
+    application: Host, profile: Callable[[], BrowserContext]
+) -> None:
+    """``onNotice`` gets the server's sentence, once; the message stays, to be tried again or discarded."""
+    ada = signed_in(application, profile(), "ada")
+    ada.page.get_by_role("button", name="The Hermit").click()
+    ada.is_connected()
+    ada.says("Anybody home?")
+    expect(ada.page.get_by_role("log").get_by_text("may not")).to_have_count(1)
+    ada.ticks("Anybody home?", "Not sent")
+
+
+def test_signing_out_ends_the_stream_and_forgets_the_conversations(
+    application: Host, profile: Callable[[], BrowserContext]
+) -> None:
+    """The next person in the same browser sees their own, and nothing else."""
+    ada = signed_in(application, profile(), "ada")
+    ada.page.get_by_role("button", name="Ben Okri").click()
+    ada.is_connected()
+    ada.page.get_by_role("button", name="Sign out").click()
+    expect(ada.page.get_by_label("Your name")).to_be_visible()
+    ada.is_waiting_for(lambda: not ada.open_streams, "the stream is over")
+    ada.page.get_by_label("Your name").fill("carol")
+    ada.page.get_by_role("button", name="Sign in").click()
+    ada.page.get_by_role("button", name="Ben Okri").click()
+    ada.is_connected()
+    expect(ada.page.get_by_text("Say hello to")).to_be_visible()
+    assert [] == ada.texts
