@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidings.server.app import Tidings, create_app
     from tidings.server.config import Config
+    from tidings.server.store import Report
 
-__all__ = ["Config", "Tidings", "create_app"]
+__all__ = ["Config", "Report", "Tidings", "create_app"]
 
-_HOMES = {"Config": "tidings.server.config", "Tidings": "tidings.server.app", "create_app": "tidings.server.app"}
+_HOMES = {
+    "Config": "tidings.server.config",
+    "Report": "tidings.server.store",
+    "Tidings": "tidings.server.app",
+    "create_app": "tidings.server.app",
+}
 
 
 def __getattr__(name: str) -> Any:

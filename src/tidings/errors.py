@@ -33,6 +33,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+NOT_ALLOWED_DETAIL = "You may not write to this person."  # whoever decided it: a blocked sender does not learn why
+
 
 class TidingsError(Exception):
     """Tidings could not do what was asked."""

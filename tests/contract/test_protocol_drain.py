@@ -56,6 +56,10 @@ def test_what_is_refused_while_draining_is_answered(tmp_path: Path) -> None:
             refused(ada.gets("/sse/me"), 503, "draining")
             refused(ada.posts("/receipts", {"chatUserId": "ben", "read_upto": 1}), 503, "draining")
             refused(ada.posts("/typing", {"chatUserId": "ben"}), 503, "draining")
+            refused(ada.posts("/presence", {"chatUserId": "ben"}), 503, "draining")
+            refused(ada.posts("/block", {"chatUserId": "ben"}), 503, "draining")
+            refused(ada.posts("/unblock", {"chatUserId": "ben"}), 503, "draining")
+            refused(ada.posts("/report", {"chatUserId": "ben", "reason": "x"}), 503, "draining")
             time.sleep(0.1)
         node.wait_exit()
         assert time.monotonic() - start >= WINDOW_S - 0.3

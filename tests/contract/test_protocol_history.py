@@ -106,7 +106,7 @@ def test_the_history_with_a_stranger_is_empty(alice: Person, bob: Person) -> Non
             dict.fromkeys(("read_upto", "delivered_upto", "peer_read_upto", "peer_delivered_upto"), 0)
             == (page["watermarks"])
         )
-        assert {"id": name, "name": name, "avatar_url": None} == page["user"]
+        assert {"id": name, "name": name, "avatar_url": None, "online": None} == page["user"]
 
 
 def test_a_history_is_between_two_people(alice: Person, bob: Person, carol: Person) -> None:
@@ -174,8 +174,8 @@ def test_an_inbox_item_says_all_that_a_list_shows(alice: Person, bob: Person) ->
     page = bob.inbox()
     assert (True, False, bob.head()) == (page["success"], page["has_more"], page["cursor"])
     (item,) = page["conversations"]
-    assert {"user", "last_message", "unread", "watermarks", "updatedAt", "position"} == item.keys()
-    assert {"id": alice.id, "name": alice.id, "avatar_url": None} == item["user"]
+    assert {"user", "last_message", "unread", "watermarks", "updatedAt", "position", "blocked"} == item.keys()
+    assert {"id": alice.id, "name": alice.id, "avatar_url": None, "online": None} == item["user"]
     assert last | {"client_id": None} == item["last_message"]
     assert last["createdAt"] == item["updatedAt"]
     assert 2 == item["unread"]

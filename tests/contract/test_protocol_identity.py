@@ -61,6 +61,11 @@ def test_without_a_valid_token_nobody_comes_in(node: Node, token: Callable[[], s
         mallory.posts("/send", {"recipientId": "ada", "text": "hi"}),
         mallory.posts("/receipts", {"chatUserId": "ada", "read_upto": 1}),
         mallory.posts("/typing", {"chatUserId": "ada"}),
+        mallory.posts("/presence", {"chatUserId": "ada"}),
+        mallory.posts("/block", {"chatUserId": "ada"}),
+        mallory.posts("/unblock", {"chatUserId": "ada"}),
+        mallory.posts("/report", {"chatUserId": "ada", "reason": "x"}),
+        mallory.gets("/blocked/me"),
     ):
         refused(answer, 401, "unauthorized")
         assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -144,6 +149,11 @@ ODD_BUT_GOOD_IDS = [
     "events",
     "receipts",
     "typing",
+    "presence",
+    "block",
+    "unblock",
+    "blocked",
+    "report",
     "a" * 128,
     "👋" * 128,
 ]
@@ -156,7 +166,7 @@ def test_odd_user_ids_work_everywhere(node: Node, alice: Person, user_id: str) -
     message = alice.sends(odd, "hello")
     assert user_id == message["recipient_id"]
     assert message["_id"] == alice.history(odd)["messages"][-1]["_id"]
-    assert {"id": user_id, "name": user_id, "avatar_url": None} == alice.history(odd)["user"]
+    assert {"id": user_id, "name": user_id, "avatar_url": None, "online": None} == alice.history(odd)["user"]
     assert message["_id"] == odd.history(alice)["messages"][-1]["_id"]
     mine = quote(user_id, safe="")
     assert odd.gets(f"/inbox/{mine}").status_code == 200

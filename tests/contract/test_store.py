@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tidings.errors import Conflict, NotFound, Problem, TooManyRequests
+from tidings.errors import Conflict, Forbidden, NotFound, Problem, TooManyRequests
 from tidings.protocol.cursor import Cursor, parse_cursor
 from tidings.protocol.events import LogEvent, Message, Receipt, UserId, Watermarks
 from tidings.server.store import Appended, Committed, NewMessage, Store, open_store
@@ -426,9 +426,101 @@ def test_a_refused_send_harms_nobody_in_its_batch(logs: Logs) -> None:
 def test_who_has_written_back_is_known(logs: Logs) -> None:
     """Asked in one direction."""
     logs.send(ALICE, BOB)
-    assert logs.run(logs.store.has_written(ALICE, BOB))
-    assert not logs.run(logs.store.has_written(BOB, ALICE))
-    assert not logs.run(logs.store.has_written(CAROL, BOB))
+    relation = logs.run(logs.store.relation(ALICE, BOB))
+    assert (True, False, False) == (relation.has_written, relation.was_written_to, relation.is_mutual)
+    relation = logs.run(logs.store.relation(BOB, ALICE))
+    assert (False, True, False) == (relation.has_written, relation.was_written_to, relation.is_mutual)
+    assert not any(logs.run(logs.store.relation(CAROL, BOB)))
+    logs.send(BOB, ALICE)
+    assert logs.run(logs.store.relation(ALICE, BOB)).is_mutual
+
+
+def test_a_send_after_a_block_is_refused_and_writes_nothing(logs: Logs) -> None:
+    """In both directions, with another code; what was stored before is still answered by its client_id."""
+    first = logs.send(ALICE, BOB, client_id="k1").message
+    heads = logs.head(ALICE), logs.head(BOB)
+    logs.run(logs.store.block(BOB, ALICE))
+    logs.run(logs.store.block(BOB, ALICE))
+
+    refused(lambda: logs.send(ALICE, BOB), Forbidden, "not_allowed")
+    refused(lambda: logs.send(BOB, ALICE), Forbidden, "blocked_by_you")
+    again = logs.send(ALICE, BOB, client_id="k1")
+    assert (first.id, False) == (again.message.id, again.is_new)
+    assert heads == (logs.head(ALICE), logs.head(BOB))
+    logs.send(CAROL, BOB)
+    logs.run(logs.store.unblock(BOB, ALICE))
+    assert 2 == logs.send(ALICE, BOB).message.seq
+
+
+def test_whoever_blocks_a_stranger_is_not_written_to(logs: Logs) -> None:
+    """No conversation is opened by a refused first message, also when neither was seen before."""
+    logs.run(logs.store.block(BOB, ALICE))
+    refused(lambda: logs.send(ALICE, BOB, limit=1), Forbidden, "not_allowed")
+    assert [] == logs.run(logs.store.inbox(ALICE, before=None, limit=10)).conversations
+    logs.send(ALICE, CAROL, limit=1)
+
+
+def test_a_block_and_a_send_at_the_same_time_have_an_order(logs: Logs) -> None:
+    """A message is either before the block and in both logs, or after it and refused; none comes later."""
+
+    async def race(number: int) -> tuple[bool, int]:
+        peer = UserId(f"peer-{number}")
+        sends = [logs.store.append(NewMessage(ALICE, peer, f"{n}", "text", None, None)) for n in range(8)]
+        block = logs.store.block(peer, ALICE)
+        works: list[Coroutine[Any, Any, object]] = [*sends[:number], block, *sends[number:]]
+        outcomes = await asyncio.gather(*works, return_exceptions=True)
+        head = (await logs.store.place(peer, None)).head
+        kept = sum(isinstance(each, Appended) for each in outcomes)
+        assert 8 - kept == sum(isinstance(each, Forbidden) for each in outcomes)
+        return head == kept, kept
+
+    for number in range(9):
+        assert (True, number) == logs.run(race(number))
+
+
+def test_the_hosts_word_passes_a_block(logs: Logs) -> None:
+    """For what the application itself has to say to both."""
+    logs.run(logs.store.block(BOB, ALICE))
+    assert 1 == logs.run(logs.store.append(NewMessage(ALICE, BOB, "x", "system", None, None, True))).message.seq
+
+
+def test_the_one_who_blocks_raises_no_watermark(logs: Logs) -> None:
+    """Its receipts would be told; the blocked one's are as ever, and unread is 0 until the block is taken back."""
+    logs.send(ALICE, BOB)
+    logs.send(BOB, ALICE)
+    logs.run(logs.store.block(BOB, ALICE))
+    heads = logs.head(ALICE), logs.head(BOB)
+
+    assert Watermarks() == logs.reads(BOB, ALICE, 1)
+    assert heads == (logs.head(ALICE), logs.head(BOB))
+    assert 0 == logs.unread(BOB, ALICE)
+    assert 2 == logs.reads(ALICE, BOB, 2).read_upto
+    logs.run(logs.store.unblock(BOB, ALICE))
+    assert 1 == logs.unread(BOB, ALICE)
+    assert 1 == logs.reads(BOB, ALICE, 1).read_upto
+
+
+def test_a_block_is_seen_from_both_sides_by_the_store(logs: Logs) -> None:
+    """In the relation, the history, the inbox, and the list of the one who blocks; also after a restart."""
+    logs.send(ALICE, BOB)
+    logs.send(BOB, ALICE)
+    for peer in (ALICE, CAROL):
+        logs.run(logs.store.block(BOB, peer))
+    logs.restart()
+
+    for user, peer, expected in [(BOB, ALICE, (True, False)), (ALICE, BOB, (False, True)), (BOB, CAROL, (True, False))]:
+        relation = logs.run(logs.store.relation(user, peer))
+        assert (*expected, False) == (relation.blocks, relation.is_blocked, relation.is_mutual)
+        history = logs.run(logs.store.history(user, peer, before=None, after=None, limit=10))
+        assert relation == history.relation
+    (summary,) = logs.run(logs.store.inbox(ALICE, before=None, limit=10)).conversations
+    assert logs.run(logs.store.relation(ALICE, BOB)) == summary.relation
+
+    page = logs.run(logs.store.blocked(BOB, before=None, limit=1))
+    assert ([CAROL], True) == ([each.peer for each in page.blocked], page.has_more)
+    page = logs.run(logs.store.blocked(BOB, before=page.blocked[0].position, limit=1))
+    assert ([ALICE], False) == ([each.peer for each in page.blocked], page.has_more)
+    assert [] == logs.run(logs.store.blocked(ALICE, before=None, limit=9)).blocked
 
 
 def test_every_character_comes_back(logs: Logs) -> None:

@@ -46,10 +46,9 @@ def test_the_hosts_functions_decide(start_host: Callable[..., Host]) -> None:
     refused(nobody.gets("/inbox/me"), 401, "unauthorized")
     refused(ada.posts("/send", {"recipientId": "hermit", "text": "hello?"}), 403, "not_allowed")
     ada.sends("ben", "hi")
-    assert {"id": "ben", "name": "Ben Example", "avatar_url": "https://example.org/ben.png"} == ada.history("ben")[
-        "user"
-    ]
-    assert {"id": "zoe", "name": "zoe", "avatar_url": None} == ada.history("zoe")["user"]
+    ben = {"id": "ben", "name": "Ben Example", "avatar_url": "https://example.org/ben.png", "online": None}
+    assert ben == ada.history("ben")["user"]
+    assert {"id": "zoe", "name": "zoe", "avatar_url": None, "online": None} == ada.history("zoe")["user"]
     assert ["ben"] == [each["user"]["id"] for each in ada.inbox()["conversations"]]
 
 

@@ -65,6 +65,7 @@ class Person(msgspec.Struct, frozen=True):
     id: str
     name: str
     avatar_url: str | None = None
+    online: bool | None = None  # None: unknown, or not for the one who asks
 
 
 class LogEvent(msgspec.Struct, frozen=True):

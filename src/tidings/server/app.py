@@ -14,14 +14,15 @@ from tidings.errors import MethodNotAllowed, NotFound, Problem
 from tidings.protocol.events import Message
 from tidings.server.answer import Answer, failure_answer, problem_answer
 from tidings.server.auth import IdentifyUser
+from tidings.server.block import block, get_blocked, post_block, post_report, post_unblock
 from tidings.server.config import Config
 from tidings.server.events import get_events
 from tidings.server.follow import follow
 from tidings.server.history import get_history, get_inbox
-from tidings.server.node import MaySend, Node, People
-from tidings.server.request import read_user_id
+from tidings.server.node import MaySend, Node, People, TakeReport
+from tidings.server.request import read_peer, read_user_id
 from tidings.server.send import append, check_message, send_message
-from tidings.server.signals import post_receipts, post_typing
+from tidings.server.signals import post_presence, post_receipts, post_typing
 
 log = logging.getLogger("tidings.app")
 
@@ -34,8 +35,8 @@ class Tidings:
     """Direct messages for an application: mount its ``routes``, and ``send`` from your own code.
 
     ``user`` tells who makes a request (without it tokens do), ``may_send`` who may write to whom, ``people`` names
-    and pictures. Works under any prefix and without lifespan events; where you have a lifespan, enter
-    ``lifespan()`` in it, and the database is opened before the first request.
+    and pictures; ``report`` takes reports. Works under any prefix and without lifespan events; where you have a
+    lifespan, enter ``lifespan()`` in it, and the database is opened before the first request.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Tidings:
         user: IdentifyUser | None = None,
         may_send: MaySend | None = None,
         people: People | None = None,
+        report: TakeReport | None = None,
     ) -> None:
-        self._node = Node(config or Config(), user=user, may_send=may_send, people=people)
+        self._node = Node(config or Config(), user=user, may_send=may_send, people=people, report=report)
 
     def routes(self, prefix: str = "") -> list[BaseRoute]:
         """Starlette routes for your route list, or for ``Mount``."""
@@ -57,10 +59,12 @@ class Tidings:
     ) -> Message:
         """Send a message in the name of ``sender`` from your own code; returns when it is committed.
 
-        ``may_send`` and the rate limits are for requests and not asked here; ``type="system"`` is allowed here only.
+        ``may_send`` and the rate limits are for requests and not asked here; ``type="system"`` is allowed here only,
+        and passes a block between both.
 
         Raises:
             Unprocessable: It breaks a rule; the code says which.
+            Forbidden: One of both blocks the other.
             Conflict: The client_id was used for another message.
             Unavailable: Not committed, or not known to be; the same client_id again is safe.
         """
@@ -81,6 +85,23 @@ class Tidings:
         await self._node.start()
         return await self._node.revoke(read_user_id(user))
 
+    async def block(self, user: str, peer: str) -> None:
+        """Let ``user`` block ``peer``, as ``POST /block`` does; again without effect.
+
+        Raises:
+            Unprocessable: One of them cannot be a user id, or both are the same.
+            Unavailable: Not committed, or not known to be.
+        """
+        await self._node.start()
+        user_id = read_user_id(user)
+        await block(self._node, user_id, read_peer(peer, user_id))
+
+    async def unblock(self, user: str, peer: str) -> None:
+        """Take a block back; nothing where there is none. Raises as ``block``."""
+        await self._node.start()
+        user_id = read_user_id(user)
+        await self._node.store.unblock(user_id, read_peer(peer, user_id))
+
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
         """Open the database on entry and close it on exit; takes an application so that it can be one's lifespan."""
@@ -98,9 +119,10 @@ def create_app(
     user: IdentifyUser | None = None,
     may_send: MaySend | None = None,
     people: People | None = None,
+    report: TakeReport | None = None,
 ) -> Starlette:
     """An ASGI application of nothing but the API."""
-    tidings = Tidings(config, user=user, may_send=may_send, people=people)
+    tidings = Tidings(config, user=user, may_send=may_send, people=people, report=report)
     app = Starlette(routes=tidings.routes(prefix), lifespan=tidings.lifespan)
     app.router.redirect_slashes = False  # a user id may be anything; no path means another
     app.router.default = not_found
@@ -112,9 +134,14 @@ def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
     table: list[tuple[str, dict[str, Handler]]] = [
         ("/events/{me}", {"GET": get_events}),
         ("/inbox/{me}", {"GET": get_inbox}),
+        ("/blocked/{me}", {"GET": get_blocked}),
         ("/send", {"POST": send_message, "GET": get_history}),
         ("/receipts", {"POST": post_receipts, "GET": get_history}),
         ("/typing", {"POST": post_typing, "GET": get_history}),
+        ("/presence", {"POST": post_presence, "GET": get_history}),
+        ("/block", {"POST": post_block, "GET": get_history}),
+        ("/unblock", {"POST": post_unblock, "GET": get_history}),
+        ("/report", {"POST": post_report, "GET": get_history}),
         ("/{chat_user_id}", {"GET": get_history}),
     ]
     stream = Route(f"{prefix}/sse/{{me}}", StreamEndpoint(node))

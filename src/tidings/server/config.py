@@ -52,6 +52,13 @@ BODY_WAIT_MAX_S = 10.0  # a request body that trickles in slower is refused (408
 HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
 TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
+PRESENCE_WATCH_S = 60  # how long changes of somebody's presence are told without being asked for again
+PRESENCE_WATCHES_MAX = 10  # people whose presence one user watches: an open conversation in each of some windows
+PRESENCE_TICK_S = 0.25  # changes within it are told as one
+PRESENCE_TOLD_AT_ONCE = 250  # frames in one tick: about a millisecond, and 1000 a second when a crowd comes back
+REPORTS_PER_H = 10  # reports of one user; a person reads each of them
+REPORT_REASON_LENGTH_MAX = 1000  # characters
+REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
 RATE_USERS_MAX = 50_000  # users whose rates are remembered; an older one starts with a full bucket
 SLOW_TIMER_TICK_S = 0.25  # resolution of heartbeats, ages and write limits
 TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
@@ -113,6 +120,8 @@ class Config:
     signals_per_s: float = setting(
         10.0, "per second and user", "Receipts and typing are coalesced by clients to 1/s each"
     )
+    presence: bool = setting(True, "yes/no", "People expect to see who is there; off, it is unknown to everybody")
+    presence_grace_s: float = setting(30.0, "seconds", "A reconnection or a reload is no absence")
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
     log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
     log_events_max: int = setting(10_000, "events per user", "Catching up with more costs more than reloading")

@@ -60,6 +60,11 @@ def typing(chat_user_id: str) -> bytes:
     return encode_event(encode_payload("typing", encode_json({"chat_user_id": chat_user_id})))
 
 
+def presence(chat_user_id: str, online: bool) -> bytes:
+    """Tells that the other one has come or gone; kept in no log."""
+    return encode_event(encode_payload("presence", encode_json({"chat_user_id": chat_user_id, "online": online})))
+
+
 def goodbye(reason: str, retry_ms: int) -> bytes:
     """The last frame: why the server ends the stream, and when to come back."""
     payload = encode_payload("goodbye", encode_json({"reason": reason, "retry_ms": retry_ms}))

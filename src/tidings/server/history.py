@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
@@ -13,6 +13,7 @@ from tidings.server.answer import Answer
 from tidings.server.auth import call_host
 from tidings.server.config import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX
 from tidings.server.request import last_segment, own_log, read_limit, read_number, read_query, read_user_id
+from tidings.server.store import Relation
 
 if TYPE_CHECKING:
     from tidings.server.node import Node, Profile
@@ -30,7 +31,7 @@ async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
         after=read_number(query, "after"),
         limit=read_limit(query, HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX),
     )
-    people = await describe(node, [peer])
+    people = await describe(node, [peer], [page.relation])
     return Answer(
         200,
         encode_json(
@@ -41,6 +42,7 @@ async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
                 "cursor": page.cursor,
                 "watermarks": page.watermarks,
                 "user": people[peer],
+                "blocked": page.relation.blocks,
             }
         ),
     )
@@ -56,7 +58,9 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
         before=read_number(query, "before"),
         limit=read_limit(query, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX),
     )
-    people = await describe(node, [each.peer for each in page.conversations])
+    people = await describe(
+        node, [each.peer for each in page.conversations], [each.relation for each in page.conversations]
+    )
     conversations = [
         {
             "user": people[each.peer],
@@ -65,6 +69,7 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
             "watermarks": each.watermarks,
             "updatedAt": each.last_message.createdAt,
             "position": each.position,
+            "blocked": each.relation.blocks,
         }
         for each in page.conversations
     ]
@@ -76,22 +81,31 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
     )
 
 
-async def describe(node: Node, users: Iterable[UserId]) -> dict[UserId, Person]:
-    """Names and pictures from the host's ``people``; the id where it knows none, or fails."""
-    wanted = list(users)
+async def describe(node: Node, wanted: Sequence[UserId], relations: Sequence[Relation] = ()) -> dict[UserId, Person]:
+    """Names and pictures from the host's ``people``, the id where it knows none or fails; and who is online.
+
+    ``relations`` of the caller to each of them, in the same order, tell of whom the caller may know that.
+    """
     known: Mapping[UserId, Profile] = {}
     if node.people is not None and wanted:
         try:
             known = await call_host("people()", node.people, wanted) or {}
         except Problem:
             known = {}  # logged; a screen with ids is better than none
-    return {user: _person(user, known.get(user)) for user in wanted}
+    presence = node.hub.presence
+    online: dict[UserId, bool | None] = {}
+    if presence is not None:
+        online = {user: presence.online(user) for user, each in zip(wanted, relations, strict=False) if each.is_mutual}
+    return {user: _person(user, known.get(user), online.get(user)) for user in wanted}
 
 
-def _person(user: UserId, told: object) -> Person:
+def _person(user: UserId, told: object, online: bool | None) -> Person:
     if not isinstance(told, dict):
-        return Person(user, user)
+        return Person(user, user, online=online)
     name, avatar_url = told.get("name"), told.get("avatar_url")
     return Person(
-        user, name if isinstance(name, str) and name else user, avatar_url if isinstance(avatar_url, str) else None
+        user,
+        name if isinstance(name, str) and name else user,
+        avatar_url if isinstance(avatar_url, str) else None,
+        online,
     )

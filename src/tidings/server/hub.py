@@ -26,9 +26,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tidings.protocol.events import LogEvent, UserId
+from tidings.server import frame
 from tidings.server.config import EVENTS_PAGE_MAX, RING_EVENTS_MAX, Config
 from tidings.server.frame import Rendered
 from tidings.server.metrics import Metrics
+from tidings.server.presence import Presence
 from tidings.server.store import Committed, Store
 from tidings.server.timer import SlowTimer
 
@@ -182,6 +184,12 @@ class Hub:
         self.drain_ends_at = 0.0
         self.stream_count = 0
         self._logs: dict[UserId, UserLog] = {}
+        self.presence: Presence | None = None
+        if config.presence:
+            self.presence = Presence(
+                self.loop.time, config.presence_grace_s, self._logs.__contains__, self._tell_presence
+            )
+            self.timer.add(self.presence, self.loop.time())
         self._tasks: asyncio.TaskGroup | None = None
         metrics.gauge("tidings_streams_open", lambda: self.stream_count)
         metrics.gauge("tidings_users_connected", lambda: len(self._logs))
@@ -218,6 +226,8 @@ class Hub:
         user_log = self._logs.get(user)
         if user_log is None:
             user_log = self._logs[user] = UserLog(self, user)
+            if self.presence is not None:
+                self.presence.arrived(user)
         user_log.holders += 1
         return user_log
 
@@ -226,6 +236,8 @@ class Hub:
         user_log.holders -= 1
         if user_log.holders == 0 and self._logs.get(user_log.user) is user_log:
             del self._logs[user_log.user]
+            if self.presence is not None:
+                self.presence.left(user_log.user)
 
     def committed(self, events: Sequence[Committed]) -> None:
         """The store's completion: signal the logs that are read here."""
@@ -262,6 +274,11 @@ class Hub:
         """``Retry-After`` for what is refused while draining: what is left of the window, and a random part of it."""
         left_s = max(0.0, self.drain_ends_at - self.loop.time())
         return max(1, round(left_s + self.rng.random() * self.config.drain_window_s))
+
+    def _tell_presence(self, watcher: UserId, watched: UserId, online: bool) -> None:
+        user_log = self._logs.get(watcher)
+        if user_log is not None:
+            user_log.ephemeral(body_message(frame.presence(watched, online)))
 
     async def _sweep_for_ever(self) -> None:
         while True:

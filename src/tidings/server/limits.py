@@ -31,9 +31,7 @@ class RateLimit:
         left = min(self._burst, left + (now - since) * self._per_s)
         if left < 1.0:
             wait_s = max(1, ceil((1.0 - left) / self._per_s))
-            raise TooManyRequests(
-                "rate_limited", f"More than {self._per_s:g} a second; go on in {wait_s} s.", retry_after_s=wait_s
-            )
+            raise TooManyRequests("rate_limited", f"That was too often; go on in {wait_s} s.", retry_after_s=wait_s)
         self._buckets[user] = (left - 1.0, now)
         self._buckets.move_to_end(user)
         if len(self._buckets) > RATE_USERS_MAX:

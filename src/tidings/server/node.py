@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
 from tidings.server.auth import IdentifyUser, choose_identity
-from tidings.server.config import RATE_USERS_MAX, Config
+from tidings.server.config import RATE_USERS_MAX, REPORTS_PER_H, Config
 from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
@@ -22,7 +22,7 @@ from tidings.server.metrics import Metrics
 from tidings.server.retain import retain_for_ever
 from tidings.server.revocation import end_streams
 from tidings.server.shutdown import ShutdownSignal
-from tidings.server.store import Committed, Store, open_store
+from tidings.server.store import Committed, Report, Store, open_store
 
 log = logging.getLogger("tidings.node")
 
@@ -32,6 +32,9 @@ MaySend = Callable[[UserId, UserId], bool | Awaitable[bool]]
 Profile = Mapping[str, str | None]
 People = Callable[[Sequence[UserId]], Mapping[UserId, Profile] | Awaitable[Mapping[UserId, Profile]]]
 """The host's names and pictures: ids → ``{"name": ..., "avatar_url": ...}``."""
+
+TakeReport = Callable[[Report], Awaitable[None] | None]
+"""The host's taker of reports; what it raises is answered 503, and the reporter may try again."""
 
 
 class Node:
@@ -47,6 +50,7 @@ class Node:
         user: IdentifyUser | None = None,
         may_send: MaySend | None = None,
         people: People | None = None,
+        report: TakeReport | None = None,
         owns_process: bool = False,
     ) -> None:
         self.config = config
@@ -55,6 +59,7 @@ class Node:
         self.cors = Cors(config.cors_origins, with_credentials=bool(config.session_cookie) or user is not None)
         self.may_send = may_send
         self.people = people
+        self.report = report
         self.typing_told: dict[tuple[UserId, UserId], float] = {}
         self._owns_process = owns_process
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,6 +139,9 @@ class Node:
         self.send_rate = RateLimit(config.sends_per_s, config.sends_burst, clock)
         self.receipt_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         self.typing_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
+        self.presence_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
+        self.block_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
+        self.report_rate = RateLimit(REPORTS_PER_H / 3600, REPORTS_PER_H, clock)
 
     def _committed(self, events: Sequence[Committed]) -> None:
         self.hub.committed(events)

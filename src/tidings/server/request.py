@@ -65,6 +65,18 @@ def read_user_id(text: str) -> UserId:
         raise Unprocessable("bad_user_id", str(wrong)) from None
 
 
+def read_peer(text: str, caller: UserId) -> UserId:
+    """The other party that the caller names.
+
+    Raises:
+        Unprocessable: It cannot be a user id, or is the caller.
+    """
+    peer = read_user_id(text)
+    if peer == caller:
+        raise Unprocessable("to_oneself", "A conversation is with somebody else.")
+    return peer
+
+
 def read_query(scope: Scope) -> dict[str, str]:
     """The query's parameters; of a repeated one the first.
 

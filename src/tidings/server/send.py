@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
-from tidings.errors import Forbidden, Unprocessable
+from tidings.errors import NOT_ALLOWED_DETAIL, Forbidden, Unprocessable
 from tidings.protocol.events import Message, UserId, encode_json
 from tidings.server.answer import Answer
 from tidings.server.auth import call_host
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SYSTEM = "system"  # the type that only the host's own code may send
 
-_REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR
+REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR
 _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+")
 
 
@@ -46,7 +46,7 @@ async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
         opening_limit_per_h=node.config.new_conversations_per_h,
     )
     if node.may_send is not None and not await call_host("may_send()", node.may_send, new.sender, new.recipient):
-        raise Forbidden("not_allowed", "You may not write to this person.")
+        raise Forbidden("not_allowed", NOT_ALLOWED_DETAIL)
     node.send_rate.take(caller.user)
     message = await append(node, new)
     return Answer(201, b'{"success":true,"message":%s}' % encode_json(message))
@@ -76,13 +76,14 @@ def check_message(
         raise Unprocessable(
             "text_too_long", f"The text has {size} bytes; at most {node.config.text_bytes_max} are allowed."
         )
-    if _REFUSED_CONTROL.search(text):
+    if REFUSED_CONTROL.search(text):
         raise Unprocessable("control_characters", "The text contains control characters other than TAB, LF and CR.")
     if message_type not in ("text", SYSTEM, *node.config.message_types):
         raise Unprocessable("unknown_type", f"Messages of type {message_type[:32]!r} are not configured here.")
     if client_id is not None and (len(client_id) > CLIENT_ID_LENGTH_MAX or not _PRINTABLE_ASCII.fullmatch(client_id)):
         raise Unprocessable("bad_client_id", f"A client_id has 1..{CLIENT_ID_LENGTH_MAX} printable ASCII characters.")
-    return NewMessage(sender, recipient, text, message_type, client_id, opening_limit_per_h)
+    passes_blocks = message_type == SYSTEM  # the application speaks to both, nobody to the other
+    return NewMessage(sender, recipient, text, message_type, client_id, opening_limit_per_h, passes_blocks)
 
 
 async def append(node: Node, new: NewMessage) -> Message:

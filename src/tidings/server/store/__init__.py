@@ -34,6 +34,7 @@ class NewMessage(NamedTuple):
     message_type: str
     client_id: str | None
     opening_limit_per_h: int | None  # conversations that the sender may begin within an hour; None: any number
+    passes_blocks: bool = False  # the host's own word, which no block between the two keeps out
 
 
 class Committed(NamedTuple):
@@ -60,6 +61,20 @@ class Place(NamedTuple):
     reset: str | None  # expired, unknown, future or other_epoch: position and tag are then the head's
 
 
+class Relation(NamedTuple):
+    """What a user and a peer are to each other, seen from the user."""
+
+    has_written: bool = False
+    was_written_to: bool = False
+    blocks: bool = False
+    is_blocked: bool = False
+
+    @property
+    def is_mutual(self) -> bool:
+        """Both have written and neither blocks: they may know of each other's presence."""
+        return self.has_written and self.was_written_to and not self.blocks and not self.is_blocked
+
+
 class HistoryPage(NamedTuple):
     """Messages oldest first, read at ``cursor``."""
 
@@ -67,6 +82,7 @@ class HistoryPage(NamedTuple):
     has_more: bool
     cursor: str
     watermarks: Watermarks
+    relation: Relation
 
 
 class ConversationSummary(NamedTuple):
@@ -74,9 +90,10 @@ class ConversationSummary(NamedTuple):
 
     peer: UserId
     last_message: Message
-    unread: int
+    unread: int  # 0 where the owner blocks the peer
     watermarks: Watermarks
     position: int
+    relation: Relation
 
 
 class InboxPage(NamedTuple):
@@ -93,6 +110,35 @@ class Trimmed(NamedTuple):
     logs: int
     events: int
     kept: int
+
+
+class Blocked(NamedTuple):
+    """Somebody whom a user blocks; ``position`` rises with each block that was made."""
+
+    peer: UserId
+    since: str
+    position: int
+
+
+class BlockedPage(NamedTuple):
+    """Those whom a user blocks, the latest first."""
+
+    blocked: list[Blocked]
+    has_more: bool
+
+
+class Report(NamedTuple):
+    """A report of one user about another, with the messages of their conversation that prove it.
+
+    ``messages`` are copies as the reporter sees them, oldest first, of both sides; the last one is that of ``seq``,
+    or where ``seq`` is None the last of the conversation.
+    """
+
+    reporter: UserId
+    reported: UserId
+    reason: str
+    seq: int | None
+    messages: list[Message]
 
 
 OnCommit = Callable[[Sequence[Committed]], None]
@@ -125,6 +171,7 @@ class Store(Protocol):
 
         Raises:
             Conflict: The client_id was used for another recipient, type or text.
+            Forbidden: One of both blocks the other, and the message does not pass blocks.
             TooManyRequests: It would begin one conversation more than ``opening_limit_per_h``.
             Unavailable: Not committed, or not known to be.
         """
@@ -133,6 +180,7 @@ class Store(Protocol):
         """Raise the reader's watermarks in the conversation with ``peer``; 0 and lower values change nothing.
 
         Reading raises delivered too. One event for each watermark that rose: read to both, delivered to the peer.
+        While the reader blocks the peer nothing rises: the peer would be told.
 
         Raises:
             NotFound: A watermark beyond the last message, or no such conversation.
@@ -156,8 +204,20 @@ class Store(Protocol):
     async def inbox(self, user: UserId, *, before: int | None, limit: int) -> InboxPage:
         """Conversations whose last message is at a position below ``before``, the latest first."""
 
-    async def has_written(self, writer: UserId, reader: UserId) -> bool:
-        """Whether ``writer`` ever sent a message to ``reader``."""
+    async def relation(self, user: UserId, peer: UserId) -> Relation:
+        """What they are to each other, seen from ``user``."""
+
+    async def block(self, user: UserId, peer: UserId) -> None:
+        """Let ``user`` block ``peer``, again without effect: appends between both that come later are refused."""
+
+    async def unblock(self, user: UserId, peer: UserId) -> None:
+        """Take a block back; nothing where there is none."""
+
+    async def blocked(self, user: UserId, *, before: int | None, limit: int) -> BlockedPage:
+        """Those whom a user blocks, at a position below ``before``, the latest first."""
+
+    async def add_report(self, report: Report) -> None:
+        """Keep a report for whoever reads the table."""
 
     async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
         """Remove from each log what is older, and what is beyond its newest ``events_max``; whichever keeps less.

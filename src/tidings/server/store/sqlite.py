@@ -17,7 +17,20 @@ from tidings.errors import ConfigurationError, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, UserId, Watermarks
 from tidings.server.config import COMMIT_WAIT_MAX_S, READ_WAIT_MAX_S, TRIM_PAUSE_S, TRIM_PAUSES_MAX
-from tidings.server.store import Appended, HistoryPage, InboxPage, NewMessage, OnCommit, Place, Trimmed, sqlite_trim
+from tidings.server.store import (
+    Appended,
+    BlockedPage,
+    HistoryPage,
+    InboxPage,
+    NewMessage,
+    OnCommit,
+    Place,
+    Relation,
+    Report,
+    Trimmed,
+    sqlite_block,
+    sqlite_trim,
+)
 from tidings.server.store import sqlite_read as read
 from tidings.server.store import sqlite_write as write
 from tidings.server.store.lock import DatabaseLock
@@ -101,9 +114,25 @@ class SqliteStore:
         """See ``Store.inbox``."""
         return await self._read(partial(read.inbox, epoch=self._epoch, owner=user, before=before, limit=limit))
 
-    async def has_written(self, writer: UserId, reader: UserId) -> bool:
-        """See ``Store.has_written``."""
-        return await self._read(partial(read.has_written, writer=writer, reader=reader))
+    async def relation(self, user: UserId, peer: UserId) -> Relation:
+        """See ``Store.relation``."""
+        return await self._read(partial(read.relation, owner=user, peer_name=peer))
+
+    async def block(self, user: UserId, peer: UserId) -> None:
+        """See ``Store.block``."""
+        await self._write(partial(sqlite_block.block, user=user, peer=peer))
+
+    async def unblock(self, user: UserId, peer: UserId) -> None:
+        """See ``Store.unblock``."""
+        await self._write(partial(sqlite_block.unblock, user=user, peer=peer))
+
+    async def blocked(self, user: UserId, *, before: int | None, limit: int) -> BlockedPage:
+        """See ``Store.blocked``."""
+        return await self._read(partial(sqlite_block.blocked, user=user, before=before, limit=limit))
+
+    async def add_report(self, report: Report) -> None:
+        """See ``Store.add_report``."""
+        await self._write(partial(sqlite_block.add_report, report=report))
 
     async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
         """See ``Store.trim``."""

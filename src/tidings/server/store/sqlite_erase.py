@@ -70,4 +70,5 @@ class Erasure:
             "UPDATE users SET name = ?, floor = head, erased_ms = ? WHERE uid = ?",
             (ERASED_NAME_PREFIX + secrets.token_hex(ERASED_NAME_BYTES), time.time_ns() // 1_000_000, user),
         )
+        connection.execute("DELETE FROM blocks WHERE uid = ?", (user,))
         connection.execute("UPDATE members SET opened_ms = 0 WHERE uid = ? AND opened_ms > 0", (user,))

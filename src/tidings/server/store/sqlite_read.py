@@ -19,7 +19,7 @@ from tidings.protocol.events import (
     format_time,
 )
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
-from tidings.server.store import ConversationSummary, HistoryPage, InboxPage, Place
+from tidings.server.store import ConversationSummary, HistoryPage, InboxPage, Place, Relation
 
 SEQ_BITS = 24
 SEQ_MASK = (1 << SEQ_BITS) - 1
@@ -37,6 +37,16 @@ def find_user(connection: sqlite3.Connection, name: UserId) -> int | None:
 def message_id(mid: int) -> MessageId:
     """The opaque id on the wire; a string, since JavaScript's numbers are too short for it."""
     return MessageId(f"m{mid:x}")
+
+
+def blockers(connection: sqlite3.Connection, one: int, other: int) -> set[int]:
+    """Who of the two blocks the other."""
+    rows = connection.execute(
+        "SELECT uid FROM blocks WHERE uid = ?1 AND peer = ?2"
+        " UNION ALL SELECT uid FROM blocks WHERE uid = ?2 AND peer = ?1",
+        (one, other),
+    )
+    return {uid for (uid,) in rows}
 
 
 def read_watermarks(connection: sqlite3.Connection, user: int, peer: int) -> Watermarks:
@@ -147,8 +157,9 @@ def history(
     side = None
     if user is not None and peer is not None:
         side = connection.execute("SELECT cid FROM members WHERE uid = ? AND peer = ?", (user, peer)).fetchone()
+    told = relation(connection, owner, peer_name)
     if side is None or user is None or peer is None:
-        return HistoryPage([], False, cursor, Watermarks())
+        return HistoryPage([], False, cursor, Watermarks(), told)
     first = side[0] << SEQ_BITS
     # Clamped to this conversation: a bound outside would reach into the neighbours' messages.
     lowest = first + min(max(after or 0, 0), SEQ_MASK)
@@ -170,7 +181,7 @@ def history(
         size += len(row[-1])
     if after is None:
         messages.reverse()
-    return HistoryPage(messages, has_more, cursor, watermarks)
+    return HistoryPage(messages, has_more, cursor, watermarks, told)
 
 
 def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int | None, limit: int) -> InboxPage:
@@ -181,7 +192,9 @@ def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int
         return InboxPage([], False, cursor)
     rows = connection.execute(
         """
-        SELECT peers.name, mine.last_cur, mine.recv_n - mine.read_n,
+        SELECT peers.name, mine.last_cur, mine.recv_n, mine.read_n, theirs.recv_n,
+               EXISTS (SELECT 1 FROM blocks WHERE uid = mine.uid AND peer = mine.peer),
+               EXISTS (SELECT 1 FROM blocks WHERE uid = mine.peer AND peer = mine.uid),
                mine.read_seq, mine.dlv_seq, theirs.read_seq, theirs.dlv_seq,
                messages.id, messages.sender, messages.client_id, messages.type, messages.ts, messages.body
         FROM members AS mine
@@ -193,21 +206,28 @@ def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int
         (SEQ_BITS, user, (1 << 62) if before is None else before, limit + 1),
     ).fetchall()
     summaries = []
-    for name, last_position, unread, read_upto, delivered_upto, peer_read, peer_delivered, *message in rows[:limit]:
-        watermarks = Watermarks(read_upto, delivered_upto, peer_read, peer_delivered)
-        last_message = _seen(owner, name, user, watermarks, *message)
-        summaries.append(ConversationSummary(name, last_message, unread, watermarks, last_position))
+    for name, last_position, received, read, sent, blocks, is_blocked, *rest in rows[:limit]:
+        watermarks = Watermarks(*rest[:4])
+        last_message = _seen(owner, name, user, watermarks, *rest[4:])
+        unread = 0 if blocks else received - read
+        told = Relation(sent > 0, received > 0, bool(blocks), bool(is_blocked))
+        summaries.append(ConversationSummary(name, last_message, unread, watermarks, last_position, told))
     return InboxPage(summaries, len(rows) > limit, cursor)
 
 
-def has_written(connection: sqlite3.Connection, writer: UserId, reader: UserId) -> bool:
-    """Whether ``writer`` ever sent to ``reader``."""
-    row = connection.execute(
-        "SELECT recv_n FROM members WHERE uid = (SELECT uid FROM users WHERE name = ?)"
-        " AND peer = (SELECT uid FROM users WHERE name = ?)",
-        (reader, writer),
-    ).fetchone()
-    return row is not None and row[0] > 0
+def relation(connection: sqlite3.Connection, owner: UserId, peer_name: UserId) -> Relation:
+    """What two users are to each other; see ``Store.relation``."""
+    user, peer = find_user(connection, owner), find_user(connection, peer_name)
+    if user is None or peer is None:
+        return Relation()
+    rows = connection.execute(
+        "SELECT uid, recv_n FROM members WHERE uid = ?1 AND peer = ?2"
+        " UNION ALL SELECT uid, recv_n FROM members WHERE uid = ?2 AND peer = ?1",
+        (user, peer),
+    )
+    received: dict[int, int] = dict(rows.fetchall())
+    who = blockers(connection, user, peer)
+    return Relation(received.get(peer, 0) > 0, received.get(user, 0) > 0, user in who, peer in who)
 
 
 def _head_cursor(connection: sqlite3.Connection, epoch: str, user: int | None) -> str:

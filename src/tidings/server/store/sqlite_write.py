@@ -23,6 +23,7 @@ from tidings.protocol.events import (
     format_time,
 )
 from tidings.server.store import Appended, Committed, NewMessage
+from tidings.server.store.sqlite_block import refuse_blocked
 from tidings.server.store.sqlite_erase import ERASED_NAME_PREFIX
 from tidings.server.store.sqlite_read import (
     KIND_DELIVERED,
@@ -31,6 +32,7 @@ from tidings.server.store.sqlite_read import (
     KIND_READ_BY_PEER,
     SEQ_BITS,
     SEQ_MASK,
+    blockers,
     find_user,
     message_id,
     read_watermarks,
@@ -56,6 +58,8 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
         raise Forbidden("not_allowed", "This person has left; nobody can write to them.")
     side = None
     if sender is not None and recipient is not None:
+        if not new.passes_blocks:
+            refuse_blocked(connection, sender, recipient)
         side = connection.execute(
             "SELECT cid, last_seq FROM members WHERE uid = ? AND peer = ?", (sender, recipient)
         ).fetchone()
@@ -142,6 +146,8 @@ def advance(
         raise NotFound("unknown_message", f"The last message of this conversation is {last_seq}.")
     if reader_uid is None or peer_uid is None:
         return Written(Watermarks(), [])
+    if reader_uid in blockers(connection, reader_uid, peer_uid):
+        return Written(read_watermarks(connection, reader_uid, peer_uid), [])
 
     now_ms = time.time_ns() // 1_000_000
     at, tag = format_time(now_ms), tag_of(now_ms)

@@ -1,0 +1,83 @@
+"""Who blocks whom, and reports, in the SQLite store. The check of a send is in its own transaction: no race."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from tidings.errors import NOT_ALLOWED_DETAIL, Forbidden
+from tidings.protocol.events import UserId, encode_json, format_time
+from tidings.server.store import Blocked, BlockedPage, Report
+from tidings.server.store.sqlite_read import blockers, find_user
+from tidings.server.store.threads import Written
+
+
+def refuse_blocked(connection: sqlite3.Connection, sender: int, recipient: int) -> None:
+    """Return when neither blocks the other.
+
+    Raises:
+        Forbidden: To the one who blocks, with the reason; to the one who is blocked, in the words of any refusal.
+    """
+    who = blockers(connection, sender, recipient)
+    if sender in who:
+        raise Forbidden("blocked_by_you", "You blocked this person; unblock them to write.")
+    if recipient in who:
+        raise Forbidden("not_allowed", NOT_ALLOWED_DETAIL)
+
+
+def block(connection: sqlite3.Connection, user: UserId, peer: UserId) -> Written[None]:
+    """Block; see ``Store.block``."""
+    connection.execute(
+        "INSERT INTO blocks(uid, peer, ts) VALUES (?, ?, ?) ON CONFLICT (uid, peer) DO NOTHING",
+        (_user_row(connection, user), _user_row(connection, peer), time.time_ns() // 1_000_000),
+    )
+    return Written(None, [])
+
+
+def unblock(connection: sqlite3.Connection, user: UserId, peer: UserId) -> Written[None]:
+    """Take a block back; see ``Store.unblock``."""
+    connection.execute(
+        "DELETE FROM blocks WHERE uid = (SELECT uid FROM users WHERE name = ?)"
+        " AND peer = (SELECT uid FROM users WHERE name = ?)",
+        (user, peer),
+    )
+    return Written(None, [])
+
+
+def blocked(connection: sqlite3.Connection, user: UserId, before: int | None, limit: int) -> BlockedPage:
+    """A page of those whom a user blocks; see ``Store.blocked``."""
+    rows = connection.execute(
+        """
+        SELECT peers.name, blocks.ts, blocks.id
+        FROM blocks JOIN users AS peers ON peers.uid = blocks.peer
+        WHERE blocks.uid = (SELECT uid FROM users WHERE name = ?) AND blocks.id < ?
+        ORDER BY blocks.id DESC LIMIT ?
+        """,
+        (user, (1 << 62) if before is None else before, limit + 1),
+    ).fetchall()
+    return BlockedPage(
+        [Blocked(name, format_time(ts), position) for name, ts, position in rows[:limit]], len(rows) > limit
+    )
+
+
+def add_report(connection: sqlite3.Connection, report: Report) -> Written[None]:
+    """Keep a report; see ``Store.add_report``."""
+    connection.execute(
+        "INSERT INTO reports(reporter, reported, reason, seq, messages, ts) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            report.reporter,
+            report.reported,
+            report.reason,
+            report.seq,
+            encode_json(report.messages).decode(),
+            time.time_ns() // 1_000_000,
+        ),
+    )
+    return Written(None, [])
+
+
+def _user_row(connection: sqlite3.Connection, name: UserId) -> int:
+    user = find_user(connection, name)
+    if user is None:
+        (user,) = connection.execute("INSERT INTO users(name) VALUES (?) RETURNING uid", (name,)).fetchone()
+    return int(user)
