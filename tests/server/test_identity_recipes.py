@@ -14,6 +14,8 @@ from node import Node, Person, refused
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from tidings.server import jwks, tokens
+
 DOCS = Path(__file__).parents[2] / "docs"
 SECRET = "at-least-32-bytes-from-your-configuration"
 
@@ -114,3 +116,13 @@ def test_the_hosts_own_code_signs_somebody_out() -> None:
         application.client.portal.call(defined["shut_out"], "ada")
         refused(application.send("ada", "ben"), 401, "unauthorized")
         assert 201 == application.outcome("ben", "ada")
+
+
+def test_the_sentences_of_refusals_are_those_of_the_server() -> None:
+    """The identity page explains each by the words that a developer sees."""
+    source = Path(tokens.__file__).read_text() + Path(jwks.__file__).read_text()
+    said = source.replace("{self.user_claim}", "sub")
+    explained = re.findall(r"^\| `(The token.*?)` \|", (DOCS / "identity.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert 7 == len(explained)
+    assert [] == [sentence for sentence in explained if sentence not in said]

@@ -11,13 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import jwt
 import pytest
-from node import SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
+from node import API, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 
 from tidings.protocol.events import UserId
 from tidings.server.config import Config
@@ -122,6 +123,22 @@ def test_revoking_ends_streams_and_polls_within_a_second(host: Host) -> None:
         refused(answers[0], 401, "unauthorized")
         ben.sends("carl", "still here")
         bystander.until("new_message")
+
+
+def test_no_stream_slips_through_while_its_user_is_revoked(host: Host) -> None:
+    """Whether it was being opened then or was open: it ends, or is refused. PROTOCOL 2.6.1, 2.6.3"""
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(12):
+            user = issued(host, f"slippery-{number}", time.time() - 10)
+            request = f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {user.token}\r\n\r\n"
+            opening = [threads.submit(host.exchange, request.encode()) for _ in range(7)]
+            threads.submit(host.revokes, user).result()
+            for each in opening:
+                stream = each.result()
+                if stream.status == 200:
+                    assert "token_expired" == stream.until("goodbye", 2.0).data["reason"]
+                else:
+                    assert 401 == stream.status
 
 
 def test_a_revoked_token_opens_nothing_and_a_new_one_does(host: Host) -> None:

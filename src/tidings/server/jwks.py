@@ -90,7 +90,7 @@ class KeySet:
         Raises:
             ConfigurationError: ``must_answer``, and there are no keys.
         """
-        self._spawn, self._fetching = spawn, None
+        self._spawn, self._fetching, self._waiting = spawn, None, 0
         fetch = self._begin()
         if must_answer:
             await asyncio.wait([fetch])
@@ -128,7 +128,7 @@ class KeySet:
         key = self._known(kid)
         if key is not None:
             return key
-        if self._failures or not fetch.done():
+        if self._failures or not fetch.done() or fetch.cancelled():
             raise _keys_missing(self._may_fetch_at - self._clock())
         if len(self._absent) >= KEY_ABSENT_IDS_MAX:
             self._absent.clear()
