@@ -19,7 +19,7 @@ help:
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
-	@echo "make docs     write the table of settings anew"
+	@echo "make docs     write anew what the documents have from the code"
 	@echo "make lock     resolve all dependencies anew and write the lock files"
 
 setup: .venv/.installed page
@@ -46,6 +46,7 @@ format: .venv/.dev web-packages
 # The parts of the documents that are written from the code; `make check` compares them.
 docs: .venv/.dev .venv/.installed
 	.venv/bin/python docs/write_settings.py
+	.venv/bin/python docs/write_states.py
 
 # Hashes without addresses: the same files install from any index or mirror.
 lock: .venv/.dev node

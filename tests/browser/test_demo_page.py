@@ -213,15 +213,18 @@ def test_a_text_over_the_limit_is_kept_and_explained(demo: Demo, profile: Profil
     window.composer.press("Enter")
 
     window.shows("é" * 8192)
+    window.is_waiting_for(lambda: demo.texts("verbose", "patient"), "the message arrives")
     assert ["é" * 8192] == demo.texts("verbose", "patient")
     assert [] == window.complaints
 
 
 def test_a_hidden_page_gives_its_stream_back_after_30_s_and_takes_it_up_again(demo: Demo, profile: Profile) -> None:
-    """Browsers allow six connections for each host; what came meanwhile is there as soon as the page is seen."""
+    """Where tabs cannot share one (no Web Locks: plain http in a local network); browsers allow six connections per host.
+    What came meanwhile is there as soon as the page is seen."""
     window = Window(profile())
     window.page.clock.install()
     window.page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'locks', {get: () => undefined});"
         "let seen = 'visible';"
         "Object.defineProperty(document, 'visibilityState', {get: () => seen});"
         "Object.defineProperty(document, 'hidden', {get: () => seen === 'hidden'});"

@@ -93,6 +93,31 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
     assert page(text) == text
 
 
+def test_the_page_of_the_clients_states_is_that_of_the_table() -> None:
+    """docs/client-states.md is written from vectors/connection.json; `make docs` writes it."""
+    page = runpy.run_path(str(ROOT / "docs" / "write_states.py"))["page"]
+    text = DOCUMENTS["docs/client-states.md"]
+
+    assert page(text) == text
+
+
+def test_each_line_of_the_clients_behaviour_names_tests_that_exist() -> None:
+    """docs/behaviour.md: each row links to at least one test, by the name that it has in that file."""
+    rows = [
+        line for line in DOCUMENTS["docs/behaviour.md"].splitlines() if line.startswith("| ") and "shown by" not in line
+    ]
+
+    assert rows
+    for row in rows:
+        named = re.findall(r"\[([^\]]+)\]\((\S+)\)", row.rsplit(" | ", 1)[1])
+        assert named, f"no test: {row}"
+        for name, path in named:
+            code = (ROOT / "docs" / path).resolve().read_text(encoding="utf-8")
+            assert re.search(rf'\(\s*"{re.escape(name)}"', code) or f"def {name}(" in code, (
+                f"{path} has no test {name!r}"
+            )
+
+
 def test_every_variable_in_the_documents_exists() -> None:
     """A TIDINGS_... that nobody reads helps nobody."""
     known = {environment_name(each.name) for each in fields(Config)} | CLIENT_VARIABLES

@@ -17,8 +17,9 @@ from tidings.server.auth import IdentifyUser
 from tidings.server.block import block, get_blocked, post_block, post_report, post_unblock
 from tidings.server.config import Config
 from tidings.server.events import get_events
-from tidings.server.follow import follow
+from tidings.server.follow import STREAM_ROUTE, follow
 from tidings.server.history import get_history, get_inbox
+from tidings.server.log import Elapsed, Line, begin_request
 from tidings.server.node import MaySend, Node, People, TakeReport
 from tidings.server.request import read_peer, read_user_id
 from tidings.server.send import append, check_message, send_message
@@ -144,19 +145,21 @@ def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
         ("/report", {"POST": post_report, "GET": get_history}),
         ("/{chat_user_id}", {"GET": get_history}),
     ]
-    stream = Route(f"{prefix}/sse/{{me}}", StreamEndpoint(node))
-    return [stream, *(Route(prefix + path, Endpoint(node, handlers)) for path, handlers in table)]
+    stream = Route(prefix + STREAM_ROUTE, StreamEndpoint(node))
+    return [stream, *(Route(prefix + path, Endpoint(node, path, handlers)) for path, handlers in table)]
 
 
 class Endpoint:
     """An ASGI application for one path: finds the method's handler and turns problems into answers."""
 
-    def __init__(self, node: Node, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, node: Node, route: str, handlers: Mapping[str, Handler]) -> None:
         self._node = node
+        self._route = route
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        id_header, elapsed = begin_request(scope), Elapsed()
         cors = self._node.cors
         try:
             if cors.is_preflight(scope):
@@ -172,7 +175,10 @@ class Endpoint:
         except Exception:
             log.exception("a request failed")
             answer = failure_answer()
-        await answer.write(send, cors.headers(scope))
+        self._node.metrics.request(self._route, answer.status)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(Line("request", method=scope["method"], route=self._route, status=answer.status, ms=elapsed.ms))
+        await answer.write(send, (id_header, *cors.headers(scope)))
 
 
 class StreamEndpoint:
@@ -183,6 +189,7 @@ class StreamEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream."""
+        id_header = begin_request(scope)
         cors = self._node.cors
         try:
             if cors.is_preflight(scope):
@@ -190,10 +197,11 @@ class StreamEndpoint:
             if scope["method"] != "GET":
                 raise MethodNotAllowed("GET")
             await self._node.ready()
-            await follow(self._node, scope, receive, send)
+            await follow(self._node, scope, receive, send, id_header)
         except Problem as problem:
             self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
-            await problem_answer(problem).write(send, cors.headers(scope))
+            self._node.metrics.request(STREAM_ROUTE, problem.status)
+            await problem_answer(problem).write(send, (id_header, *cors.headers(scope)))
 
 
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:

@@ -14,6 +14,8 @@ from tidings.errors import ConfigurationError
 
 SECRET_SIZE_MIN_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
 ENVIRONMENT_PREFIX = "TIDINGS_"
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 # Limits that nobody needs to set. Their reasons stand beside them, as with the settings below.
 HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and what one answer may cost
@@ -70,9 +72,9 @@ TRIM_PAUSES_MAX = 100  # a node that is never idle is trimmed all the same, a sl
 ERASE_SLICE_ROWS = 1000  # messages looked at in one transaction of an erasure
 
 
-def setting(default: Any, unit: str, reason: str, *, is_secret: bool = False) -> Any:
+def setting(default: Any, unit: str, reason: str, *, is_secret: bool = False, least: int | None = None) -> Any:
     """A field of ``Config`` with what docs/configuration.md says about it; a secret is not in the ``repr``."""
-    return field(default=default, metadata={"unit": unit, "reason": reason}, repr=not is_secret)
+    return field(default=default, metadata={"unit": unit, "reason": reason, "least": least}, repr=not is_secret)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,11 @@ class Config:
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
     log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
     log_events_max: int = setting(10_000, "events per user", "Catching up with more costs more than reloading")
+    metrics_port: int = setting(
+        0, "port", "0: `/metrics` is on the port of everything else; on its own it is not routed by mistake", least=0
+    )
+    log_format: str = setting("text", "text or json", "People read the one, collectors of logs the other")
+    log_level: str = setting("info", "debug, info, warning, error", "info: a line per stream, none per message")
 
     def __post_init__(self) -> None:
         for name, secret in [("secret", self.secret), *(("former_secrets", former) for former in self.former_secrets)]:
@@ -135,6 +142,8 @@ class Config:
                 )
         for each in fields(self):
             value = getattr(self, each.name)
+            if each.metadata["least"] == 0 and value == 0:
+                continue
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not value > 0:
                 raise ConfigurationError(f"{each.name} ({environment_name(each.name)}) must be above 0, not {value}")
         for name in self.message_types:
@@ -150,6 +159,11 @@ class Config:
                 raise ConfigurationError(
                     "message_types (TIDINGS_MESSAGE_TYPES): deleted is reserved for messages of erased users"
                 )
+        if self.metrics_port > 65535:
+            raise ConfigurationError(f"metrics_port (TIDINGS_METRICS_PORT) is at most 65535, not {self.metrics_port}")
+        for name, allowed in (("log_format", LOG_FORMATS), ("log_level", LOG_LEVELS)):
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(f"{name} ({environment_name(name)}) is one of: {', '.join(allowed)}")
         # JSON makes at most three bytes of one here (U+0085), and a frame with its envelope ends at 64 KiB.
         if self.text_bytes_max > 16_384:
             raise ConfigurationError("text_bytes_max (TIDINGS_TEXT_BYTES_MAX) is at most 16384: frames end at 64 KiB")

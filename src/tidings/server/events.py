@@ -36,6 +36,7 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
         head_cursor = format_cursor(node.hub.epoch, place.head, place.head_tag)
         reason = place.reset if is_readable else "unknown"
         if reason is not None:
+            node.metrics.count("tidings_resets_total", f'reason="{reason}"')
             return _answer([], head_cursor, has_more=False, reset=reason)
         if cursor is None:
             return _answer([], head_cursor, has_more=False)

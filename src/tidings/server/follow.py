@@ -15,6 +15,7 @@ from tidings.protocol.cursor import format_cursor
 from tidings.server import frame
 from tidings.server.config import CONNECTED_RETRY_MS, REPLACED_RETRY_MS, TAB_LENGTH_MAX
 from tidings.server.hub import Hub, UserLog
+from tidings.server.log import Line
 from tidings.server.request import own_log, read_cursor, read_query
 from tidings.server.store import Place
 from tidings.server.stream import Stream
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tidings.stream")
 
+STREAM_ROUTE = "/sse/{me}"
 TRANSPORT_EXTENSION = "tidings.transport"  # in scope["extensions"] where run.py owns the socket
 
 _HEADERS = [
@@ -34,7 +36,7 @@ _HEADERS = [
 _HEADERS_HTTP_1_1 = [*_HEADERS, (b"connection", b"keep-alive")]  # illegal on HTTP/2, meaningless on 1.0
 
 
-async def follow(node: Node, scope: Scope, receive: Receive, send: Send) -> None:
+async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_headers: tuple[bytes, bytes]) -> None:
     """Serve one stream from its first frame to its last."""
     caller = await node.identity.identify(scope)
     own_log(scope, caller.user)
@@ -74,9 +76,12 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send) -> None
         was_given = cursor is not None or not is_readable
         how = "new" if not was_given else "resumed" if place.reset is None else "reset"
         hub.metrics.count("tidings_streams_opened_total", f'how="{how}"')
-        log.info("stream opened user=%r cursor=%s how=%s", caller.user, stream.cursor, how)
+        hub.metrics.request(STREAM_ROUTE, 200)
+        if place.reset is not None:
+            hub.metrics.count("tidings_resets_total", f'reason="{place.reset}"')
+        log.info(Line("stream opened", user=caller.user, cursor=stream.cursor, how=how))
         headers = _HEADERS_HTTP_1_1 if scope["http_version"] == "1.1" else _HEADERS
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *node.cors.headers(scope)]})
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *more_headers, *node.cors.headers(scope)]})
         await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -92,12 +97,14 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send) -> None
             user_log.streams.remove(stream)
             hub.metrics.count("tidings_streams_closed_total", f'reason="{stream.reason}"')
             log.info(
-                "stream ended user=%r cursor=%s events=%d seconds=%.1f reason=%s",
-                caller.user,
-                stream.cursor,
-                stream.event_count,
-                hub.loop.time() - stream.opened_at,
-                stream.reason,
+                Line(
+                    "stream ended",
+                    user=caller.user,
+                    cursor=stream.cursor,
+                    events=stream.event_count,
+                    seconds=round(hub.loop.time() - stream.opened_at, 1),
+                    reason=stream.reason,
+                )
             )
         hub.release(user_log)
 

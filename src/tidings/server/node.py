@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
 
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
@@ -99,6 +100,8 @@ class Node:
             store = open_store(self.config.db, self._committed)
             await store.start()
             self.store = store
+            self.metrics.gauge("tidings_write_queue", lambda: store.write_queue)
+            self.metrics.gauge("tidings_database_bytes", lambda: store.size_bytes)
             self.hub = Hub(self.config, store, self.metrics, random.Random())
             self._new_limits(loop.time)
             started = loop.create_future()
@@ -144,7 +147,9 @@ class Node:
         self.report_rate = RateLimit(REPORTS_PER_H / 3600, REPORTS_PER_H, clock)
 
     def _committed(self, events: Sequence[Committed]) -> None:
+        begun = perf_counter()
         self.hub.committed(events)
+        self.metrics.observe("tidings_fanout_seconds", perf_counter() - begun)
 
     def _end_streams(self) -> None:
         """The host's server was told to stop: it takes no more connections, and waits for those it has, so end them."""

@@ -9,9 +9,9 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidings.errors import Problem
 from tidings.server.app import API_PREFIX, not_found
@@ -60,17 +60,26 @@ def page_routes(node: Node, page_settings: dict[str, Any]) -> list[BaseRoute]:
             return JSONResponse({"status": "unavailable", "detail": problem.detail}, 503)
         return JSONResponse({"status": "ok"})
 
-    async def metrics(_request: Request) -> Response:
-        return PlainTextResponse(node.metrics.text(), media_type="text/plain; version=0.0.4")
-
     return [
         Route("/", page),
         Route("/page.json", settings),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        Route("/metrics", metrics),
+        *([] if node.config.metrics_port else [_metrics_route(node)]),
         Mount("/assets", _Assets(directory=PAGE_FOLDER / "assets", check_dir=False)),
     ]
+
+
+def metrics_app(node: Node) -> ASGIApp:
+    """What is on the port of the metrics: nothing else."""
+    return Router([_metrics_route(node)], redirect_slashes=False, default=not_found)
+
+
+def _metrics_route(node: Node) -> Route:
+    async def metrics(_request: Request) -> Response:
+        return PlainTextResponse(node.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return Route("/metrics", metrics)
 
 
 class _Assets(StaticFiles):

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidings.errors import Unavailable
 from tidings.server.config import TRIM_FIRST_AFTER_S, TRIM_INTERVAL_S
+from tidings.server.log import Line
 
 if TYPE_CHECKING:
     from tidings.server.node import Node
@@ -32,5 +34,7 @@ async def retain_for_ever(node: Node) -> None:
         except Unavailable as failure:
             log.warning("retention did not come to its end and will be tried again: %s", failure.detail)
             continue
+        node.metrics.gauge("tidings_log_events", partial(int, trimmed.kept))
         if trimmed.events:
-            log.info("retention removed %d events from %d logs", trimmed.events, trimmed.logs)
+            node.metrics.count("tidings_events_trimmed_total", times=trimmed.events)
+            log.info(Line("retention removed events", events=trimmed.events, logs=trimmed.logs))

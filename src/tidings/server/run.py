@@ -21,15 +21,16 @@ from typing import Any
 
 import uvicorn
 from starlette.routing import BaseRoute, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tidings.errors import ConfigurationError
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S, Config
 from tidings.server.follow import TRANSPORT_EXTENSION
+from tidings.server.log import configure
 from tidings.server.node import Node
-from tidings.server.page import page_routes
+from tidings.server.page import metrics_app, page_routes
 
 log = logging.getLogger("tidings.run")
 
@@ -68,25 +69,27 @@ def run(
     prepare: Callable[[Node], Awaitable[None]] | None = None,
 ) -> int:
     """Run an application around a node: start it, ``prepare``, listen, and print ``ready_text(url)`` on stdout."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it says at INFO, we say
+    configure(node.config.log_format, node.config.log_level)
     _allow_descriptors(node.config.streams_max + DESCRIPTORS_BESIDE_STREAMS)
-    listener = _listen(host, port)
+    listeners = [_listen(host, port)]
+    if node.config.metrics_port:
+        listeners.append(_listen(host, node.config.metrics_port, "TIDINGS_METRICS_PORT"))
+        app = _ByPort(node.config.metrics_port, metrics_app(node), app)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        return runner.run(_serve(node, app, listener, ready_text, prepare))
+        return runner.run(_serve(node, app, listeners, ready_text, prepare))
 
 
 async def _serve(
     node: Node,
     app: ASGIApp,
-    listener: socket.socket,
+    listeners: list[socket.socket],
     ready_text: Callable[[str], str],
     prepare: Callable[[Node], Awaitable[None]] | None,
 ) -> int:
     await node.start()
     if prepare is not None:
         await prepare(node)
-    shown_host, shown_port = listener.getsockname()[:2]
+    shown_host, shown_port = listeners[0].getsockname()[:2]
     if ":" in shown_host:
         shown_host = f"[{shown_host}]"
     server = _Server(
@@ -110,7 +113,7 @@ async def _serve(
     try:
         async with asyncio.TaskGroup() as tasks:
             _on_signals(tasks, node, server)
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=listeners)
     finally:
         await node.stop()
     return 0
@@ -189,7 +192,20 @@ def _allow_descriptors(wanted: int) -> None:
         log.warning("open files are limited to %d, too few for streams_max: raise it with ulimit -n", hard)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+class _ByPort:
+    """What comes to the port of the metrics goes to them, and all else to the application."""
+
+    def __init__(self, metrics_port: int, metrics: ASGIApp, app: ASGIApp) -> None:
+        self._metrics_port = metrics_port
+        self._metrics = metrics
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await (self._metrics if scope["server"][1] == self._metrics_port else self._app)(scope, receive, send)
+
+
+def _listen(host: str, port: int, setting: str = "--host and --port") -> socket.socket:
     """A listening socket, so that a port in use is a sentence and port 0 is known.
 
     Raises:
@@ -204,7 +220,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as failure:
         raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {failure.strerror}; choose another with --host and --port"
+            f"cannot listen on {host} port {port}: {failure.strerror}; choose another with {setting}"
         ) from None
     listener.setblocking(False)
     return listener

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
@@ -88,6 +89,8 @@ def check_message(
 
 async def append(node: Node, new: NewMessage) -> Message:
     """Store the message and count it. Its streams were told by the store's completion."""
+    begun = perf_counter()
     appended = await node.store.append(new)
+    node.metrics.observe("tidings_send_commit_seconds", perf_counter() - begun)
     node.metrics.count("tidings_messages_accepted_total" if appended.is_new else "tidings_messages_deduplicated_total")
     return appended.message

@@ -148,6 +148,12 @@ export class Connection extends Store<ConnectionSnapshot> {
     else this.#tabs?.ask("reconnect");
   }
 
+  /** Look at the clock now: before something is sent, a stream that has died unnoticed is found. */
+  check(): void {
+    if (this.leads) this.#dispatch({ type: "tick" });
+    else this.#tabs?.ask("tick");
+  }
+
   /** To the other tabs of this browser and user, if there are any. */
   tell(body: unknown): void {
     this.#tabs?.tell(body);
@@ -206,7 +212,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   #asked(body: unknown): void {
-    if (body === "reconnect" || body === "connect") this.#dispatch({ type: body });
+    if (body === "reconnect" || body === "connect" || body === "tick") this.#dispatch({ type: body });
   }
 
   #page(type: PageEvent): void {

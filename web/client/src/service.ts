@@ -111,6 +111,7 @@ export class RealtimeService {
     const api = (this.#api = new Api(options.url, environment, options.getToken));
     this.#outbox = new Outbox(environment, this.#retry, {
       post: async (pending, signal) => {
+        this.#connection.check();
         const { client_id, recipient_id: recipientId, text, message_type } = pending;
         return readSent(await api.post(api.address(["send"]), { recipientId, text, message_type, client_id }, signal));
       },

@@ -45,6 +45,11 @@ export class Rig {
     return this;
   }
 
+  /** When the machine asked to be woken. */
+  get due(): number | null {
+    return deadline(this.state);
+  }
+
   get status() {
     return statusOf(this.state);
   }

@@ -83,6 +83,16 @@ describe("sending", () => {
     expect(shown()).toEqual(["once"]);
   });
 
+  it("finds a stream that has died unnoticed, before any timer does", async () => {
+    const { world, bob } = await chat();
+    // The computer slept: timers have not fired yet, and nothing has told the socket.
+    world.now += 3_600_000;
+    bob.send("hello");
+    await world.settle();
+    expect(world.streams).toHaveLength(1);
+    expect(world.streams[0]?.closed).toBe(true);
+  });
+
   it("waits for no stream (must-not 26)", async () => {
     const world = new World();
     world.mute = true;

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EventTooLarge, SseDecoder, type SseEvent } from "../src/sse.js";
 import { readVectors } from "./vectors.js";
@@ -67,4 +68,90 @@ describe("the decoder of event streams", () => {
     expect(decoder.push(bytesOf(`data: ${"x".repeat(65_536 - 8)}\n\n`))).toHaveLength(1);
     expect(() => decoder.push(bytesOf(`data: ${"x".repeat(131_072)}`))).toThrow(EventTooLarge);
   });
+
+  it("any list of events, written with any line ends and cut anywhere, comes out as it went in", () => {
+    const line = fc.string({ unit: "binary" }).map((text) => text.replace(/[\r\n]/g, ""));
+    const event = fc.record({
+      type: line,
+      id: fc.option(line.map((id) => id.replaceAll("\0", ""))),
+      data: fc.array(line, { minLength: 1 }),
+    });
+    const comment = fc.option(line, { freq: 3 });
+    const lineEnd = fc.constantFrom("\n", "\r", "\r\n");
+    fc.assert(
+      fc.property(fc.array(fc.tuple(event, comment, lineEnd)), fc.array(fc.nat({ max: 12 })), (events, cuts) => {
+        let last = "";
+        const expected: { event: string; data: string; id: string }[] = [];
+        let written = "";
+        for (const [{ type, id, data }, said, end] of events) {
+          last = id ?? last;
+          expected.push({ event: type === "" ? "message" : type, data: data.join("\n"), id: last });
+          const lines = [
+            ...(said === null ? [] : [`:${said}`]),
+            `event: ${type}`,
+            ...(id === null ? [] : [`id: ${id}`]),
+            ...data.map((each) => `data: ${each}`),
+            "",
+          ];
+          written += lines.map((each) => each + end).join("");
+        }
+        const bytes = bytesOf(written);
+        const chunks: Uint8Array[] = [];
+        // Cut by these lengths, over and over; where there are none, not at all.
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const length = cuts.some((cut) => cut > 0) ? (cuts[i % cuts.length] as number) : bytes.length;
+          chunks.push(bytes.subarray(at, (at += length)));
+        }
+        expect(seen(decode(new SseDecoder(), chunks))).toEqual(
+          expected.map((each) => ({ ...each, ...wellFormed(each) })),
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("any bytes mean the same in any chunking", () => {
+    const piece = fc.constantFrom(
+      "data:",
+      "data: x",
+      "id:",
+      "id: 1",
+      "event: e",
+      "retry: 5",
+      ": c",
+      "\r",
+      "\n",
+      "\r\n",
+      "\n\n",
+      "\uFEFF",
+      "ä",
+      "🦊",
+    );
+    const raw = fc.array(
+      fc.oneof(
+        piece.map((text) => [...bytesOf(text)]),
+        fc.array(fc.nat({ max: 255 }), { maxLength: 3 }),
+      ),
+    );
+    fc.assert(
+      fc.property(raw, fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 }), (pieces, lengths) => {
+        const bytes = Uint8Array.from(pieces.flat());
+        const chunks: Uint8Array[] = [];
+        for (let at = 0, i = 0; at < bytes.length; i++)
+          chunks.push(bytes.subarray(at, (at += lengths[i % lengths.length] as number)));
+        const whole = new SseDecoder();
+        const cut = new SseDecoder();
+        expect(decode(cut, chunks)).toEqual(decode(whole, [bytes]));
+        expect([cut.retryMs, cut.lastEventId]).toEqual([whole.retryMs, whole.lastEventId]);
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
+
+/** As UTF-8 carries it: a lone surrogate becomes U+FFFD. */
+function wellFormed<T extends Record<string, string>>(of: T): T {
+  return Object.fromEntries(
+    Object.entries(of).map(([key, text]) => [key, new TextDecoder().decode(new TextEncoder().encode(text))]),
+  ) as T;
+}
