@@ -1,0 +1,55 @@
+"""A Django project in one file, and direct messages. Run it: uvicorn django_app:application
+
+In a project of several files the marked lines stand in ``asgi.py``; docs/django.md says what goes where.
+"""
+
+from __future__ import annotations
+
+import os
+
+import django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="an example; yours comes from its environment",
+    ALLOWED_HOSTS=["127.0.0.1", "localhost"],
+    ROOT_URLCONF=__name__,
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.sqlite3"}},
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"],
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ],
+)
+django.setup()
+
+from django.contrib.auth import get_user_model, login  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connections  # noqa: E402
+from django.http import HttpRequest, HttpResponse  # noqa: E402
+from django.urls import path  # noqa: E402
+from django.views.decorators.csrf import csrf_exempt  # noqa: E402
+
+
+@csrf_exempt  # type: ignore[untyped-decorator]  # Django has no types
+def sign_in(request: HttpRequest, name: str) -> HttpResponse:
+    """Whoever gives a name is that person: an example has no passwords. Answers the primary key."""
+    user, _ = get_user_model().objects.get_or_create(username=name)
+    login(request, user)
+    return HttpResponse(str(user.pk))
+
+
+urlpatterns = [path("sign-in/<name>", sign_in)]
+
+call_command("migrate", verbosity=0)
+connections.close_all()
+
+# direct messages
+from tidings import Config  # noqa: E402
+from tidings.django import DirectMessages  # noqa: E402
+
+messages = DirectMessages(Config(db=os.environ.get("HOST_DB", "sqlite:///messages.db")))
+application = messages.asgi(get_asgi_application(), "/api/message")
+# end

@@ -1,0 +1,53 @@
+"""The examples run as they are, and are as short as they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from host import Host
+from node import Person
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+APPLICATIONS = {"fastapi_app": "app", "starlette_app": "app", "django_app": "application"}
+
+
+class Visitor(Person):
+    """Somebody signed in by the application's own cookie."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Cookie": self.token or ""}
+
+
+def signs_in(host: Host, name: str) -> Visitor:
+    answer = host.http.post(f"{host.url}/sign-in/{name}")
+    assert answer.status_code == 200, answer.text
+    host.http.cookies.clear()
+    cookie = "; ".join(f"{key}={value}" for key, value in answer.cookies.items())
+    return Visitor(host, answer.text.strip('"'), cookie)
+
+
+@pytest.mark.parametrize("module", APPLICATIONS)
+def test_two_people_of_an_example_write_to_each_other(tmp_path: Path, module: str) -> None:
+    """By the application's own sign-in, live and from the history; nobody else gets in."""
+    host = Host(tmp_path, f"{module}:{APPLICATIONS[module]}", source=EXAMPLES)
+    host.start()
+    ada, ben = signs_in(host, "ada"), signs_in(host, "ben")
+    with ben.opens_stream().live() as stream:
+        ada.sends(ben, "hi")
+        assert "hi" == stream.until("new_message").data["text"]
+    assert ["hi"] == [message["text"] for message in ada.history(ben)["messages"]]
+    assert 401 == Visitor(host, "nobody", None).gets("/inbox/me").status_code
+    host.stop()
+
+
+@pytest.mark.parametrize("module", APPLICATIONS)
+def test_direct_messages_are_at_most_ten_lines_of_an_example(module: str) -> None:
+    """What an application adds to its own code."""
+    text = (EXAMPLES / f"{module}.py").read_text(encoding="utf-8")
+    before, ours = text.split("# direct messages\n")
+    ours, after = ours.split("# end\n")
+    assert "tidings" not in before.replace("import", "").lower()
+    assert "tidings" not in after.lower()
+    assert 0 < len([line for line in ours.splitlines() if line.strip()]) <= 10
