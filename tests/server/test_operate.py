@@ -454,7 +454,7 @@ def test_a_server_trims_by_itself_while_it_takes_messages(start_node: Callable[.
         floor = "SELECT min(floor) FROM users"
         wait_for(lambda: ask(node.database, floor)[0][0] > 0, what="a floor")
         alice.sends(bob, "last")
-        wait_for(lambda: "retention removed" in node.stderr, what="a line in the log")
+        wait_for(lambda: "retention removed events" in node.stderr, what="a line in the log")
         assert [*map(str, range(120)), "last"] == [stream.until("new_message").data["text"] for _ in range(121)]
     assert 121 == len(texts(bob, alice))
 
