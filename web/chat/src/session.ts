@@ -124,8 +124,9 @@ export function signIn(candidate: string): void {
     tokenClient.client.connect(userId);
     tokenClient.client.reconnect();
   } else {
-    tokenClient?.client.disconnect();
-    tokenClient = { client: new RealtimeService({ url: page.api, getToken: keptToken }), userId };
+    // Somebody else: nothing of the former user stays on this device.
+    void tokenClient?.client.signOut();
+    tokenClient = { client: newTokenClient(), userId };
     tokenClient.client.connect(userId);
   }
   become({
@@ -136,6 +137,15 @@ export function signIn(candidate: string): void {
     people: [],
     demo: false,
   });
+}
+
+function newTokenClient(): RealtimeService {
+  const client = new RealtimeService({ url: page.api, getToken: keptToken });
+  // In another tab of this browser.
+  client.on("signed_out", () => {
+    if (tokenClient?.client === client) signOut();
+  });
+  return client;
 }
 
 let handedOut: string | null = null;
@@ -154,7 +164,7 @@ function keptToken({ reason }: { reason: TokenReason }): string | null {
 }
 
 export function signOut(): void {
-  tokenClient?.client.disconnect();
+  void tokenClient?.client.signOut();
   tokenClient = null;
   token = null;
   sessionStorage.removeItem(STORED);

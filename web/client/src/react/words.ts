@@ -27,7 +27,7 @@ export const words = {
     `Trying again ${seconds > 0 ? `in ${seconds} s` : "now"} (attempt ${attempt}).`,
   sendsAreKept: "What you send is kept and sent later.",
   offline: "You’re offline. Messages are sent when you’re back.",
-  unauthorized: "Please sign in again. What you wrote is kept in this window.",
+  unauthorized: "Please sign in again. What you wrote is kept on this device.",
   refused: "Can’t reach your messages: the server refused the connection.",
   reconnect: "Try to reconnect",
   signIn: "Sign in",
