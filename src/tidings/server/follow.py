@@ -81,7 +81,13 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             hub.metrics.count("tidings_resets_total", f'reason="{place.reset}"')
         log.info(Line("stream opened", user=caller.user, cursor=stream.cursor, how=how))
         headers = _HEADERS_HTTP_1_1 if scope["http_version"] == "1.1" else _HEADERS
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *more_headers, *node.cors.headers(scope)]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*headers, *more_headers, *node.cors.headers(scope)],
+            }
+        )
         await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
         while (await receive())["type"] != "http.disconnect":
             pass
