@@ -52,7 +52,7 @@ from tidings.server.answer import problem_answer
 from tidings.server.app import Tidings, not_found
 from tidings.server.config import Config
 from tidings.server.cors import refuse_cross_site
-from tidings.server.node import MaySend, People, Profile
+from tidings.server.node import MaySend, People, Profile, TakeReport
 
 _USER: Final = "tidings.user"  # in the scope: the user id
 
@@ -111,6 +111,7 @@ class DirectMessages(Tidings):
         user: Callable[[HttpRequest], Any] = session_user,
         may_send: MaySend | None = None,
         people: People | None = model_people,
+        report: TakeReport | None = None,
     ) -> None:
         """
         Args:
@@ -118,9 +119,10 @@ class DirectMessages(Tidings):
                 use the ORM, or async.
             may_send: See ``Tidings``; async where it uses the ORM.
             people: See ``Tidings``; without it names come from the user model, with None ids are names.
+            report: See ``Tidings``; async where it uses the ORM.
         """
         config = config or Config()
-        super().__init__(config, user=_identified_user, may_send=may_send, people=people)
+        super().__init__(config, user=_identified_user, may_send=may_send, people=people, report=report)
         self._identify_user = user
         self._trusted_origins = frozenset(origin.encode() for origin in config.cors_origins)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -33,7 +33,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.server.app import Tidings
 from tidings.server.config import Config
-from tidings.server.node import MaySend, People
+from tidings.server.node import MaySend, People, TakeReport
 
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "PATCH"]  # our own routes know which of them they take
 _IDENTIFIED: Final = "tidings.identified"  # in the scope: what the endpoint found out, for the route
@@ -62,6 +62,7 @@ class Person(BaseModel):
     id: str
     name: str
     avatar_url: str | None
+    online: bool | None = Field(description="None: unknown, or not for the caller to know")
 
 
 class Watermarks(BaseModel):
@@ -98,6 +99,7 @@ class History(BaseModel):
     cursor: str
     watermarks: Watermarks
     user: Person
+    blocked: bool = Field(description="Whether the caller blocks the other side")
 
 
 class Conversation(BaseModel):
@@ -108,6 +110,8 @@ class Conversation(BaseModel):
     unread: int
     watermarks: Watermarks
     updatedAt: str
+    position: int = Field(description="For ``before`` of the next page")
+    blocked: bool = Field(description="Whether the caller blocks the other side")
 
 
 class Inbox(BaseModel):
@@ -152,10 +156,42 @@ class Received(BaseModel):
     watermarks: Watermarks
 
 
-class TypingBody(BaseModel):
-    """To whom the caller types."""
+class PeerBody(BaseModel):
+    """The other side."""
 
     chatUserId: str
+
+
+class Presence(BaseModel):
+    """Whether the other side is online; changes are told for ``watch_s`` seconds."""
+
+    success: bool
+    online: bool | None
+    watch_s: int
+
+
+class BlockedUser(BaseModel):
+    """Somebody whom the caller blocks."""
+
+    user: Person
+    since: str
+    position: int = Field(description="For ``before`` of the next page")
+
+
+class Blocked(BaseModel):
+    """Those whom the caller blocks, the latest first."""
+
+    success: bool
+    blocked: list[BlockedUser]
+    has_more: bool
+
+
+class ReportBody(BaseModel):
+    """What somebody did; the messages up to ``seq``, or the last ones, go along."""
+
+    chatUserId: str
+    reason: str = Field(max_length=1000)
+    seq: int | None = None
 
 
 class Accepted(BaseModel):
@@ -209,6 +245,7 @@ class DirectMessages(Tidings):
         user_id: Callable[[Any], str | None] = _id_of,
         may_send: MaySend | None = None,
         people: People | None = None,
+        report: TakeReport | None = None,
     ) -> None:
         """
         Args:
@@ -217,8 +254,9 @@ class DirectMessages(Tidings):
                 numbers are the id, of anything else it is the attribute ``id``.
             may_send: See ``Tidings``.
             people: See ``Tidings``.
+            report: See ``Tidings``.
         """
-        super().__init__(config, user=_identified_user, may_send=may_send, people=people)
+        super().__init__(config, user=_identified_user, may_send=may_send, people=people, report=report)
         self.router = APIRouter(route_class=_Route, redirect_slashes=False, tags=["direct messages"])
         served = {route.path: route.app for route in self.routes() if isinstance(route, Route)}
         for path in served.keys() - {operation["path"] for operation in _OPERATIONS}:
@@ -363,7 +401,21 @@ _OPERATIONS = [
     _operation(
         "POST", "/receipts", "mark_received", "Tell what was received or read", model=Received, body=ReceiptsBody
     ),
-    _operation("POST", "/typing", "type", "Tell that the caller types", status=202, model=Accepted, body=TypingBody),
+    _operation("POST", "/typing", "type", "Tell that the caller types", status=202, model=Accepted, body=PeerBody),
+    _operation("POST", "/presence", "watch", "Ask whether somebody is online", model=Presence, body=PeerBody),
+    _operation("POST", "/block", "block", "Block somebody", model=Accepted, body=PeerBody),
+    _operation("POST", "/unblock", "unblock", "Take a block back", model=Accepted, body=PeerBody),
+    _operation(
+        "GET",
+        "/blocked/{me}",
+        "list_blocked",
+        "Those whom the caller blocks, the latest first",
+        _ME,
+        _parameter("query", "before", "Of the page before", "integer"),
+        _LIMIT,
+        model=Blocked,
+    ),
+    _operation("POST", "/report", "report", "Report somebody", status=202, model=Accepted, body=ReportBody),
     _operation(
         "GET",
         "/{chat_user_id}",

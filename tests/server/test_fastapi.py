@@ -14,7 +14,18 @@ from host import Host
 from node import Person, refused, wait_for
 
 from tidings import Config
-from tidings.fastapi import DirectMessages, Events, History, Inbox, Problem, Received, Sent
+from tidings.fastapi import (
+    Accepted,
+    Blocked,
+    DirectMessages,
+    Events,
+    History,
+    Inbox,
+    Presence,
+    Problem,
+    Received,
+    Sent,
+)
 
 
 @pytest.mark.parametrize("app", ["app", "sync", "mounted", "behind_middleware"])
@@ -134,6 +145,11 @@ def test_openapi_has_our_routes_with_their_shapes_and_the_host_s_security(start_
         ("POST", "/api/message/send"),
         ("POST", "/api/message/receipts"),
         ("POST", "/api/message/typing"),
+        ("POST", "/api/message/presence"),
+        ("POST", "/api/message/block"),
+        ("POST", "/api/message/unblock"),
+        ("GET", "/api/message/blocked/{me}"),
+        ("POST", "/api/message/report"),
         ("GET", "/pool"),
     } == routes
     send = api["paths"]["/api/message/send"]["post"]
@@ -158,6 +174,9 @@ def test_the_shapes_in_openapi_are_those_of_the_answers(tmp_path: Path) -> None:
             Inbox: client.get("/dm/inbox/me"),
             Events: client.get(f"/dm/events/me?cursor={start}"),
             Received: client.post("/dm/receipts", json={"chatUserId": "ben", "read_upto": 0}),
+            Presence: client.post("/dm/presence", json={"chatUserId": "ben"}),
+            Accepted: client.post("/dm/block", json={"chatUserId": "ben"}),
+            Blocked: client.get("/dm/blocked/me"),
             Problem: client.post("/dm/send", json={}),
         }
         for model, answer in answers.items():
