@@ -523,6 +523,15 @@ def test_a_block_is_seen_from_both_sides_by_the_store(logs: Logs) -> None:
     assert [] == logs.run(logs.store.blocked(ALICE, before=None, limit=9)).blocked
 
 
+def test_revocations_are_kept_and_only_rise(logs: Logs) -> None:
+    """For whoever comes under the name, also one whom the store does not know; the oldest come first."""
+    for user, until in [(BOB, 30.5), (ALICE, 20.0), (CAROL, 10.0), (BOB, 5.0), (CAROL, 40.25)]:
+        logs.run(logs.store.revoke(user, until))
+    logs.restart()
+
+    assert [(ALICE, 20.0), (BOB, 30.5), (CAROL, 40.25)] == list(logs.run(logs.store.revocations()).items())
+
+
 def test_every_character_comes_back(logs: Logs) -> None:
     """Texts and user ids are kept as they are."""
     odd = UserId("a%2f b|c@d:é😀'\"--")

@@ -20,13 +20,15 @@ import jwt
 import pytest
 from node import API, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 
+from tidings.errors import Unauthorized
 from tidings.protocol.events import UserId
 from tidings.server.config import Config
 from tidings.server.hub import Hub
 from tidings.server.metrics import Metrics
-from tidings.server.revocation import end_streams
+from tidings.server.revocation import Revocations, end_streams
 from tidings.server.store.sqlite import SqliteStore
 from tidings.server.stream import ENDED, Stream
+from tidings.server.tokens import Caller
 
 FORMER, OLDEST = "the secret of last year: 32 bytes or more", "the secret of the year before: 32 bytes too"
 
@@ -163,16 +165,41 @@ def test_a_revoked_token_opens_nothing_and_a_new_one_does(host: Host) -> None:
         assert "connected" == stream.next().type
 
 
-def test_after_a_restart_the_expiry_alone_counts(tmp_path: Path) -> None:
-    """The revocations are in the memory of the process: docs/identity.md says so."""
+def test_a_revocation_holds_after_a_kill(tmp_path: Path) -> None:
+    """It is committed when `revoke` returns. PROTOCOL 2.6.3, 2.6.4"""
     with Host(tmp_path) as host:
-        ada = issued(host, "ada", time.time())
+        ada, ben = issued(host, "ada", time.time()), issued(host, "ben", time.time() - 60)
         host.revokes(ada)
-        refused(ada.gets("/inbox/me"), 401, "unauthorized")
         host.kill()
         host.restart()
-        assert 200 == ada.gets("/inbox/me").status_code
+        refused(ada.gets("/inbox/me"), 401, "unauthorized")
+        assert 200 == ben.gets("/inbox/me").status_code
+        assert 200 == issued(host, "ada", time.time() + 2).gets("/inbox/me").status_code
         host.kill()
+
+
+def test_of_too_many_revocations_the_latest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is lowered to two, in memory and on the disk."""
+    monkeypatch.setattr("tidings.server.store.sqlite_revoke.REVOKED_USERS_MAX", 2)
+    monkeypatch.setattr("tidings.server.revocation.REVOKED_USERS_MAX", 2)
+    people = [UserId(name) for name in ("ada", "ben", "carl", "ada")]
+    revocations = Revocations()
+
+    async def play() -> dict[UserId, float]:
+        store = SqliteStore(str(tmp_path / "t.db"), lambda _: None)
+        await store.start()
+        for until, user in enumerate(people):
+            await store.revoke(user, float(until))
+            revocations.add(user, float(until))
+        kept = await store.revocations()
+        await store.close()
+        return kept
+
+    assert {"carl": 2.0, "ada": 3.0} == asyncio.run(play())
+    revocations.check(Caller(UserId("ben"), None, 0.5))
+    for user, known_at in (("carl", 2.0), ("ada", 3.0)):
+        with pytest.raises(Unauthorized):
+            revocations.check(Caller(UserId(user), None, known_at))
 
 
 def test_whom_the_hosts_function_knows_is_asked_for_again(tmp_path: Path) -> None:

@@ -77,11 +77,12 @@ class Tidings:
     async def revoke(self, user: str) -> int:
         """End what a user has open, within a second: at a sign-out everywhere, or when somebody is shut out.
 
-        Streams end with ``goodbye``, waiting polls with 401. Tokens issued until now are refused by this process
-        until it ends; who is known by your ``user`` function is asked for again. Returns how many streams there were.
+        Streams end with ``goodbye``, waiting polls with 401. Tokens issued until now are refused, also after a
+        restart; your ``user`` function, where there is one, is asked again. Returns how many streams there were.
 
         Raises:
             Unprocessable: That cannot be a user id.
+            Unavailable: It is done, and not known to be kept for after a restart; call it again.
         """
         await self._node.start()
         return await self._node.revoke(read_user_id(user))

@@ -13,7 +13,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import HTTPConnection
@@ -57,8 +57,11 @@ class Identity(Protocol):
             Unavailable: It cannot be told now.
         """
 
-    def revoke(self, user: UserId) -> None:
-        """Refuse whatever this user was known by until now."""
+    def revoke(self, user: UserId) -> float | None:
+        """Refuse whatever this user was known by until now; what to ``remember`` after a restart, None: nothing."""
+
+    def remember(self, revoked: Mapping[UserId, float]) -> None:
+        """Refuse what was refused before the restart, the oldest first."""
 
 
 def choose_identity(config: Config, user: IdentifyUser | None, metrics: Metrics) -> Identity:
@@ -122,6 +125,9 @@ class HostIdentity:
     def revoke(self, user: UserId) -> None:
         """See ``Identity.revoke``: what was asked until now; from now on the host's function answers anew."""
         self.revocations.add(user, time.monotonic())
+
+    def remember(self, revoked: Mapping[UserId, float]) -> None:
+        """See ``Identity.remember``: nothing, the host's function is asked anew."""
 
 
 async def call_host(name: str, function: Callable[..., Any], *arguments: object) -> Any:

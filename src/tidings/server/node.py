@@ -100,6 +100,7 @@ class Node:
             store = open_store(self.config.db, self._committed)
             await store.start()
             self.store = store
+            self.identity.remember(await store.revocations())
             self.metrics.gauge("tidings_write_queue", lambda: store.write_queue)
             self.metrics.gauge("tidings_database_bytes", lambda: store.size_bytes)
             self.hub = Hub(self.config, store, self.metrics, random.Random())
@@ -125,10 +126,16 @@ class Node:
             await self.store.close()
 
     async def revoke(self, user: UserId) -> int:
-        """End what the user has open, within a second, and refuse whatever let them in until now; how many streams."""
-        self.identity.revoke(user)
+        """End what the user has open, within a second, and refuse whatever let them in until now; how many streams.
+
+        Raises:
+            Unavailable: It is done, and not known to be kept for after a restart.
+        """
+        until = self.identity.revoke(user)
         ended = await end_streams(self.hub, user)
         log.info("revoked user=%r streams=%d", user, ended)
+        if until is not None:
+            await self.store.revoke(user, until)
         return ended
 
     def remember_typing(self, sender: UserId, recipient: UserId, now: float) -> None:

@@ -1,8 +1,8 @@
 """Ending what a user has open, and remembering that what let them in counts no more.
 
 A revocation has a time; a token says by ``iat`` when it was issued. Of a token that does not say, nobody can tell
-whether it came before, so it is refused. The revocations are in this process' memory: after a restart, and on other
-nodes, a token that was issued before lives until its ``exp``.
+whether it came before, so it is refused. Revocations are asked for with every request, so they are in memory; the store
+keeps them for the next start.
 """
 
 from __future__ import annotations

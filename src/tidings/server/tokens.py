@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
@@ -129,10 +129,17 @@ class TokenIdentity:
         self.revocations.check(known)
         return known
 
-    def revoke(self, user: UserId) -> None:
+    def revoke(self, user: UserId) -> float:
         """See ``Identity.revoke``. Where the issuer's clock is ahead, what was seen here counts as issued before."""
         seen = (known.known_at for known in self._known.values() if known.user == user)
-        self.revocations.add(user, max(self._clock(), *seen, -math.inf))
+        until = max(self._clock(), *seen, -math.inf)
+        self.revocations.add(user, until)
+        return until
+
+    def remember(self, revoked: Mapping[UserId, float]) -> None:
+        """See ``Identity.remember``."""
+        for user, until in revoked.items():
+            self.revocations.add(user, until)
 
     def _find(self, scope: Scope) -> bytes:
         for name, value in scope["headers"]:

@@ -219,6 +219,12 @@ class Store(Protocol):
     async def add_report(self, report: Report) -> None:
         """Keep a report for whoever reads the table."""
 
+    async def revoke(self, user: UserId, until: float) -> None:
+        """Keep that the user's tokens issued up to ``until``, seconds since 1970, are refused. It never falls."""
+
+    async def revocations(self) -> dict[UserId, float]:
+        """What ``revoke`` kept, the oldest first; of more than REVOKED_USERS_MAX the latest."""
+
     async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
         """Remove from each log what is older, and what is beyond its newest ``events_max``; whichever keeps less.
 

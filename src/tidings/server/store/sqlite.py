@@ -29,6 +29,7 @@ from tidings.server.store import (
     Report,
     Trimmed,
     sqlite_block,
+    sqlite_revoke,
     sqlite_trim,
 )
 from tidings.server.store import sqlite_read as read
@@ -133,6 +134,14 @@ class SqliteStore:
     async def add_report(self, report: Report) -> None:
         """See ``Store.add_report``."""
         await self._write(partial(sqlite_block.add_report, report=report))
+
+    async def revoke(self, user: UserId, until: float) -> None:
+        """See ``Store.revoke``."""
+        await self._write(partial(sqlite_revoke.revoke, user=user, until=until))
+
+    async def revocations(self) -> dict[UserId, float]:
+        """See ``Store.revocations``."""
+        return await self._read(sqlite_revoke.revocations)
 
     async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
         """See ``Store.trim``."""

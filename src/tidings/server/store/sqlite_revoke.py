@@ -1,0 +1,29 @@
+"""Revocations in the SQLite store: so that what was ended stays ended after a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from tidings.protocol.events import UserId
+from tidings.server.config import REVOKED_USERS_MAX
+from tidings.server.store.threads import Written
+
+
+def revoke(connection: sqlite3.Connection, user: UserId, until: float) -> Written[None]:
+    """Keep a revocation, and drop the oldest beyond REVOKED_USERS_MAX; see ``Store.revoke``."""
+    connection.execute(
+        "INSERT INTO revocations(name, until) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET until = max(until, excluded.until)",
+        (user, until),
+    )
+    connection.execute(
+        "DELETE FROM revocations WHERE name IN (SELECT name FROM revocations ORDER BY until DESC LIMIT -1 OFFSET ?)",
+        (REVOKED_USERS_MAX,),
+    )
+    return Written(None, [])
+
+
+def revocations(connection: sqlite3.Connection) -> dict[UserId, float]:
+    """All of them, the oldest first; see ``Store.revocations``."""
+    rows = connection.execute("SELECT name, until FROM revocations ORDER BY until").fetchall()
+    return {UserId(name): until for name, until in rows}
