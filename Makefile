@@ -3,11 +3,11 @@
 # except that `make test`, when it runs as root on Debian, installs the programs it needs (TEST_PROGRAMS).
 
 PYTHON ?= python3
-TEST_PROGRAMS := chromium curl
+TEST_PROGRAMS := chromium curl nginx caddy
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BUILD := .venv/bin/python hatch_build.py
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
@@ -104,7 +104,8 @@ test-programs:
 	if [ -n "$$missing" ]; then \
 		if ! command -v apt-get >/dev/null; then echo "The tests need$$missing; install them." >&2; exit 1; \
 		elif [ "$$(id -u)" = 0 ]; then \
-			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing && \
+			for each in $$missing; do systemctl disable --now -q $$each 2>/dev/null || true; done; \
 		else \
 			echo "The tests need$$missing. Install with:" >&2; \
 			echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$$missing" >&2; exit 1; \

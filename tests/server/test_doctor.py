@@ -18,10 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificate import make_certificate
 from node import Node, Person
 from proxy import Proxy
 
@@ -318,32 +315,6 @@ def test_https_without_http_2_is_named_and_so_is_a_bad_certificate(beating: Node
         trusted = {"SSL_CERT_FILE": str(certificate)}
         assert_fault(doctor(url, ada.token, **trusted), "http", "only HTTP/1.1 is offered", "six connections")
         assert_fault(doctor(url, ada.token), "certificate", "self-signed", code=3)
-
-
-def make_certificate(directory: Path) -> Path:
-    """A key and a certificate of its own for 127.0.0.1 and localhost, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = directory / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
 
 
 @contextlib.contextmanager

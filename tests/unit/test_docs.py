@@ -23,7 +23,23 @@ DOCUMENTS = {
 }
 SNIPPET = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CLIENT_VARIABLES = {"TIDINGS_URL", "TIDINGS_TOKEN"}  # read by `tidings send` and `tail`; not settings of a server
-PROGRAMS = {"cd", "curl", "git", "npm", "openssl", "pip", "pytest", "python3", "uvicorn"}  # that snippets may use
+PROGRAMS = {
+    "/opt/tidings/bin/pip",
+    "cp",
+    "echo",
+    "install",
+    "podman",
+    "systemctl",
+    "cd",
+    "curl",
+    "git",
+    "npm",
+    "openssl",
+    "pip",
+    "pytest",
+    "python3",
+    "uvicorn",
+}  # that snippets may use
 
 
 def snippets(*languages: str) -> list[tuple[str, str]]:

@@ -1,0 +1,264 @@
+"""The files of deploy/: nginx and Caddy run as shipped but for names and ports, the others as far as they can be tried.
+
+What a proxy must let through is said in docs/deploy.md; `tidings doctor` judges it as it would for an operator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+import pytest
+from certificate import make_certificate
+from node import API, PATIENCE_S, Node, wait_for
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PROGRAM = str(Path(sys.executable).with_name("tidings"))
+HEARTBEAT_S = 0.5
+
+
+class Front:
+    """A private instance of a proxy with the shipped configuration, in front of a node."""
+
+    def __init__(self, kind: str, node: Node, directory: Path) -> None:
+        self.kind, self.node, self.directory = kind, node, directory
+        self.certificate = make_certificate(directory)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"https://localhost:{self.port}"
+        self.http = httpx2.Client(
+            verify=ssl.create_default_context(cafile=str(self.certificate)), trust_env=False, timeout=PATIENCE_S
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Front:
+        program = shutil.which(self.kind, path=os.environ["PATH"] + ":/usr/sbin")
+        assert program is not None, f"{self.kind} is not installed: make test-programs"
+        command = [program, *(self._nginx() if self.kind == "nginx" else self._caddy())]
+        environment = {**os.environ, "HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory)}
+        with (self.directory / "front.txt").open("wb") as output:
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        wait_for(self._listens, what=f"{self.kind}: {(self.directory / 'front.txt').read_text()}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.http.close()
+        self.process.terminate()
+        self.process.wait(PATIENCE_S)
+
+    @property
+    def logs(self) -> str:
+        """Whatever it wrote anywhere."""
+        return "".join(path.read_text(errors="replace") for path in [*self.directory.glob("*.log"), self.output])
+
+    @property
+    def output(self) -> Path:
+        return self.directory / "front.txt"
+
+    def _listens(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output.read_text()
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        return False
+
+    def _shipped(self, name: str, replaced: dict[str, str]) -> Path:
+        text = (DEPLOY / name).read_text()
+        for old, new in replaced.items():
+            assert old in text, f"{name} has changed: {old}"
+            text = text.replace(old, new)
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def _nginx(self) -> list[str]:
+        block = self._shipped(
+            "nginx.conf",
+            {
+                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
+                "server_name chat.example.org": "server_name localhost",
+                "/etc/ssl/chat.example.org.pem": str(self.certificate),
+                "/etc/ssl/chat.example.org.key": str(self.certificate),
+                "/var/log/nginx": str(self.directory),
+            },
+        )
+        temporary = "\n".join(
+            f"{kind}_temp_path {self.directory}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        main = self.directory / "main.conf"
+        main.write_text(
+            f"{'user root;' if os.geteuid() == 0 else ''}\ndaemon off;\nworker_processes 1;\n"
+            f"pid {self.directory}/nginx.pid;\nerror_log {self.directory}/main.log;\n"
+            f"events {{ worker_connections 512; }}\nhttp {{ gzip on; gzip_types *; {temporary}\ninclude {block}; }}\n"
+        )
+        return ["-e", f"{self.directory}/main.log", "-p", str(self.directory), "-c", str(main)]
+
+    def _caddy(self) -> list[str]:
+        certificate = f"{self.certificate} {self.certificate}"
+        path = self._shipped(
+            "Caddyfile",
+            {
+                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "chat.example.org {": f"{self.url} {{\n\tbind 127.0.0.1\n\ttls {certificate}",
+                "\tlog default {": "\tadmin off\n\tauto_https disable_redirects\n\tlog default {",
+                "/var/log/caddy": str(self.directory),
+            },
+        )
+        return ["run", "--adapter", "caddyfile", "--config", str(path)]
+
+
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    with (
+        Node(tmp_path_factory.mktemp("node"), heartbeat_interval_s=HEARTBEAT_S, query_token=1) as node,
+        Front(request.param, node, tmp_path_factory.mktemp("front")) as front,
+    ):
+        yield front
+
+
+@contextlib.contextmanager
+def stream_of(front: Front, user: str) -> Iterator[Iterator[dict[str, object]]]:
+    """An event stream through the proxy, read frame by frame."""
+    headers = {"Authorization": f"Bearer {front.node.token(user)}", "Accept-Encoding": "gzip, br"}
+    with front.http.stream("GET", f"{front.url}{API}/sse/me", headers=headers) as answer:
+        assert 200 == answer.status_code
+        assert "content-encoding" not in answer.headers
+        assert "no-transform" in answer.headers["cache-control"]
+        yield (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: "))
+
+
+def test_the_doctor_finds_no_fault_behind_the_shipped_proxy(front: Front) -> None:
+    """First frame at once, heartbeats pass, nothing is compressed, headers arrive, HTTP/2 is offered."""
+    environment = {
+        **os.environ,
+        "TIDINGS_TOKEN": front.node.token("ada"),
+        "SSL_CERT_FILE": str(front.certificate),
+    }
+    result = subprocess.run(
+        [PROGRAM, "doctor", front.url, "--idle", "2"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert 0 == result.returncode, result.stdout + result.stderr
+    assert "HTTP/2 is offered" in result.stdout
+    assert re.search(r"stayed open for 2 s, with [2-5] heartbeats", result.stdout), result.stdout
+
+
+def test_a_message_passes_to_an_open_stream_at_once(front: Front) -> None:
+    """POST through the proxy, frame through the proxy, well before a heartbeat could push it; odd ids pass."""
+    odd = "a%2Fb c|é@x"
+    with stream_of(front, odd) as frames:
+        assert "connected" == next(frames)["type"]
+        assert "caught_up" == next(frames)["type"]
+        sent = front.http.post(
+            f"{front.url}{API}/send",
+            json={"recipientId": odd, "text": "through the proxy"},
+            headers={"Authorization": f"Bearer {front.node.token('ada')}"},
+        )
+        assert 201 == sent.status_code
+        begun = time.monotonic()
+        frame = next(frame for frame in frames if frame["type"] == "new_message")
+        assert time.monotonic() - begun < HEARTBEAT_S * 0.9
+        assert sent.json()["message"]["_id"] == frame["data"]["_id"]  # type: ignore[index]
+    headers = {"Authorization": f"Bearer {front.node.token('ada')}"}
+    page = front.http.get(f"{front.url}{API}/{quote(odd, safe='')}", headers=headers).json()
+    assert odd == page["user"]["id"]
+
+
+def test_a_request_has_one_id_in_both_logs(front: Front) -> None:
+    """The proxy makes it, the server uses it and names it to the client."""
+    answer = front.http.get(f"{front.url}{API}/inbox/me", headers={"Authorization": f"Bearer {front.node.token('x')}"})
+    id = answer.headers["x-request-id"]
+    assert re.fullmatch("[0-9a-f-]{32,36}", id)
+    if front.kind == "nginx":
+        wait_for(lambda: id in front.logs)
+
+
+def test_what_is_for_operators_is_not_public(front: Front) -> None:
+    """Metrics are not; the page and the liveness are."""
+    assert 404 == front.http.get(f"{front.url}/metrics").status_code
+    assert 200 == front.http.get(f"{front.url}/healthz").status_code
+    assert "Tidings" in front.http.get(front.url).text
+
+
+def test_a_drain_passes_and_no_token_is_in_the_proxys_logs(front: Front) -> None:
+    """Goodbye and a clean end; refusals with Retry-After; then 502. Tokens in addresses and headers stay unwritten."""
+    node, token = front.node, front.node.token("query-user")
+    front.http.get(f"{front.url}{API}/events/me?token={token}").raise_for_status()
+    front.http.get(f"{front.url}{API}/no/such/route?a=b&token={token}&x=1")
+    with stream_of(front, "ada") as frames:
+        assert "connected" == next(frames)["type"]
+        node.signal_stop()
+        kinds = [frame["type"] for frame in frames]  # to the end, which raises unless it is clean
+        assert "goodbye" == kinds[-1]
+    node.wait_exit()
+    refused = front.http.get(f"{front.url}{API}/sse/me?token={token}")
+    assert 502 == refused.status_code
+    with contextlib.suppress(httpx2.HTTPError):
+        front.http.post(f"{front.url}{API}/send?token={token}", json={})
+    node.restart()
+    wait_for(lambda: "/events/me" in front.logs and "/sse/me" in front.logs, what="an access log")
+    for part in token.split(".")[1:]:
+        assert part not in front.logs
+
+
+def test_the_service_file_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    """No unknown setting, no wrong value; only the program is not where it will be."""
+    program = shutil.which("systemd-analyze")
+    unit = (DEPLOY / "tidings.service").read_text()
+    if program is not None:
+        path = tmp_path / "tidings.service"
+        path.write_text(unit.replace("/opt/tidings/bin/tidings", PROGRAM))
+        result = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, timeout=60, check=False)
+        ours = [line for line in result.stderr.splitlines() if "tidings.service" in line]
+        assert [] == ours, result.stderr
+    settings = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
+    assert int(settings["TimeoutStopSec"]) > 5 + 11  # the window, and what a send may take
+    assert int(settings["LimitNOFILE"]) >= 18_000 + 500
+    assert "TIDINGS_SECRET" not in settings["Environment"]
+    assert_is_accepted(settings["ExecStart"].split()[1:])
+
+
+def test_the_container_file_runs_without_privileges_and_has_no_secret() -> None:
+    """Read instruction by instruction; there is no engine to build it with here."""
+    text = re.sub(r"\\\n", " ", (DEPLOY / "Containerfile").read_text())
+    steps = [tuple(line.split(None, 1)) for line in text.splitlines() if line and not line.startswith("#")]
+    known = {"FROM", "RUN", "COPY", "WORKDIR", "ENV", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK"}
+    assert set() == {name for name, _ in steps} - known - {"ENTRYPOINT", "CMD"}
+    last_stage = steps[max(index for index, (name, _) in enumerate(steps) if name == "FROM") :]
+    final = dict(last_stage)
+    assert final["USER"] not in ("root", "0")
+    assert "SIGTERM" == final["STOPSIGNAL"]
+    assert not re.search(r"^(?:ENV|ARG).*SECRET", text, re.MULTILINE)
+    assert_is_accepted(json.loads(final["CMD"]))
+    assert ["tidings"] == json.loads(final["ENTRYPOINT"])
+    check = json.loads(final["HEALTHCHECK"].partition("CMD ")[2])
+    assert ["tidings", "doctor"] == check[:2]
+    assert final["EXPOSE"] in check[2]
+    stages = set(re.findall(r"^FROM \S+ AS (\w+)$", text, re.MULTILINE))
+    assert stages >= set(re.findall(r"--from=(\w+)", text))
+
+
+def assert_is_accepted(command: list[str]) -> None:
+    """The arguments are such as `tidings` takes: it gets as far as missing its secret."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+    result = subprocess.run(
+        [PROGRAM, *command], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert 2 == result.returncode
+    assert "TIDINGS_SECRET" in result.stderr
