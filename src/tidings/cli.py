@@ -17,7 +17,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from tidings.errors import (
     ClientError,
@@ -27,10 +27,13 @@ from tidings.errors import (
     StreamLost,
     TidingsError,
 )
+from tidings.terminal_text import harmless
 
 if TYPE_CHECKING:
-    from tidings.client import Client, ConnectionState, Event
+    from tidings.client import ConnectionState, Event
     from tidings.server.config import Config
+
+C = TypeVar("C")
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -50,9 +53,6 @@ exit codes:
   130  interrupted by Ctrl-C (tail has printed its cursor)
   141  the reader of the output went away
 """
-
-# Characters that reorder the text around them: a line could show another sender than it has.
-_REORDERING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     _add_operating(command)
+
+    chat = command("chat", _chat, "talk with somebody in the terminal", f"Ctrl+C leaves. {reads}")
+    chat.add_argument("who", metavar="WITH", type=_text, help="user id of the other person")
 
     tail = command("tail", _tail, "print messages as they arrive, for ever; Ctrl-C prints the cursor", reads)
     tail.add_argument("--json", action="store_true", help="print every event, one JSON object a line")
@@ -242,9 +245,9 @@ def _erase(options: argparse.Namespace) -> int:
 
     erased = person.erase(_database(options), options.user)
     if erased.was_known:
-        print(f"erased {erased.messages} messages and {erased.events} events of {_harmless(options.user)}")
+        print(f"erased {erased.messages} messages and {erased.events} events of {harmless(options.user)}")
     else:
-        print(f"nothing is kept of {_harmless(options.user)}")
+        print(f"nothing is kept of {harmless(options.user)}")
     return DONE
 
 
@@ -267,9 +270,7 @@ def _doctor(options: argparse.Namespace) -> int:
     for found in examine(options.url, os.environ.get("TIDINGS_TOKEN", "").strip() or None, idle_s=options.idle):
         kinds.add(found.kind)
         shown = {"ok": "ok", "note": "note"}.get(found.kind, "FAULT")
-        print(
-            _harmless(f"{shown:<6}{found.name}: {found.text}" + (f". Do: {found.do}" if found.do else "")), flush=True
-        )
+        print(harmless(f"{shown:<6}{found.name}: {found.text}" + (f". Do: {found.do}" if found.do else "")), flush=True)
     return NOT_KNOWN if "unreachable" in kinds else REFUSED if "fault" in kinds else DONE
 
 
@@ -312,7 +313,9 @@ def _token(options: argparse.Namespace) -> int:
 
 def _send(options: argparse.Namespace) -> int:
     client_id = options.id or str(uuid.uuid4())
-    with _client(deadline_s=options.deadline) as client:
+    from tidings.client import Client
+
+    with _client(Client, deadline_s=options.deadline) as client:
         try:
             message = client.send(options.to, options.text, client_id=client_id)
         except KeyboardInterrupt:
@@ -322,11 +325,34 @@ def _send(options: argparse.Namespace) -> int:
             code = _exit_code(error)
             _complain(str(error) if code == REFUSED else f"{error}; {_how_to_repeat(client_id)}")
             return code
-    print(_harmless(message.id))
+    print(harmless(message.id))
+    return DONE
+
+
+def _chat(options: argparse.Namespace) -> int:
+    try:
+        from tidings.chat_terminal.app import chat
+    except ModuleNotFoundError as missing:
+        if not (missing.name or "").startswith("textual"):
+            raise
+        raise ConfigurationError("tidings chat needs Textual; install it with: pip install 'tidings[chat]'") from None
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on standard error
+        raise ConfigurationError("tidings chat needs a terminal; a script uses: tidings send, tidings tail")
+    import asyncio
+
+    from tidings.client import AsyncClient
+    from tidings.protocol.user_id import check_user_id
+
+    left = asyncio.run(chat(_client(AsyncClient, deadline_s=10), check_user_id(options.who)))
+    if left:
+        _complain(f"{left} message{'s were' if left > 1 else ' was'} not sent")
+        return NOT_KNOWN
     return DONE
 
 
 def _tail(options: argparse.Namespace) -> int:
+    from tidings.client import Client
+
     lost = False
 
     def tell(state: ConnectionState) -> None:
@@ -337,7 +363,7 @@ def _tail(options: argparse.Namespace) -> int:
         elif state.status == "connected":
             _note(f"connected{' again' if lost else ''} as {feed.user_id}")
 
-    with _client() as client, client.events(options.cursor, on_state=tell) as feed:
+    with _client(Client) as client, client.events(options.cursor, on_state=tell) as feed:
         try:
             for event in feed:
                 line = _json_line(event) if options.json else _plain_line(event, feed.user_id)
@@ -352,16 +378,14 @@ def _tail(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _client(*, deadline_s: float = 60) -> Client:
-    from tidings.client import Client
-
+def _client(kind: Callable[..., C], *, deadline_s: float = 60) -> C:
     url, token = os.environ.get("TIDINGS_URL", "").strip(), os.environ.get("TIDINGS_TOKEN", "").strip()
     if not url:
         raise ConfigurationError("TIDINGS_URL is not set: set it to the server, such as http://127.0.0.1:8000")
     if not token:
         raise ConfigurationError("TIDINGS_TOKEN is not set: set it to a token; make one with: tidings token USER")
     try:
-        return Client(url, token, deadline_s=deadline_s)
+        return kind(url, token, deadline_s=deadline_s)
     except ValueError as error:
         raise ConfigurationError(f"TIDINGS_URL or TIDINGS_TOKEN is wrong: {error}") from None
 
@@ -375,23 +399,13 @@ def _plain_line(event: Event, me: str | None) -> str | None:
     message = event.message
     if message is None:
         return None
-    sender, recipient = ("me" if user == me else _harmless(user) for user in (message.sender_id, message.recipient_id))
+    sender, recipient = ("me" if user == me else harmless(user) for user in (message.sender_id, message.recipient_id))
     at = message.createdAt.partition(".")[0].removesuffix("Z") + "Z"
-    return f"{_harmless(at)} {sender} → {recipient}: {_harmless(message.text)}"
-
-
-def _harmless(text: str) -> str:
-    """The text with everything escaped that ends lines, steers terminals or reorders what is shown."""
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _REORDERING
-        else character
-        for character in text
-    )
+    return f"{harmless(at)} {sender} → {recipient}: {harmless(message.text)}"
 
 
 def _note(text: str) -> None:
-    print(_harmless(text), file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)
 
 
 def _complain(text: str) -> None:

@@ -21,8 +21,9 @@ MAY_IMPORT = {
     "client": {"client", "protocol", "errors"},
     "fastapi": {"server", "protocol", "errors"},  # integrations know the server, which knows nothing of them
     "django": {"server", "protocol", "errors"},
-    "chat_terminal": {"chat_terminal", "client", "protocol", "errors"},
-    "cli": {"cli", "server", "client", "chat_terminal", "protocol", "errors"},
+    "terminal_text": {"terminal_text"},
+    "chat_terminal": {"chat_terminal", "client", "terminal_text", "protocol", "errors"},
+    "cli": {"cli", "server", "client", "chat_terminal", "terminal_text", "protocol", "errors"},
     "__main__": {"cli"},
     "": {"server", "client", "protocol", "errors"},  # tidings/__init__.py: public names
 }
