@@ -80,10 +80,10 @@ def session_user(request: HttpRequest) -> str | None:
     return str(user.pk) if user.is_authenticated and user.is_active else None
 
 
-async def model_people(ids: Sequence[UserId]) -> dict[UserId, Profile]:
+async def model_people(ids: Sequence[UserId]) -> dict[str, Profile]:
     """The full names, else the user names, of the users with these primary keys."""
 
-    def load() -> dict[UserId, Profile]:
+    def load() -> dict[str, Profile]:
         model = get_user_model()
         by_key = {}
         for user_id in ids:

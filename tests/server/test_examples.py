@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from host import Host
@@ -51,3 +56,37 @@ def test_direct_messages_are_at_most_ten_lines_of_an_example(module: str) -> Non
     assert "tidings" not in before.replace("import", "").lower()
     assert "tidings" not in after.lower()
     assert 0 < len([line for line in ours.splitlines() if line.strip()]) <= 10
+
+
+def test_the_notebook_runs_from_top_to_bottom(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice: its cells may be run again. Each cell's last line gives what it shows, as a notebook has it."""
+    notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [] == [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    monkeypatch.setenv("TIDINGS_URL", alice.node.url)
+    monkeypatch.setenv("TIDINGS_TOKEN", alice.token or "")
+
+    async def run() -> list[Any]:
+        names: dict[str, Any] = {}
+        shown = []
+        for cell in cells:
+            *statements, last = ast.parse(cell).body
+            await evaluate(ast.Module(statements, []), "exec", names)
+            is_value = isinstance(last, ast.Expr)
+            whole = ast.Expression(last.value) if isinstance(last, ast.Expr) else ast.Module([last], [])
+            shown.append(await evaluate(whole, "eval" if is_value else "exec", names))
+        return shown
+
+    for _ in range(2):
+        shown = asyncio.run(asyncio.wait_for(run(), 30))
+        texts = ["Your report is ready.", "And here is its summary."]
+        assert {"ben": 0} == shown[2]
+        assert (alice.id, texts[0]) == shown[3][0]
+        assert texts[1] == shown[4]
+    assert [*texts, texts[1]] == [message["text"] for message in alice.history("ben")["messages"]]
+
+
+async def evaluate(code: ast.Module | ast.Expression, mode: str, names: dict[str, Any]) -> Any:
+    """Run it with ``await`` at the top, as notebooks do."""
+    value = eval(compile(code, "cell", mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    return await value if inspect.iscoroutine(value) else value

@@ -28,7 +28,7 @@ TOKEN_TTL_S = 300  # short, so that the demo shows renewal
 DRAIN_WINDOW_S = 1.0  # somebody waits at a terminal
 HOSTS = ["127.0.0.1", "localhost"]
 
-PEOPLE: dict[UserId, dict[str, str | None]] = {
+PEOPLE: dict[str, dict[str, str | None]] = {
     UserId("ada"): {"name": "Ada", "avatar_url": None},
     UserId("ben"): {"name": "Ben", "avatar_url": None},
     UserId("chloé"): {"name": "Chloé", "avatar_url": None},
@@ -100,7 +100,7 @@ class _TokenEndpoint:
 
 async def _fill_if_empty(node: Node) -> None:
     """Let the people of the demo talk, the first time. Who answers has read what came before."""
-    if await node.store.heads(list(PEOPLE)):
+    if await node.store.heads([UserId(user_id) for user_id in PEOPLE]):
         return
     for one, other, text in _TALKS:
         sender, recipient = UserId(one), UserId(other)

@@ -31,7 +31,7 @@ MaySend = Callable[[UserId, UserId], bool | Awaitable[bool]]
 """The host's rule: may this sender write to this recipient?"""
 
 Profile = Mapping[str, str | None]
-People = Callable[[Sequence[UserId]], Mapping[UserId, Profile] | Awaitable[Mapping[UserId, Profile]]]
+People = Callable[[Sequence[UserId]], Mapping[str, Profile] | Awaitable[Mapping[str, Profile]]]
 """The host's names and pictures: ids → ``{"name": ..., "avatar_url": ...}``."""
 
 TakeReport = Callable[[Report], Awaitable[None] | None]
