@@ -517,7 +517,8 @@ export class Connection extends Store<ConnectionSnapshot> {
       if (!current()) return false;
     }
     if (this.cursor === null) this.#say({ type: "based", cursor: page.cursor, why: "begin" });
-    this.cursor = page.cursor;
+    // What a leader relayed while the page was on its way may lie beyond it.
+    else if (succession(this.cursor, page.cursor) !== "old") this.cursor = page.cursor;
     return page.has_more;
   }
 }

@@ -12,6 +12,7 @@ import {
 } from "./conversation.js";
 import { Loader } from "./loader.js";
 import type { Outbox } from "./outbox.js";
+import { PeerPresence } from "./presence.js";
 import type { Receipts } from "./receipts.js";
 import type { RetryOptions } from "./retry.js";
 import { Store } from "./store.js";
@@ -33,6 +34,10 @@ export interface ConversationDependencies {
   /** A snapshot was read at this cursor. */
   loadedAt(cursor: string): void;
   failed(message: string): void;
+  /** Whether the server can be reached now; `hurry` is called when it can again. */
+  reaches(): boolean;
+  /** The user has blocked this person, or has taken it back. */
+  blocked(blocked: boolean): void;
   /** Whether this tab acknowledges what arrives on the stream; of several that share one, one is enough. */
   acknowledges(): boolean;
   /** What `kept` answers is different now. */
@@ -57,6 +62,8 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   #typing = false;
   #typingTimer: TimerHandle | null = null;
   #typingToldAt = -Infinity;
+  readonly #presence: PeerPresence;
+  #blocked = false;
   /** What is shown was kept by an earlier page. */
   #stored = false;
   /** The state that `changed` was told of. */
@@ -78,9 +85,17 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       loading: false,
       hasOlder: false,
       peerTyping: false,
+      peerOnline: null,
+      blocked: false,
       error: null,
     });
     this.#state = this.#known = state;
+    this.#presence = new PeerPresence(
+      deps.api,
+      peerId,
+      () => deps.reaches(),
+      () => this.publish(),
+    );
     this.#newest = new Loader(
       deps.api.environment,
       deps.retry,
@@ -123,6 +138,8 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   }
 
   markRead(upto: number): void {
+    // Nothing is told to whom one blocks; said later, it would be taken for said already.
+    if (this.#blocked) return;
     const { messages, watermarks } = this.#state;
     // The server refuses a receipt beyond the last message.
     const read_upto = Math.min(upto, messages.at(-1)?.seq ?? 0);
@@ -136,6 +153,48 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.#typingToldAt = now;
     // Worth nothing later, so it is not repeated.
     api.post(api.address(["typing"]), { chatUserId: this.peerId }, this.#controller.signal).catch(() => undefined);
+  }
+
+  watch(): () => void {
+    return this.#presence.watch();
+  }
+
+  async block(): Promise<void> {
+    await this.#ask("block");
+    this.deps.blocked(true);
+  }
+
+  async unblock(): Promise<void> {
+    await this.#ask("unblock");
+    this.deps.blocked(false);
+  }
+
+  report(reason: string, seq?: number): Promise<void> {
+    return this.#ask("report", { reason, ...(seq === undefined ? {} : { seq }) });
+  }
+
+  /** The user blocks this person, or does not any more: told by this tab, another one, or a refused send. */
+  setBlocked(blocked: boolean): void {
+    if (blocked === this.#blocked) return;
+    this.#blocked = blocked;
+    this.publish();
+    if (blocked) {
+      this.#presence.forget();
+      this.#stopTyping();
+    } else {
+      this.#presence.ask();
+      if (this.#newest.loaded) void this.#newest.reload({ after: true });
+    }
+  }
+
+  /** A frame told whether the other one is online. */
+  peerIs(online: boolean): void {
+    this.#presence.told(online);
+  }
+
+  /** The page is seen again. */
+  seen(): void {
+    this.#presence.ask();
   }
 
   /** An event of the log, given once and in order. */
@@ -211,6 +270,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   /** The server is back. */
   hurry(): void {
     this.#newest.hurry();
+    this.#presence.ask();
   }
 
   /** Forget everything: another user. */
@@ -223,6 +283,8 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.#olderError = null;
     this.#renewed = null;
     this.#stored = false;
+    this.#blocked = false;
+    this.#presence.forget();
     this.#state = this.#known = emptyConversation(this.peerId);
     this.#stopTyping();
     this.publish();
@@ -246,6 +308,8 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       loading: loading || this.#loadingOlder,
       hasOlder,
       peerTyping: this.#typing,
+      peerOnline: this.#presence.online,
+      blocked: this.#blocked,
       error: error ?? this.#olderError,
     });
   }
@@ -256,6 +320,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     if (signal.aborted) return;
     const page = readHistory(body);
     this.deps.loadedAt(page.cursor);
+    this.#blocked = page.blocked;
     this.#take(applyNewest(this.#renewed ?? this.#state, page), page);
     this.#renewed = null;
     const base = this.deps.base();
@@ -285,6 +350,11 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     }
   }
 
+  async #ask(route: string, more: Record<string, unknown> = {}): Promise<void> {
+    const { api } = this.deps;
+    await api.post(api.address([route]), { chatUserId: this.peerId, ...more }, this.#controller.signal);
+  }
+
   #take(state: ConversationState, page: HistoryPage): void {
     this.#state = state;
     this.#settlePending(page.messages);
@@ -294,7 +364,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   /** Messages of the other side are here: say so. */
   #arrived(messages: readonly Message[]): void {
     const last = messages.filter((message) => message.sender_id === this.peerId).at(-1);
-    if (!last) return;
+    if (!last || this.#blocked) return;
     if (last.seq > this.#state.watermarks.delivered_upto) {
       this.deps.receipts.note(this.peerId, { delivered_upto: last.seq }, this.#state.watermarks);
     }

@@ -1,7 +1,7 @@
 /** The inbox as a screen holds it: the reducer's state and its loading. */
 import type { Api } from "./api.js";
 import { isBefore } from "./cursor.js";
-import { applyInboxEvent, applyPage, applySent, EMPTY_INBOX, type InboxState } from "./inbox.js";
+import { applyBlocked, applyInboxEvent, applyPage, applySent, EMPTY_INBOX, type InboxState } from "./inbox.js";
 import { Loader } from "./loader.js";
 import type { RetryOptions } from "./retry.js";
 import { Store } from "./store.js";
@@ -79,6 +79,13 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
   acknowledged(message: Message): void {
     this.#state = applySent(this.#state, message);
     this.#publish();
+  }
+
+  /** See `ConversationStore.setBlocked`. */
+  setBlocked(peerId: string, blocked: boolean): void {
+    this.#state = applyBlocked(this.#state, peerId, blocked);
+    this.#publish();
+    if (this.#first.loaded && this.#state.stale) void this.#first.reload({ after: true });
   }
 
   /** See `ConversationStore.rebase`. */
@@ -161,12 +168,14 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
 
   #publish(): void {
     const { rows, hasMore } = this.#state;
-    const entries = rows.map(({ user, lastMessage, unread, watermarks, updatedAt }) => ({
+    const entries = rows.map(({ user, lastMessage, unread, watermarks, updatedAt, blocked }) => ({
       user,
       lastMessage,
       unread,
       watermarks,
       updatedAt,
+      // What an earlier version of this page kept does not say it.
+      blocked: blocked === true,
     }));
     if (this.#state !== this.#known) {
       this.#known = this.#state;

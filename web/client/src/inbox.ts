@@ -29,8 +29,9 @@ export const EMPTY_INBOX: InboxState = { rows: [], hasMore: false, before: null,
 /** The first page (`further` false) or the next one. Rows of the page replace what is held of the same people. */
 export function applyPage(state: InboxState, page: InboxPage, further: boolean): InboxState {
   const rows = new Map(state.rows.map((row) => [row.user.id, row]));
-  for (const { user, last_message, unread, watermarks, updatedAt } of page.conversations) {
-    rows.set(user.id, { user, lastMessage: last_message, unread, watermarks, updatedAt, cursor: page.cursor });
+  for (const { user, last_message, unread, watermarks, updatedAt, blocked } of page.conversations) {
+    const row = { user, lastMessage: last_message, unread, watermarks, updatedAt, blocked, cursor: page.cursor };
+    rows.set(user.id, row);
   }
   const reachesFurther = !further && state.before !== null && state.rows.length > page.conversations.length;
   return {
@@ -68,10 +69,19 @@ export function applySent(state: InboxState, message: Message): InboxState {
   return row ? replace(state, withLast(row, message)) : state;
 }
 
+/** The user blocks this person, which counts nothing as unread, or has taken it back, which the server has to count. */
+export function applyBlocked(state: InboxState, peerId: string, blocked: boolean): InboxState {
+  const row = state.rows.find((one) => one.user.id === peerId);
+  if (!row || row.blocked === blocked) return state;
+  const next = replace(state, { ...row, blocked, unread: blocked ? 0 : row.unread });
+  return blocked ? next : { ...next, stale: true };
+}
+
 function applyNewMessage(state: InboxState, row: Row | undefined, message: Message, peerId: string): InboxState {
   if (!row) {
     const user = { id: peerId, name: peerId, avatar_url: null };
-    const base = { user, lastMessage: null, unread: 0, watermarks: NO_WATERMARKS, updatedAt: "", cursor: null };
+    const known = { lastMessage: null, unread: 0, watermarks: NO_WATERMARKS, updatedAt: "", blocked: false };
+    const base = { user, ...known, cursor: null };
     return { ...replace(state, counted(base, message, peerId)), stale: true };
   }
   return replace(state, counted(row, message, peerId));

@@ -4,7 +4,7 @@
  * It puts the parts together: the connection hands events in order, stores of conversations and inbox apply them, the
  * outbox and the receipts talk back. What belongs to one user is forgotten when another one connects.
  */
-import { Api } from "./api.js";
+import { Api, ServerProblem } from "./api.js";
 import { Connection } from "./connection.js";
 import { ConversationStore } from "./conversation-store.js";
 import { completeEnvironment } from "./environment.js";
@@ -18,6 +18,7 @@ import { storageOf } from "./storage.js";
 import { isolate, report } from "./store.js";
 import type {
   ConnectionSnapshot,
+  ConnectionStatus,
   Conversation,
   Environment,
   Inbox,
@@ -32,6 +33,7 @@ import { isBefore } from "./cursor.js";
 import {
   readHistory,
   readMessage,
+  readPresence,
   readReceipt,
   readReceiptAnswer,
   readSent,
@@ -51,7 +53,10 @@ export interface RealtimeEvents {
 type Listener = (payload: never) => void;
 
 /** What one tab tells the others that are connected as the same user. */
-type News = { type: "outbox"; news: OutboxNews } | { type: "signed_out" };
+type News =
+  | { type: "outbox"; news: OutboxNews }
+  | { type: "blocked"; peerId: string; blocked: boolean }
+  | { type: "signed_out" };
 
 /** Rows of the storage: `place`, `inbox`, and with these prefixes one per conversation, unsent message and draft. */
 const PLACE = "place";
@@ -65,6 +70,8 @@ const PLACE_AGE_MAX_MS = 7 * 24 * 3_600_000;
 const CONVERSATIONS_MAX = 20;
 /** What was kept is worth no more delay than this; a database that opens later is read nevertheless. */
 const RESTORE_WAIT_MS = 1000;
+/** In these states requests are answered. */
+const REACHED: ReadonlySet<ConnectionStatus> = new Set(["connected", "polling"]);
 /** Among the latest this many messages of a conversation one is looked for that was taken back. */
 const FIND_LIMIT = 100;
 
@@ -113,7 +120,14 @@ export class RealtimeService {
       post: async (pending, signal) => {
         this.#connection.check();
         const { client_id, recipient_id: recipientId, text, message_type } = pending;
-        return readSent(await api.post(api.address(["send"]), { recipientId, text, message_type, client_id }, signal));
+        const body = { recipientId, text, message_type, client_id };
+        try {
+          return readSent(await api.post(api.address(["send"]), body, signal));
+        } catch (error) {
+          // Blocked on another device, of which no event tells.
+          if (error instanceof ServerProblem && error.code === "blocked_by_you") this.#setBlocked(recipientId, true);
+          throw error;
+        }
       },
       find: async ({ recipient_id, client_id }, signal) => {
         const body = await api.get(api.address([recipient_id], { limit: FIND_LIMIT }), signal);
@@ -253,6 +267,11 @@ export class RealtimeService {
         base: () => this.#base,
         loadedAt: (cursor) => this.#loadedAt(cursor),
         failed: (message) => this.#notify("load_failed", message),
+        reaches: () => REACHED.has(this.#connection.getSnapshot().status),
+        blocked: (blocked) => {
+          this.#setBlocked(peerId, blocked);
+          this.#tell({ type: "blocked", peerId, blocked });
+        },
         acknowledges: () => this.#connection.leads,
         changed: () => this.#keeper.mark(CONVERSATION + peerId, () => this.#conversations.get(peerId)?.kept()),
         getDraft: () => this.#drafts.get(peerId) ?? "",
@@ -338,6 +357,7 @@ export class RealtimeService {
 
   #page(event: PageEvent): void {
     if (event === "hidden") void this.#keeper.flush();
+    if (event === "visible") for (const store of this.#conversations.values()) store.seen();
     if (event === "frozen") {
       // Locks and open databases keep a page out of the back/forward cache, and others waiting.
       this.#outbox.pause();
@@ -359,9 +379,20 @@ export class RealtimeService {
   }
 
   #heard(news: News): void {
-    if (news.type === "outbox") return this.#outbox.heard(news.news);
-    void this.#leave();
-    this.emit("signed_out", {});
+    switch (news.type) {
+      case "outbox":
+        return this.#outbox.heard(news.news);
+      case "blocked":
+        return this.#setBlocked(news.peerId, news.blocked);
+      case "signed_out":
+        void this.#leave();
+        return this.emit("signed_out", {});
+    }
+  }
+
+  #setBlocked(peerId: string, blocked: boolean): void {
+    this.#conversations.get(peerId)?.setBlocked(blocked);
+    this.#inbox.setBlocked(peerId, blocked);
   }
 
   async #leave(): Promise<void> {
@@ -389,6 +420,11 @@ export class RealtimeService {
         case "typing":
           this.#conversations.get(readTyping(frame.data))?.peerTypes();
           break;
+        case "presence": {
+          const { chat_user_id, online } = readPresence(frame.data);
+          this.#conversations.get(chat_user_id)?.peerIs(online);
+          break;
+        }
       }
     } catch (error) {
       report(error);

@@ -94,6 +94,10 @@ export interface ConversationSnapshot {
   loading: boolean;
   hasOlder: boolean;
   peerTyping: boolean;
+  /** Whether the other one is online; null: unknown, or nobody watches. */
+  peerOnline: boolean | null;
+  /** The user blocks the other one. */
+  blocked: boolean;
   error: string | null;
 }
 
@@ -103,6 +107,8 @@ export interface InboxEntry {
   unread: number;
   watermarks: Watermarks;
   updatedAt: string;
+  /** The user blocks this person. */
+  blocked: boolean;
 }
 
 export interface InboxSnapshot {
@@ -137,6 +143,13 @@ export interface Conversation extends Readable<ConversationSnapshot> {
   markRead(upto: number): void;
   /** Tell that the user is typing; at most one request per 3 s. */
   typing(): void;
+  /** Keep `peerOnline` up to date, as long as a screen shows it; answers the undo. */
+  watch(): () => void;
+  /** Nobody of the two can write to the other any more. Rejects when the server did not do it. */
+  block(): Promise<void>;
+  unblock(): Promise<void>;
+  /** Report the other one, with the latest messages, or with those up to `seq`. Rejects when it did not arrive. */
+  report(reason: string, seq?: number): Promise<void>;
 }
 
 export interface Inbox extends Readable<InboxSnapshot> {

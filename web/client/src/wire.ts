@@ -38,6 +38,8 @@ export interface HistoryPage {
   cursor: string;
   watermarks: Watermarks;
   user: Person;
+  /** Whether the caller blocks this person. */
+  blocked: boolean;
 }
 
 export interface InboxRow {
@@ -48,6 +50,7 @@ export interface InboxRow {
   updatedAt: string;
   /** Log position of the last message. */
   position: number;
+  blocked: boolean;
 }
 
 export interface InboxPage {
@@ -158,6 +161,21 @@ export function readTyping(data: unknown): string {
   return text(fields(data, "typing"), "chat_user_id");
 }
 
+export function readPresence(data: unknown): { chat_user_id: string; online: boolean } {
+  const of = fields(data, "presence");
+  return { chat_user_id: text(of, "chat_user_id"), online: of["online"] === true };
+}
+
+/** An answer that says nothing of it is that of a server that does not know presence. */
+export function readPresenceAnswer(body: unknown): { online: boolean | null; watch_s: number } {
+  const of = body === null ? {} : fields(body, "the answer");
+  const { online, watch_s } = of;
+  return {
+    online: typeof online === "boolean" ? online : null,
+    watch_s: typeof watch_s === "number" && Number.isFinite(watch_s) ? watch_s : 0,
+  };
+}
+
 export function readWatermarks(value: unknown): Watermarks {
   const of = fields(value, "watermarks");
   return {
@@ -191,6 +209,7 @@ export function readHistory(body: unknown): HistoryPage {
     cursor: text(of, "cursor"),
     watermarks: readWatermarks(of["watermarks"]),
     user: readPerson(of["user"]),
+    blocked: of["blocked"] === true,
   };
 }
 
@@ -206,6 +225,7 @@ export function readInbox(body: unknown): InboxPage {
       watermarks: readWatermarks(row["watermarks"]),
       updatedAt: text(row, "updatedAt"),
       position: number(row, "position"),
+      blocked: row["blocked"] === true,
     };
   });
   return {

@@ -19,31 +19,36 @@ export class Browser {
   readonly #queues = new Map<string, { owner: object; grant: () => void }[]>();
   readonly #channels = new Map<string, Set<FakeChannel>>();
 
-  locksOf(owner: object): Locks {
+  locksOf(owner: Tab): Locks {
     return {
       request: (name, options, held) =>
         new Promise((resolve, reject) => {
           const queue = this.#queues.get(name) ?? [];
           this.#queues.set(name, queue);
           const grant = (): void => {
+            // Whoever holds it now is stolen from; only a request that steals comes here while there is one.
+            this.#held.get(name)?.steal();
             let stolen = false;
-            const next = (): void => {
+            const end = (): void => {
               if (stolen) return;
+              stolen = true;
               this.#held.delete(name);
               queueMicrotask(() => this.#next(name));
             };
             const steal = (): void => {
               stolen = true;
-              reject(new DOMException("stolen", "AbortError"));
+              owner.run(() => reject(new DOMException("stolen", "AbortError")));
             };
-            this.#held.set(name, { owner, end: next, steal });
-            void held().then((value) => {
-              next();
-              resolve(value);
+            this.#held.set(name, { owner, end, steal });
+            // A tab that is stopped has the lock, and hears of it when it runs again.
+            owner.run(() => {
+              void held().then((value) => {
+                end();
+                resolve(value);
+              });
             });
           };
           if (options.steal) {
-            this.#held.get(name)?.steal();
             queueMicrotask(grant);
             return;
           }

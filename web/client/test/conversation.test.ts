@@ -5,7 +5,7 @@ import type { Frame, HistoryPage } from "../src/wire.js";
 import { Ledger, seeded } from "./ledger.js";
 import { readVectors } from "./vectors.js";
 
-type Page = Omit<HistoryPage, "user">;
+type Page = Omit<HistoryPage, "user" | "blocked">;
 type Step = { snapshot: Page } | { older: Page } | { event: Frame } | { reply: Message } | { reset: true };
 
 interface Case {
@@ -24,6 +24,7 @@ function replay(given: Case) {
     ...of,
     messages: of.messages.map(complete),
     user: { id: given.peer, name: given.peer, avatar_url: null },
+    blocked: false,
   });
   let state = emptyConversation(given.peer);
   let renewed: typeof state | null = null;

@@ -31,6 +31,7 @@ function row(peer: string, last: Message, unread: number, read_upto = 0, positio
     watermarks: marks(read_upto),
     updatedAt: last.createdAt,
     position,
+    blocked: false,
   };
 }
 

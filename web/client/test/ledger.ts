@@ -75,7 +75,7 @@ export class Ledger {
         return { ...message, read, delivered };
       });
     const user = { id: "bob", name: "bob", avatar_url: null };
-    return { messages, has_more: false, cursor: cursorAt(position), watermarks, user };
+    return { messages, has_more: false, cursor: cursorAt(position), watermarks, user, blocked: false };
   }
 
   /** The inbox as read at `position`. */
@@ -84,7 +84,8 @@ export class Ledger {
     const last_message = messages.at(-1);
     if (!last_message) return { conversations: [], has_more: false, cursor, before: null };
     const unread = messages.filter((one) => one.sender_id === "bob" && one.seq > watermarks.read_upto).length;
-    const row = { user, last_message, unread, watermarks, updatedAt: last_message.createdAt, position };
+    const updatedAt = last_message.createdAt;
+    const row = { user, last_message, unread, watermarks, updatedAt, position, blocked: false };
     return { conversations: [row], has_more: false, cursor, before: position };
   }
 

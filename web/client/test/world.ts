@@ -154,6 +154,15 @@ export class World {
     return message;
   }
 
+  /** Whether there is a message that this user sent under this `client_id`. */
+  has(user: string, clientId: string): boolean {
+    return this.#messages.some((one) => one.sender_id === user && one.client_id === clientId);
+  }
+
+  between(a: string, b: string): readonly Message[] {
+    return this.#between(a, b);
+  }
+
   append(user: string, type: string, data: unknown): void {
     const log = this.#log(user);
     log.push({ type, data });

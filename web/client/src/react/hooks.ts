@@ -36,6 +36,8 @@ const SERVER_CONVERSATION: ConversationSnapshot = {
   loading: true,
   hasOlder: false,
   peerTyping: false,
+  peerOnline: null,
+  blocked: false,
   error: null,
 };
 const SERVER_INBOX: InboxSnapshot = { entries: [], loaded: false, loading: true, hasMore: false, error: null };
@@ -85,7 +87,7 @@ export function useConversationState(peerId: string): { conversation: Conversati
 
 export type ConversationActions = Pick<
   Conversation,
-  "load" | "loadOlder" | "send" | "retry" | "discard" | "markRead" | "typing"
+  "load" | "loadOlder" | "send" | "retry" | "discard" | "markRead" | "typing" | "block" | "unblock" | "report"
 >;
 
 /** One conversation: its snapshot and what one can do with it. The functions keep their identity. */
@@ -100,6 +102,9 @@ export function useConversation(peerId: string): ConversationSnapshot & Conversa
       discard: (clientId) => conversation.discard(clientId),
       markRead: (upto) => conversation.markRead(upto),
       typing: () => conversation.typing(),
+      block: () => conversation.block(),
+      unblock: () => conversation.unblock(),
+      report: (reason, seq) => conversation.report(reason, seq),
     }),
     [conversation],
   );
@@ -163,6 +168,9 @@ export function useRealtimeMessages(userId: string, chatUserId: string): Realtim
       discard: conversation.discard,
       markRead: conversation.markRead,
       typing: conversation.typing,
+      block: conversation.block,
+      unblock: conversation.unblock,
+      report: conversation.report,
       reconnect,
     }),
     [conversation, status, reconnect],
