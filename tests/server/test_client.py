@@ -120,6 +120,19 @@ def test_history_inbox_and_receipts_are_typed(alice: Person, bob: Person) -> Non
         assert [True, True, True] == [message.read for message in a.history(bob.id).messages]
 
 
+def test_an_inbox_of_several_pages_is_read_by_position(alice: Person) -> None:
+    """Each page goes on before the last conversation of the one above it."""
+    with client_of(alice) as client:
+        for number in range(5):
+            client.send(f"peer {number}", "hi")
+        seen, before = [], None
+        while (page := client.inbox(before=before, limit=2)).conversations:
+            seen += [conversation.user.id for conversation in page.conversations]
+            before = page.conversations[-1].position
+            assert page.has_more == (len(seen) < 5)
+    assert [f"peer {number}" for number in (4, 3, 2, 1, 0)] == seen
+
+
 @pytest.mark.parametrize("peer", ["50%", "a b|c", "é@x:y", "😀", "inbox", "send", "sse", "%2F", "a?b#c", "+"])
 def test_any_user_id_has_a_history(alice: Person, peer: str) -> None:
     """Percent, emoji, space and the names of routes are legal user ids."""

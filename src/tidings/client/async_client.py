@@ -100,7 +100,7 @@ class AsyncClient:
         """As ``Client.history``."""
         return await self._exchange(call.history(peer, before, after, limit))
 
-    async def inbox(self, *, before: str | None = None, limit: int | None = None) -> InboxPage:
+    async def inbox(self, *, before: int | None = None, limit: int | None = None) -> InboxPage:
         """As ``Client.inbox``."""
         return await self._exchange(call.inbox(before, limit))
 

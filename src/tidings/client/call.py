@@ -83,7 +83,7 @@ def history(peer: str, before: int | None, after: int | None, limit: int | None)
     return Call("GET", path, _reader(HistoryPage), query={"before": before, "after": after, "limit": limit})
 
 
-def inbox(before: str | None, limit: int | None) -> Call[InboxPage]:
+def inbox(before: int | None, limit: int | None) -> Call[InboxPage]:
     """A page of the conversations."""
     return Call("GET", "/inbox/me", _reader(InboxPage), query={"before": before, "limit": limit})
 

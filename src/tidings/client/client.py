@@ -144,8 +144,8 @@ class Client:
         """
         return self._exchange(call.history(peer, before, after, limit))
 
-    def inbox(self, *, before: str | None = None, limit: int | None = None) -> InboxPage:
-        """Return a page of the conversations, the latest first.
+    def inbox(self, *, before: int | None = None, limit: int | None = None) -> InboxPage:
+        """Return a page of the conversations: the latest first, or those before a conversation's ``position``.
 
         Raises:
             ServerProblem, StreamLost, ProtocolViolation: As ``send``.

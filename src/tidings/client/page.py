@@ -15,16 +15,19 @@ class HistoryPage(msgspec.Struct, frozen=True):
     cursor: str
     watermarks: Watermarks
     user: Person
+    blocked: bool = False  # by the caller
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """One line of the inbox; ``user`` is the other side."""
+    """One line of the inbox; ``user`` is the other side, ``position`` what ``inbox(before=...)`` takes."""
 
     user: Person
     last_message: Message | None
     unread: int
     watermarks: Watermarks
     updatedAt: str
+    position: int
+    blocked: bool = False  # by the caller
 
 
 class InboxPage(msgspec.Struct, frozen=True):
