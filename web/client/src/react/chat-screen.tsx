@@ -1,15 +1,16 @@
-import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import { useEffect, useMemo, useRef, useState, type ReactNode, type RefObject } from "react";
 import type { ConnectionSnapshot, ConversationSnapshot, Notice, Person } from "../types.js";
 import { useAnnouncer } from "./announcer.js";
 import { Avatar } from "./avatar.js";
 import { Banner, bannerSentence, useBanner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { useConnection, useConversationState, useLatest } from "./hooks.js";
-import { BackIcon, StatusDot } from "./icons.js";
+import { BackIcon, MoreIcon, StatusDot } from "./icons.js";
 import { MessageList } from "./message-list.js";
 import { useNotices } from "./notices.js";
 import { useTidings } from "./provider.js";
 import { rowsOf, unreadOf, type Unread } from "./rows.js";
+import { BlockedNote, Safety } from "./safety.js";
 import { useThreadScroll } from "./thread-scroll.js";
 import { words } from "./words.js";
 
@@ -95,6 +96,15 @@ function Thread(props: ChatScreenProps): ReactNode {
     scroll.toEnd(false);
   };
 
+  useEffect(() => conversation.watch(), [conversation]);
+
+  const [isSafetyOpen, setSafetyOpen] = useState(false);
+  const moreButton = useRef<HTMLButtonElement>(null);
+  const closeSafety = (): void => {
+    setSafetyOpen(false);
+    moreButton.current?.focus({ preventScroll: true });
+  };
+
   const [focusComposer] = useState(() => autoFocus && hasFinePointer());
 
   return (
@@ -105,23 +115,33 @@ function Thread(props: ChatScreenProps): ReactNode {
         snapshot={snapshot}
         focus={autoFocus && !focusComposer}
         onBack={onBack}
+        moreButton={moreButton}
+        isMoreOpen={isSafetyOpen}
+        onMore={() => setSafetyOpen(!isSafetyOpen)}
       />
+      {isSafetyOpen && (
+        <Safety name={name} conversation={conversation} blocked={snapshot.blocked} onClose={closeSafety} />
+      )}
       {banner && (
         <Banner kind={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
       )}
       <MessageList conversation={conversation} snapshot={snapshot} rows={rows} name={name} scroll={scroll} />
-      <Composer
-        name={name}
-        initialText={conversation.getDraft()}
-        bytesMax={connection.textBytesMax}
-        focusOnMount={focusComposer}
-        onChange={(text) => {
-          conversation.setDraft(text);
-          if (text !== "") conversation.typing();
-        }}
-        onSend={send}
-        onEscape={() => scroll.toEnd(true)}
-      />
+      {snapshot.blocked ? (
+        <BlockedNote name={name} conversation={conversation} />
+      ) : (
+        <Composer
+          name={name}
+          initialText={conversation.getDraft()}
+          bytesMax={connection.textBytesMax}
+          focusOnMount={focusComposer}
+          onChange={(text) => {
+            conversation.setDraft(text);
+            if (text !== "") conversation.typing();
+          }}
+          onSend={send}
+          onEscape={() => scroll.toEnd(true)}
+        />
+      )}
       <div className="tidings-hidden" role="status" aria-live="polite">
         {announcer.text}
       </div>
@@ -135,9 +155,13 @@ interface HeaderProps {
   snapshot: ConversationSnapshot;
   focus: boolean;
   onBack: (() => void) | undefined;
+  moreButton: RefObject<HTMLButtonElement | null>;
+  isMoreOpen: boolean;
+  onMore: () => void;
 }
 
-function Header({ person, connection, snapshot, focus, onBack }: HeaderProps): ReactNode {
+function Header(props: HeaderProps): ReactNode {
+  const { person, connection, snapshot, focus, onBack, moreButton, isMoreOpen, onMore } = props;
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (focus) heading.current?.focus({ preventScroll: true });
@@ -158,9 +182,24 @@ function Header({ person, connection, snapshot, focus, onBack }: HeaderProps): R
         <p className="tidings-status" data-status={status}>
           <StatusDot status={status} />
           <span>{words.status[status]}</span>
-          {snapshot.peerTyping && <span className="tidings-status-typing"> · {words.typing(person.name)}</span>}
+          {snapshot.peerTyping ? (
+            <span className="tidings-status-typing"> · {words.typing(person.name)}</span>
+          ) : (
+            snapshot.peerOnline && <span className="tidings-status-online"> · {words.activeNow}</span>
+          )}
         </p>
       </div>
+      <button
+        ref={moreButton}
+        type="button"
+        className="tidings-back tidings-more"
+        aria-label={words.more(person.name)}
+        title={words.more(person.name)}
+        aria-expanded={isMoreOpen}
+        onClick={onMore}
+      >
+        <MoreIcon />
+      </button>
     </header>
   );
 }

@@ -109,6 +109,14 @@ export function BackIcon(): ReactNode {
   );
 }
 
+export function MoreIcon(): ReactNode {
+  return (
+    <Icon name="more" box="0 0 20 20">
+      <path d="M4.5 10v.01M10 10v.01M15.5 10v.01" />
+    </Icon>
+  );
+}
+
 export function SendIcon(): ReactNode {
   return (
     <Icon name="send" box="0 0 20 20">

@@ -440,6 +440,79 @@ describe("useRealtimeMessages", () => {
   });
 });
 
+describe("safety", () => {
+  const more = (): HTMLElement => screen.getByRole("button", { name: "More about Ben" });
+  const press = (name: string): void => void fireEvent.click(screen.getByRole("button", { name }));
+
+  it("shows that the other one is there, and for how long", async () => {
+    server.online = true;
+    await openBen();
+    await screen.findByText("Active now", { exact: false });
+    server.signals("presence", { chat_user_id: "ben", online: false });
+    await waitFor(() => expect(screen.queryByText("Active now", { exact: false })).toBeNull());
+    server.signals("presence", { chat_user_id: "ben", online: true });
+    await screen.findByText("Active now", { exact: false });
+    server.signals("typing", { chat_user_id: "ben" });
+    await screen.findByText("Ben is typing…", { exact: false });
+    expect(screen.queryByText("Active now", { exact: false })).toBeNull();
+  });
+
+  it("blocks after a question, says so in the composer's place, and takes it back", async () => {
+    await openBen();
+    fireEvent.click(more());
+    expect(more().getAttribute("aria-expanded")).toBe("true");
+    press("Block Ben");
+    expect(server.blocked).toBe(false);
+    press("Block");
+    await screen.findByText("You blocked Ben.");
+    expect(server.blocked).toBe(true);
+    expect(screen.queryByRole("textbox")).toBeNull();
+    expect(document.activeElement).toBe(more());
+    press("Unblock");
+    await waitFor(() => expect(field()).toBeTruthy());
+    expect(server.blocked).toBe(false);
+  });
+
+  it("shows a block that is there already", async () => {
+    server.blocked = true;
+    await openBen();
+    await screen.findByText("You blocked Ben.");
+    fireEvent.click(more());
+    expect(screen.getAllByRole("button", { name: "Unblock" })).toHaveLength(2);
+  });
+
+  it("keeps the words of a report until it was sent", async () => {
+    server.reportAnswer = () => problem(503, "unavailable", "The application could not answer; try again.");
+    await openBen();
+    fireEvent.click(more());
+    press("Report Ben");
+    const reason = screen.getByRole("textbox", { name: "What happened?" }) as HTMLTextAreaElement;
+    expect(screen.getByRole<HTMLButtonElement>("button", { name: "Send report" }).disabled).toBe(true);
+    fireEvent.change(reason, { target: { value: "He insults me. " } });
+    press("Send report");
+    await screen.findByText("The application could not answer; try again.");
+    expect(reason.value).toBe("He insults me. ");
+    server.reportAnswer = null;
+    await waitFor(() =>
+      expect(screen.getByRole<HTMLButtonElement>("button", { name: "Send report" }).disabled).toBe(false),
+    );
+    press("Send report");
+    await screen.findByText("Your report was sent. Thank you.");
+    expect(server.reports).toEqual([{ chatUserId: "ben", reason: "He insults me." }]);
+    press("Close");
+    expect(document.activeElement).toBe(more());
+  });
+
+  it("closes with Escape and blocks nobody", async () => {
+    await openBen();
+    fireEvent.click(more());
+    press("Block Ben");
+    fireEvent.keyDown(screen.getByRole("button", { name: "Block" }), { key: "Escape" });
+    expect(screen.queryByRole("button", { name: "Block" })).toBeNull();
+    expect(server.blocked).toBe(false);
+  });
+});
+
 describe("the list of conversations", () => {
   function openInbox(opened: string[]): void {
     render(

@@ -52,6 +52,21 @@ export const words = {
   jumpToNewName: (count: number) => `${plural(count, "new message", "new messages")}, go to the latest`,
   jumpToLatest: "Go to the latest message",
   typing: (name: string) => `${name} is typing…`,
+  activeNow: "Active now",
+
+  more: (name: string) => `More about ${name}`,
+  block: (name: string) => `Block ${name}`,
+  blockQuestion: (name: string) =>
+    `Block ${name}? Neither of you can write to the other until you unblock. ${name} is not told.`,
+  blockConfirm: "Block",
+  blocked: (name: string) => `You blocked ${name}.`,
+  unblock: "Unblock",
+  report: (name: string) => `Report ${name}`,
+  reportLabel: "What happened?",
+  reportHint: "The latest messages of this conversation are sent along.",
+  reportSend: "Send report",
+  reported: "Your report was sent. Thank you.",
+  close: "Close",
 
   tick: {
     waiting: "Waiting to be sent",

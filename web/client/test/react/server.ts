@@ -32,6 +32,11 @@ export class MemoryServer {
   /** How every stream is answered while set. */
   streamAnswer: Answer | null = null;
   textBytes = 16384;
+  /** Whether the peer is there, blocked by this user, and what was reported of it. */
+  online: boolean | null = null;
+  blocked = false;
+  readonly reports: Record<string, unknown>[] = [];
+  reportAnswer: Answer | null = null;
   readUpto = 0;
   readonly streams = new Set<Stream>();
   #position = 0;
@@ -78,6 +83,9 @@ export class MemoryServer {
       const body = JSON.parse(String(init.body)) as Record<string, unknown>;
       if (first === "send") return this.#send(body);
       if (first === "receipts") return this.#receipt(body);
+      if (first === "presence") return json({ success: true, online: this.online, watch_s: 60 });
+      if (first === "block" || first === "unblock") this.blocked = first === "block";
+      if (first === "report") return this.reportAnswer?.() ?? (this.reports.push(body), json({ success: true }, 202));
       return json({ success: true }, 202);
     }
     if (first === "sse") return this.streamAnswer?.() ?? this.#open(init.signal ?? null);
@@ -155,6 +163,7 @@ export class MemoryServer {
       cursor: this.cursor,
       watermarks: this.#watermarks(),
       user: this.#person(peer),
+      blocked: this.blocked,
     });
   }
 

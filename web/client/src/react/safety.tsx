@@ -1,0 +1,198 @@
+import { useId, useRef, useState, type ReactNode } from "react";
+import type { Conversation } from "../types.js";
+import { words } from "./words.js";
+
+const REASON_MAX = 1000;
+
+type View = "choose" | "block" | "report" | "reported";
+
+interface SafetyProps {
+  name: string;
+  conversation: Conversation;
+  blocked: boolean;
+  /** The panel has done what it was opened for, or is not wanted. */
+  onClose: () => void;
+}
+
+/** What one request does to the panel: it waits, then it is done or says why not. */
+function useRequest(): { busy: boolean; problem: string | null; run: (work: Promise<void>, done: () => void) => void } {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const isRunning = useRef(false);
+  const run = (work: Promise<void>, done: () => void): void => {
+    if (isRunning.current) return;
+    isRunning.current = true;
+    setBusy(true);
+    setProblem(null);
+    work
+      .then(done, (error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
+      .finally(() => {
+        isRunning.current = false;
+        setBusy(false);
+      });
+  };
+  return { busy, problem, run };
+}
+
+/** Below the header: block, take it back, or report. Escape closes it; what is written stays until it was sent. */
+export function Safety({ name, conversation, blocked, onClose }: SafetyProps): ReactNode {
+  const [view, setView] = useState<View>("choose");
+  return (
+    <section
+      className="tidings-new tidings-safety"
+      aria-label={words.more(name)}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") onClose();
+      }}
+    >
+      {view === "choose" && (
+        <div className="tidings-new-actions">
+          {blocked ? (
+            <Unblock conversation={conversation} onDone={onClose} focus />
+          ) : (
+            <button type="button" className="tidings-button" autoFocus onClick={() => setView("block")}>
+              {words.block(name)}
+            </button>
+          )}
+          <button type="button" className="tidings-button" onClick={() => setView("report")}>
+            {words.report(name)}
+          </button>
+        </div>
+      )}
+      {view === "block" && <BlockQuestion name={name} conversation={conversation} onClose={onClose} />}
+      {view === "report" && (
+        <ReportForm conversation={conversation} onSent={() => setView("reported")} onCancel={onClose} />
+      )}
+      {view === "reported" && (
+        <>
+          <p role="status">{words.reported}</p>
+          <div className="tidings-new-actions">
+            {!blocked && (
+              <button type="button" className="tidings-button" onClick={() => setView("block")}>
+                {words.block(name)}
+              </button>
+            )}
+            <button type="button" className="tidings-button" autoFocus onClick={onClose}>
+              {words.close}
+            </button>
+          </div>
+        </>
+      )}
+    </section>
+  );
+}
+
+interface BlockQuestionProps {
+  name: string;
+  conversation: Conversation;
+  onClose: () => void;
+}
+
+function BlockQuestion({ name, conversation, onClose }: BlockQuestionProps): ReactNode {
+  const { busy, problem, run } = useRequest();
+  return (
+    <>
+      <p>{words.blockQuestion(name)}</p>
+      <Problem text={problem} />
+      <div className="tidings-new-actions">
+        <button type="button" className="tidings-button" autoFocus onClick={onClose}>
+          {words.cancel}
+        </button>
+        <button
+          type="button"
+          className="tidings-button"
+          data-primary="true"
+          disabled={busy}
+          onClick={() => run(conversation.block(), onClose)}
+        >
+          {words.blockConfirm}
+        </button>
+      </div>
+    </>
+  );
+}
+
+interface ReportFormProps {
+  conversation: Conversation;
+  onSent: () => void;
+  onCancel: () => void;
+}
+
+function ReportForm({ conversation, onSent, onCancel }: ReportFormProps): ReactNode {
+  const [reason, setReason] = useState("");
+  const { busy, problem, run } = useRequest();
+  const field = useId();
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (reason.trim() !== "") run(conversation.report(reason.trim()), onSent);
+      }}
+    >
+      <label htmlFor={field}>{words.reportLabel}</label>
+      <textarea
+        id={field}
+        className="tidings-input"
+        rows={3}
+        dir="auto"
+        autoFocus
+        maxLength={REASON_MAX}
+        aria-describedby={`${field}-hint`}
+        value={reason}
+        onChange={(event) => setReason(event.target.value)}
+      />
+      <p id={`${field}-hint`}>{words.reportHint}</p>
+      <Problem text={problem} />
+      <div className="tidings-new-actions">
+        <button type="button" className="tidings-button" onClick={onCancel}>
+          {words.cancel}
+        </button>
+        <button type="submit" className="tidings-button" data-primary="true" disabled={busy || reason.trim() === ""}>
+          {words.reportSend}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+/** In the composer's place while the other one is blocked. */
+export function BlockedNote({ name, conversation }: { name: string; conversation: Conversation }): ReactNode {
+  return (
+    <div className="tidings-composer tidings-blocked">
+      <p>{words.blocked(name)}</p>
+      <Unblock conversation={conversation} />
+    </div>
+  );
+}
+
+interface UnblockProps {
+  conversation: Conversation;
+  onDone?: () => void;
+  focus?: boolean;
+}
+
+function Unblock({ conversation, onDone, focus = false }: UnblockProps): ReactNode {
+  const { busy, problem, run } = useRequest();
+  return (
+    <>
+      <Problem text={problem} />
+      <button
+        type="button"
+        className="tidings-button"
+        autoFocus={focus}
+        disabled={busy}
+        onClick={() => run(conversation.unblock(), () => onDone?.())}
+      >
+        {words.unblock}
+      </button>
+    </>
+  );
+}
+
+function Problem({ text }: { text: string | null }): ReactNode {
+  return (
+    <p className="tidings-problem" role="alert">
+      {text}
+    </p>
+  );
+}
