@@ -78,7 +78,7 @@ def test_a_cookie_that_is_no_token_is_refused(node: Node, cookie: str) -> None:
 def test_an_expired_cookie_ends_the_stream(node: Node) -> None:
     """PROTOCOL 2.4.1, 7.9.5"""
     ada = Browser(node, "ada", None)
-    ada.sent = {"Cookie": f'__session="{node.token("ada", ttl_s=-28)}"'}
+    ada.sent = {"Cookie": f'__session="{node.token("ada", ttl_s=-26)}"'}
     with ada.opens_stream() as stream:
         assert "token_expired" == stream.until("goodbye").data["reason"]
     wait_for(lambda: ada.gets("/inbox/me").status_code == 401)
