@@ -14,6 +14,8 @@ from host import Host
 from node import Person, refused, wait_for
 
 from tidings import Config
+from tidings.client import Client
+from tidings.errors import ServerProblem
 from tidings.fastapi import (
     Accepted,
     Blocked,
@@ -70,7 +72,8 @@ def test_what_the_host_s_dependency_refuses_is_answered_as_the_host_answers_it(
         answer = stranger.gets(path)
         assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
         assert {"detail": "You are not known here."} == answer.json()
-    assert stranger.posts("/send", {"recipientId": "ada", "text": "x"}).status_code == 401
+    with Client(host.url, "stranger") as client, pytest.raises(ServerProblem, match="You are not known here"):
+        client.send("ada", "x")
     refused(host.person("ada").posts("/send", {"recipientId": "ada", "text": "x"}), 422, "to_oneself")
     refused(host.person("ada").gets("/inbox/ben"), 403, "not_yours")
 

@@ -14,24 +14,25 @@ DETAIL_LENGTH_MAX = 500
 
 
 class _ProblemBody(msgspec.Struct):
-    code: str
     detail: str
+    code: str | None = None
 
 
 def read_problem(response: httpx2.Response, body: bytes) -> ServerProblem:
     """Return the refusal as an error; ``body`` is what could be read of it.
 
-    What is no problem body (a proxy's page, say) is not repeated: only its status is told.
+    A host application's own refusal may have a detail and no code. What is neither (a proxy's page, say) is not
+    repeated: only its status is told.
 
     Source: RFC 9457.
     """
     try:
         problem = msgspec.json.decode(body, type=_ProblemBody)
     except msgspec.DecodeError:
-        problem = _ProblemBody(code=f"status_{response.status_code}", detail=_say_status(response.status_code))
+        problem = _ProblemBody(_say_status(response.status_code))
     return ServerProblem(
         response.status_code,
-        problem.code,
+        problem.code or f"status_{response.status_code}",
         problem.detail[:DETAIL_LENGTH_MAX],
         retry_after_s=read_retry_after_s(response),
     )
