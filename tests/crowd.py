@@ -170,6 +170,10 @@ class Follower:
                         self.is_caught_up.set()
         except StreamEnded:
             self.ended = stream.ended
+        except TimeoutError:
+            raise
+        except OSError:  # the node was stopped by the test, which closes its streams under the thread that reads
+            self.ended = "closed"
         finally:
             stream.close()
 

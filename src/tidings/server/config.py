@@ -6,6 +6,8 @@ code passes. A wrong value fails at start with the setting's name. docs/configur
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
@@ -14,8 +16,12 @@ from tidings.errors import ConfigurationError
 
 SECRET_SIZE_MIN_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
 ENVIRONMENT_PREFIX = "TIDINGS_"
+CLIENT_VARIABLES = {"TIDINGS_URL", "TIDINGS_TOKEN"}  # of the commands that talk to a server; no settings of one
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+# What Kubernetes puts into the environment of every container near a service that is called tidings.
+_OF_A_CLUSTER = re.compile(r"TIDINGS_(?:SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
 
 # Limits that nobody needs to set. Their reasons stand beside them, as with the settings below.
 HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and what one answer may cost
@@ -52,6 +58,7 @@ COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is repo
 READ_WAIT_MAX_S = 10.0  # likewise a read
 BODY_WAIT_MAX_S = 10.0  # a request body that trickles in slower is refused (408)
 HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
+DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener late, and who comes before gets a 503
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
 TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
 PRESENCE_WATCH_S = 60  # how long changes of somebody's presence are told without being asked for again
@@ -126,7 +133,7 @@ class Config:
     presence_grace_s: float = setting(30.0, "seconds", "A reconnection or a reload is no absence")
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
     log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
-    log_events_max: int = setting(10_000, "events per user", "Catching up with more costs more than reloading")
+    log_events_max: int = setting(20_000, "events per user", "Catching up with more costs more than reloading")
     metrics_port: int = setting(
         0, "port", "0: `/metrics` is on the port of everything else; on its own it is not routed by mistake", least=0
     )
@@ -173,8 +180,14 @@ class Config:
         """The settings from ``TIDINGS_*`` variables; ``overrides`` that are not None win.
 
         Raises:
-            ConfigurationError: A value cannot be read; the text names the variable.
+            ConfigurationError: A value cannot be read, or there is no such setting; the text names the variable.
         """
+        known = {environment_name(each.name) for each in fields(cls)} | CLIENT_VARIABLES
+        for name in environment:
+            if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not _OF_A_CLUSTER.fullmatch(name):
+                near = difflib.get_close_matches(name, known, n=1)
+                perhaps = f"did you mean {near[0]}?" if near else "docs/configuration.md lists them"
+                raise ConfigurationError(f"{name} is no setting; {perhaps}")
         values: dict[str, Any] = {}
         for each in fields(cls):
             raw = environment.get(environment_name(each.name))

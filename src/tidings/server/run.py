@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tidings.errors import ConfigurationError
 from tidings.server.app import API_PREFIX, not_found, routes
-from tidings.server.config import COMMIT_WAIT_MAX_S, Config
+from tidings.server.config import COMMIT_WAIT_MAX_S, DRAIN_MARGIN_S, Config
 from tidings.server.follow import TRANSPORT_EXTENSION
 from tidings.server.log import configure
 from tidings.server.node import Node
@@ -140,7 +140,8 @@ def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) ->
 async def _drain(node: Node, server: uvicorn.Server) -> None:
     has_guests = bool(server.server_state.connections)
     try:
-        await node.hub.drain(node.config.drain_window_s, refused_for_s=node.config.drain_window_s)
+        window_s = node.config.drain_window_s
+        await node.hub.drain(window_s, refused_for_s=window_s + DRAIN_MARGIN_S)
         if has_guests:
             await asyncio.sleep(max(0.0, node.hub.drain_ends_at - node.hub.loop.time()))
         node.hub.abort_streams("draining")
