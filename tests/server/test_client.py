@@ -197,6 +197,26 @@ def test_a_redirect_is_not_followed(alice: Person, bob: Person) -> None:
     assert [] == bob.history(alice)["messages"]
 
 
+def test_blocks_and_reports(alice: Person, bob: Person) -> None:
+    """After a block nothing passes; a report is taken, or refused in words."""
+    with client_of(alice) as client, client_of(bob) as other:
+        other.send(alice.id, "an insult")
+        client.block(bob.id)
+        with pytest.raises(ServerProblem, match="not_allowed"):
+            other.send(alice.id, "another")
+        with pytest.raises(ServerProblem, match="blocked_by_you"):
+            client.send(bob.id, "stop it")
+        assert [bob.id] == [each.user.id for each in client.blocked().blocked]
+        assert (True, False) == (client.history(bob.id).blocked, other.history(alice.id).blocked)
+        client.report(bob.id, "He insults me.", seq=1)
+        client.report(bob.id, "He insults me.")
+        with pytest.raises(ServerProblem, match="bad_reason"):
+            client.report(bob.id, " ")
+        client.unblock(bob.id)
+        assert not client.blocked().blocked
+        other.send(alice.id, "sorry")
+
+
 def test_typing_is_told_to_who_has_written_back_and_what_is_lost_of_it_is_no_error(alice: Person, bob: Person) -> None:
     """It is tried once: a second later it says nothing any more."""
     alice.sends(bob, "hi")

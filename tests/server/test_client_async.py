@@ -51,7 +51,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @in_loop
 async def test_all_calls_have_the_names_of_the_client_for_threads(alice: Person, bob: Person) -> None:
-    """Send, history, inbox, receipts and typing."""
+    """Send, history, inbox, receipts, typing, blocks and reports."""
     async with client_of(alice) as a, client_of(bob) as b, b.events() as feed:
         waiting = asyncio.create_task(texts(feed, 1))
         await until(lambda: feed.user_id == bob.id)
@@ -66,6 +66,11 @@ async def test_all_calls_have_the_names_of_the_client_for_threads(alice: Person,
         await a.typing(bob.id)
         events = [await anext(feed) for _ in range(3)]
         assert ["message_read", "new_message", "typing"] == [event.type for event in events]
+        await a.report(bob.id, "He says hello.", seq=2)
+        await a.block(bob.id)
+        assert [bob.id] == [each.user.id for each in (await a.blocked()).blocked]
+        await a.unblock(bob.id)
+        assert not (await a.history(bob.id)).blocked
 
 
 @in_loop

@@ -24,13 +24,15 @@ from tidings.client.core import Event
 from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState
 from tidings.client.outbox import Outbox, Unsent
-from tidings.client.page import Conversation, HistoryPage, InboxPage
+from tidings.client.page import Blocked, BlockedPage, Conversation, HistoryPage, InboxPage
 from tidings.client.token import AsyncToken, Token
 
 __all__ = [
     "AsyncClient",
     "AsyncFeed",
     "AsyncToken",
+    "Blocked",
+    "BlockedPage",
     "Client",
     "ConnectionState",
     "Conversation",

@@ -16,7 +16,7 @@ from tidings.client.call import DEADLINE_S, Answered, Call, Exchange, api_url
 from tidings.client.client import ignore_state, losses_ignored
 from tidings.client.following import OnState
 from tidings.client.outbox import Outbox, Unsent, is_about_message
-from tidings.client.page import HistoryPage, InboxPage
+from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import AsyncToken, AsyncTokenSource
 from tidings.errors import ServerProblem
 from tidings.protocol.events import Message, Watermarks
@@ -116,6 +116,22 @@ class AsyncClient:
         """As ``Client.typing``."""
         with losses_ignored():
             await self._exchange(call.typing(peer))
+
+    async def block(self, peer: str) -> None:
+        """As ``Client.block``."""
+        await self._exchange(call.block(peer))
+
+    async def unblock(self, peer: str) -> None:
+        """As ``Client.unblock``."""
+        await self._exchange(call.unblock(peer))
+
+    async def blocked(self, *, before: int | None = None, limit: int | None = None) -> BlockedPage:
+        """As ``Client.blocked``."""
+        return await self._exchange(call.blocked(before, limit))
+
+    async def report(self, peer: str, reason: str, *, seq: int | None = None) -> None:
+        """As ``Client.report``."""
+        await self._exchange(call.report(peer, reason, seq))
 
     def events(self, cursor: str | None = None, *, on_state: OnState = ignore_state) -> AsyncFeed:
         """As ``Client.events``; ``on_state`` is called in the event loop."""

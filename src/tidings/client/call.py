@@ -25,7 +25,7 @@ import httpx2
 import msgspec
 
 from tidings.client.answer import read_problem, read_retry_after_s
-from tidings.client.page import HistoryPage, InboxPage
+from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.errors import ClientError, ProtocolViolation, StreamLost
 from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import Outcome, next_attempt
@@ -97,6 +97,27 @@ def receipts(peer: str, **upto: int) -> Call[Watermarks]:
 def typing(peer: str) -> Call[None]:
     """Tell that the caller types. A second later it says nothing any more, so it is not repeated."""
     return Call("POST", "/typing", lambda answer: None, body={"chatUserId": peer}, is_repeated=False)
+
+
+def block(peer: str) -> Call[None]:
+    """Block somebody."""
+    return Call("POST", "/block", lambda answer: None, body={"chatUserId": peer})
+
+
+def unblock(peer: str) -> Call[None]:
+    """Take a block back."""
+    return Call("POST", "/unblock", lambda answer: None, body={"chatUserId": peer})
+
+
+def blocked(before: int | None, limit: int | None) -> Call[BlockedPage]:
+    """A page of those whom the caller blocks."""
+    return Call("GET", "/blocked/me", _reader(BlockedPage), query={"before": before, "limit": limit})
+
+
+def report(peer: str, reason: str, seq: int | None) -> Call[None]:
+    """Report somebody. Whether one without an answer arrived is not known, and it is not repeated: it would be two."""
+    body: dict[str, object] = {"chatUserId": peer, "reason": reason, "seq": seq}
+    return Call("POST", "/report", lambda answer: None, body=body, is_repeated=False)
 
 
 def _reader(shape: type[T]) -> Callable[[bytes], T]:

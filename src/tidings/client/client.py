@@ -17,7 +17,7 @@ from tidings.client.call import DEADLINE_S, Answered, Call, Exchange, api_url
 from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState, OnState
 from tidings.client.outbox import Outbox, Unsent, is_about_message
-from tidings.client.page import HistoryPage, InboxPage
+from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import Token, TokenSource
 from tidings.errors import ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
@@ -176,6 +176,41 @@ class Client:
         """
         with losses_ignored():
             self._exchange(call.typing(peer))
+
+    def block(self, peer: str) -> None:
+        """Block somebody: neither side can write to the other any more. Again without effect.
+
+        Raises:
+            ServerProblem, StreamLost, ProtocolViolation: As ``send``.
+        """
+        self._exchange(call.block(peer))
+
+    def unblock(self, peer: str) -> None:
+        """Take a block back; nothing where there is none.
+
+        Raises:
+            ServerProblem, StreamLost, ProtocolViolation: As ``send``.
+        """
+        self._exchange(call.unblock(peer))
+
+    def blocked(self, *, before: int | None = None, limit: int | None = None) -> BlockedPage:
+        """Return a page of those whom the caller blocks: the latest first, or those before a ``position``.
+
+        Raises:
+            ServerProblem, StreamLost, ProtocolViolation: As ``send``.
+        """
+        return self._exchange(call.blocked(before, limit))
+
+    def report(self, peer: str, reason: str, *, seq: int | None = None) -> None:
+        """Report somebody, with the latest messages of the conversation, or those up to the message ``seq``.
+
+        Tried once: without an answer it may have arrived.
+
+        Raises:
+            ServerProblem: Refused; 503 where the application could not take it, and nothing arrived.
+            StreamLost, ProtocolViolation: As ``send``.
+        """
+        self._exchange(call.report(peer, reason, seq))
 
     def events(self, cursor: str | None = None, *, on_state: OnState = ignore_state) -> Feed:
         """Follow the caller's events from a cursor on, or from now.

@@ -36,3 +36,18 @@ class InboxPage(msgspec.Struct, frozen=True):
     conversations: list[Conversation]
     has_more: bool
     cursor: str
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """Somebody whom the caller blocks; ``since`` is a time, ``position`` what ``blocked(before=...)`` takes."""
+
+    user: Person
+    since: str
+    position: int
+
+
+class BlockedPage(msgspec.Struct, frozen=True):
+    """Those whom the caller blocks, the latest first."""
+
+    blocked: list[Blocked]
+    has_more: bool
