@@ -15,13 +15,15 @@ APP, OTHER = "https://app.example.org", "https://evil.example"
 @pytest.fixture(scope="module")
 def node(start_node: Callable[..., Node]) -> Node:
     """A node that takes a cookie, and lists one origin beside its own."""
-    return start_node(session_cookie="__session", cors_origins=f"{APP},http://localhost:5173", sends_burst=1)
+    return start_node(
+        drain_window_s=0.05, session_cookie="__session", cors_origins=f"{APP},http://localhost:5173", sends_burst=1
+    )
 
 
 @pytest.fixture(scope="module")
 def plain(start_node: Callable[..., Node]) -> Node:
     """A node that lists no origin and takes no cookie."""
-    return start_node()
+    return start_node(drain_window_s=0.05)
 
 
 def by_cookie(node: Node, name: str, **headers: str) -> Person:
@@ -221,7 +223,7 @@ def test_another_origin_is_told_that_it_may_not(node: Node, plain: Node) -> None
 
 def test_without_cookies_credentials_are_not_asked_for(start_node: Callable[..., Node]) -> None:
     """A page that sends its token in a header needs none. PROTOCOL 2.5.1"""
-    node = start_node(cors_origins=APP)
+    node = start_node(drain_window_s=0.05, cors_origins=APP)
     assert (APP, "Retry-After", None) == allowed(node.person("ada").gets("/inbox/me", {"Origin": APP}))
 
 

@@ -19,6 +19,9 @@ import pytest
 from key_server import DISCOVERY_PATH, JWKS_PATH, KeyServer, public_pem, signed
 from node import SECRET, Node, Person, refused, wait_for
 
+from tidings import Config, create_app
+from tidings.errors import ConfigurationError
+
 
 class At(int):
     """A time, in seconds from when the token is made."""
@@ -119,7 +122,12 @@ def provider() -> Iterator[KeyServer]:
 def node(provider: KeyServer, start_node: Callable[..., Node]) -> Node:
     """A node that takes this provider's tokens, for one audience and two parties, and none of a secret."""
     return start_node(
-        secret="", jwks_url=provider.url, issuer=provider.issuer, audience="chat,other", authorized_parties="page,app"
+        drain_window_s=0.05,
+        secret="",
+        jwks_url=provider.url,
+        issuer=provider.issuer,
+        audience="chat,other",
+        authorized_parties="page,app",
     )
 
 
@@ -150,7 +158,7 @@ def test_a_token_as_this_provider_documents_it_names_the_caller(
     kid = "rsa" if shape["algorithm"] == "RS256" else "ec"
     claims = timed({**shape["claims"], "sub": shape["user"]})
     claims["iss"] = claims["iss"].format(issuer=provider.issuer)
-    node = start_node(secret="", jwks_url=provider.url, issuer=claims["iss"], **shape["settings"])
+    node = start_node(drain_window_s=0.05, secret="", jwks_url=provider.url, issuer=claims["iss"], **shape["settings"])
     user = Person(node, shape["user"], signed(kid, claims, shape["algorithm"], **shape["header"]))
 
     with user.opens_stream() as stream:
@@ -166,7 +174,7 @@ def test_a_token_as_this_provider_documents_it_names_the_caller(
 
 def test_the_issuer_alone_finds_the_keys(provider: KeyServer, start_node: Callable[..., Node]) -> None:
     """OpenID Connect Discovery: the document names the key set."""
-    node = start_node(secret="", issuer=provider.issuer, audience="chat")
+    node = start_node(drain_window_s=0.05, secret="", issuer=provider.issuer, audience="chat")
 
     assert 200 == with_token(node, signed("rsa", good(provider))).gets("/inbox/me").status_code
     assert [DISCOVERY_PATH, JWKS_PATH] == provider.asked[-2:]
@@ -281,7 +289,13 @@ def test_the_command_prints_a_token_that_says_what_the_server_asks_for(start_nod
 
 def test_the_user_may_stand_in_another_claim(provider: KeyServer, start_node: Callable[..., Node]) -> None:
     """Where the provider's subject is not the application's user id. PROTOCOL 2.1.9"""
-    node = start_node(secret="", jwks_url=provider.url, issuer=provider.issuer, user_claim="https://x.example/user")
+    node = start_node(
+        drain_window_s=0.05,
+        secret="",
+        jwks_url=provider.url,
+        issuer=provider.issuer,
+        user_claim="https://x.example/user",
+    )
     token = signed("rsa", good(provider, **{"https://x.example/user": "u-7"}))
 
     assert 200 == with_token(node, token).gets("/inbox/u-7").status_code
@@ -320,24 +334,50 @@ def serve(directory: Path, **settings: str) -> tuple[int, str]:
 
 
 def test_a_server_that_cannot_know_anybody_does_not_start(tmp_path: Path, provider: KeyServer) -> None:
-    """One sentence says what to set: nothing configured, too little configured, or a key server that has no keys."""
+    """One sentence says what to set: nothing is configured, or a key server has no keys for us."""
     nobody = "http://127.0.0.1:9/jwks.json"
-    for settings, said in (
-        ({}, "set TIDINGS_SECRET"),
-        ({}, "TIDINGS_ISSUER (or TIDINGS_JWKS_URL)"),
-        ({"jwks_url": provider.url}, "set TIDINGS_ISSUER, and TIDINGS_AUDIENCE or TIDINGS_AUTHORIZED_PARTIES"),
-        ({"jwks_url": "ftp://x/keys", "issuer": "x"}, "is no http or https address"),
+    cases: list[tuple[dict[str, str], str]] = [
+        ({}, "set TIDINGS_SECRET (make one with: openssl rand -hex 32) for tokens of your own, or TIDINGS_ISSUER"),
         ({"jwks_url": nobody, "issuer": "x", "audience": "y"}, f"no keys from {nobody}"),
         ({"jwks_url": provider.issuer + DISCOVERY_PATH, "issuer": "x", "audience": "y"}, "no key for RS256 or ES256"),
         ({"issuer": provider.issuer + "/", "audience": "y"}, "TIDINGS_ISSUER is"),
-        ({"secret": public_pem("rsa").decode()}, "looks like the public key"),
-        ({"secret": SECRET, "former_secrets": "short"}, "former_secrets (TIDINGS_FORMER_SECRETS) is under 32 bytes"),
-        ({"secret": SECRET, "cors_origins": "*"}, "there is no wildcard"),
-    ):
+    ]
+    for settings, said in cases:
         code, stderr = serve(tmp_path, **settings)
         assert 2 == code
         assert said in stderr.splitlines()[-1], stderr
         assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"jwks_url": "https://x.example/keys"},
+            "set TIDINGS_ISSUER, and TIDINGS_AUDIENCE or TIDINGS_AUTHORIZED_PARTIES",
+        ),
+        (
+            {"jwks_url": "ftp://x/keys", "issuer": "x"},
+            "jwks_url (TIDINGS_JWKS_URL) leads to 'ftp://x/keys', which is no",
+        ),
+        ({"issuer": "people"}, "issuer (TIDINGS_ISSUER) leads to"),
+        ({"jwks_url": "https://", "issuer": "x"}, "is no http or https address"),
+        ({"former_secrets": (SECRET,)}, "nobody could sign in"),
+        ({"secret": public_pem("rsa").decode()}, "looks like the public key"),
+        ({"secret": SECRET, "former_secrets": ("short",)}, "former_secrets (TIDINGS_FORMER_SECRETS) is under 32 bytes"),
+        ({"secret": SECRET, "cors_origins": ("*",)}, "there is no wildcard"),
+        ({"secret": SECRET, "cors_origins": ("https://*.example.org",)}, "there is no wildcard"),
+        ({"secret": SECRET, "cors_origins": ("https://example.org/",)}, "is not an origin as a browser writes it"),
+        ({"secret": SECRET, "cors_origins": ("https://example.org:443",)}, "is not an origin as a browser writes it"),
+        ({"secret": SECRET, "cors_origins": ("https://Example.org",)}, "is not an origin as a browser writes it"),
+        ({"secret": SECRET, "cors_origins": ("null",)}, "is not an origin as a browser writes it"),
+    ],
+)
+def test_a_configuration_that_cannot_work_is_refused_at_start(settings: dict[str, Any], said: str) -> None:
+    """With the name of the setting and what is wrong with it."""
+    with pytest.raises(ConfigurationError) as refusal:
+        create_app(Config(**settings))
+    assert said in str(refusal.value)
 
 
 def test_the_keys_are_counted(node: Node) -> None:
