@@ -481,3 +481,33 @@ def test_serve_names_the_setting_that_is_wrong(tmp_path: Path) -> None:
     """A wrong value fails at start."""
     env = environment(TIDINGS_SECRET=SECRET, TIDINGS_HEARTBEAT_INTERVAL_S="often")
     assert_fails(tidings("serve", "--db", f"sqlite:///{tmp_path}/x.db", env=env), 2, "TIDINGS_HEARTBEAT_INTERVAL_S")
+
+
+def test_serve_refuses_a_setting_that_does_not_exist(tmp_path: Path) -> None:
+    """A misspelt name would leave the default in place without a word; it is told which one may be meant."""
+    db = f"sqlite:///{tmp_path}/x.db"
+    misspelt = environment(TIDINGS_SECRET=SECRET, TIDINGS_HEARTBEAT_S="5")
+    assert_fails(tidings("serve", "--db", db, env=misspelt), 2, "no setting", "mean TIDINGS_HEARTBEAT_INTERVAL_S?")
+
+
+def test_what_a_cluster_calls_its_service_is_no_misspelt_setting(tmp_path: Path) -> None:
+    """Kubernetes names addresses of a service `tidings` so; and the commands have variables of their own."""
+    env = environment(
+        TIDINGS_SECRET=SECRET,
+        TIDINGS_URL=NOWHERE,
+        TIDINGS_SERVICE_HOST="10.0.0.1",
+        TIDINGS_SERVICE_PORT="80",
+        TIDINGS_PORT="tcp://10.0.0.1:80",
+        TIDINGS_PORT_80_TCP_ADDR="10.0.0.1",
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = tidings("serve", "--port", port, "--db", f"sqlite:///{tmp_path}/x.db", env=env)
+    assert_fails(result, 2, "cannot listen")
+
+
+def test_serve_says_that_a_database_cannot_be_written() -> None:
+    """Exit 2 and what to do."""
+    env = environment(TIDINGS_SECRET=SECRET)
+    result = tidings("serve", "--port", "0", "--db", "sqlite:////nowhere/at/all.db", env=env)
+    assert_fails(result, 2, "/nowhere/at/all.db cannot be opened: No such file or directory", "--db")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from certificate import make_certificate
+from key_server import KeyServer
 from node import Node, Person
 from proxy import Proxy
 
@@ -306,6 +307,20 @@ def test_a_server_that_is_not_ready_says_why(tmp_path: Path) -> None:
     assert 1 == result[0], result[1]
     assert "FAULT ready: draining" in result[1]
     assert "503 draining" in result[1]
+
+
+def test_unreachable_keys_are_named(start_node: Callable[..., Node]) -> None:
+    """The server lives on with the keys that it knows; the doctor says that new ones do not come."""
+    with KeyServer() as provider:
+        provider.add("k1")
+        node = start_node(jwks_url=provider.url, issuer=provider.issuer, audience="chat")
+        token = provider.token("k1", sub="ada", aud="chat")
+        assert 0 == doctor(node.url, token)[0]
+        provider.stop()
+        assert 503 == Person(node, "ben", provider.token("k2", sub="ben", aud="chat")).gets("/inbox/me").status_code
+        result = doctor(node.url, token)
+    assert_fault(result, "keys", f"no keys from {provider.url}")
+    assert "ok    stream: " in result[1]
 
 
 def test_https_without_http_2_is_named_and_so_is_a_bad_certificate(beating: Node, ada: Person, tmp_path: Path) -> None:

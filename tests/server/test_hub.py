@@ -19,6 +19,7 @@ from tidings.protocol.sse import Event, EventStreamDecoder
 from tidings.server.config import Config
 from tidings.server.hub import Hub, UserLog
 from tidings.server.metrics import Metrics
+from tidings.server.operate import person
 from tidings.server.store import Committed, NewMessage, Store
 from tidings.server.store.sqlite import SqliteStore
 from tidings.server.stream import Stream
@@ -185,6 +186,27 @@ def test_what_every_signal_missed_comes_with_the_sweep(tmp_path: Path) -> None:
         await until(lambda: [*range(1, 11)] == reader.ids(), "all ten")
 
     with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
+
+
+def test_the_readers_of_an_erased_log_are_cut_by_the_sweep(tmp_path: Path) -> None:
+    """Their place is one in a log that is gone: they return, and are told to reload. Others go on."""
+
+    async def play(world: World) -> None:
+        erased, other = Reader(world.rng, 0.0), Reader(world.rng, 0.0)
+        await asyncio.create_task(opens(world, PEOPLE[0], None, erased))  # its own, as a request has: it is cancelled
+        await opens(world, PEOPLE[1], None, other)
+        await world.send(PEOPLE[1], PEOPLE[0])
+        await until(lambda: [1] == erased.ids() == other.ids(), "the message")
+        person.erase(f"sqlite:///{tmp_path / 'x.db'}", PEOPLE[0])
+
+        await world.hub._sweep()
+        user_log = world.hub.hold(PEOPLE[0])
+        assert ([True], 0) == ([stream.is_ending for stream in user_log.streams], user_log.tail)
+        assert [False] == [stream.is_ending for stream in world.hub.hold(PEOPLE[1]).streams]
+        await world.send(PEOPLE[0], PEOPLE[1])
+        await until(lambda: [1, 2] == other.ids(), "what comes after")
+
+    with_world(tmp_path / "x.db", play)
 
 
 def test_a_stuck_reader_delays_nobody_and_goes_on_from_the_log(tmp_path: Path) -> None:

@@ -173,10 +173,16 @@ class _Examination:
             answer = self._get("/readyz", with_token=False)
         except (OSError, http.client.HTTPException):
             return
-        if answer.status == 503 and answer.body.startswith(b"{"):
-            told = json.loads(answer.body)
+        try:
+            told = dict(json.loads(answer.body))
+        except (ValueError, TypeError):  # not the server's answer: it is not passed to the public
+            return
+        if answer.status == 503:
             text = str(told.get("detail") or told.get("status"))
             yield Finding("fault", "ready", text, "see the server's log")
+        elif told.get("trouble"):
+            do = "check that the server reaches that address: new keys of the provider are not known"
+            yield Finding("fault", "keys", str(told["trouble"]), do)
 
     def _poll(self) -> Generator[Finding, None, _Answer]:
         """With the token: the short way. Returns the answer."""

@@ -41,6 +41,10 @@ class Identity(Protocol):
 
     revocations: Revocations
 
+    @property
+    def trouble(self) -> str:
+        """What an operator should know of: why some callers may not be told now. Empty when all can be."""
+
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
         """Get what is needed, in tasks of ``spawn``; called again in another event loop.
 
@@ -104,6 +108,11 @@ class HostIdentity:
     def __init__(self, user: IdentifyUser) -> None:
         self.revocations = Revocations()
         self._user = user
+
+    @property
+    def trouble(self) -> str:
+        """See ``Identity.trouble``: the host's function tells the host."""
+        return ""
 
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
         """See ``Identity.start``: nothing to get."""

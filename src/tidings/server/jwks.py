@@ -84,6 +84,11 @@ class KeySet:
         self._fetching: asyncio.Task[None] | None = None
         self.withdrawn = 0  # rises when a key went away: what was checked with it is not known any more
 
+    @property
+    def trouble(self) -> str:
+        """Why keys could not be fetched the last time; empty when they could."""
+        return f"no keys from {self.source}: {self._reason}" if self._failures else ""
+
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
         """Begin the first fetch, in tasks of ``spawn``; with ``must_answer`` wait for it.
 

@@ -105,6 +105,11 @@ class TokenIdentity:
         if config.query_token:
             hide_tokens_in_access_log()
 
+    @property
+    def trouble(self) -> str:
+        """See ``Identity.trouble``: the provider's keys."""
+        return "" if self._keys is None else self._keys.trouble
+
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
         """See ``Identity.start``."""
         if self._keys is not None:

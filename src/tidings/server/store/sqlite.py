@@ -206,7 +206,11 @@ class SqliteStore:
                 raise
         except (OSError, sqlite3.Error) as failure:
             self._lock.release()
-            raise ConfigurationError(f"db (TIDINGS_DB): {self._path} cannot be opened: {failure}") from failure
+            reason = failure.strerror if isinstance(failure, OSError) else failure
+            raise ConfigurationError(
+                f"db (TIDINGS_DB): {self._path} cannot be opened: {reason};"
+                " name a file that this user may write, in a directory that exists, with --db"
+            ) from failure
         except DatabaseTooNew:
             self._lock.release()
             raise
