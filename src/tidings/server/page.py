@@ -58,11 +58,9 @@ def page_routes(node: Node, page_settings: dict[str, Any]) -> list[BaseRoute]:
             await node.store.check()
         except Problem as problem:
             return JSONResponse({"status": "unavailable", "detail": problem.detail}, 503)
-        if (
-            trouble := node.identity.trouble
-        ):  # whose key is known is served all the same: no reason to take the node out
-            return JSONResponse({"status": "ok", "trouble": trouble})
-        return JSONResponse({"status": "ok"})
+        # Who has a token by a known key is served all the same: no reason to take the node out.
+        trouble = node.identity.trouble
+        return JSONResponse({"status": "ok", "trouble": trouble} if trouble else {"status": "ok"})
 
     return [
         Route("/", page),
