@@ -165,6 +165,8 @@ function run(database: IDBDatabase, mode: IDBTransactionMode, work: (store: IDBO
     transaction.onabort = () => reject(transaction.error ?? new Error("the transaction was aborted"));
     try {
       work(transaction.objectStore(ROWS));
+      // A page that is being left does not live to see the last answer, which would commit it.
+      if (mode === "readwrite") transaction.commit();
     } catch (error) {
       // A value that cannot be copied: what was put before it must not stay alone.
       reject(error as Error);
