@@ -120,15 +120,15 @@ class Proxy:
 
     async def _set(self, mode: Mode, *, up: bool = False, down: bool = False) -> None:
         self._mode = mode
+        if mode == "refuse":
+            await self._close_listener()
+        if mode in ("refuse", "reset"):
+            await self._end_open("reset")  # with what is held: nothing of it may slip through now
         self._is_stalled = {"up": up, "down": down}
         self._changed.set()
         self._changed = asyncio.Event()
-        if mode == "refuse":
-            await self._close_listener()
-        elif self._listener is None:
+        if mode != "refuse" and self._listener is None:
             await self._listen()
-        if mode in ("refuse", "reset"):
-            await self._end_open("reset")
 
     async def _listen(self) -> None:
         self._listener = socket.socket()

@@ -1,0 +1,295 @@
+"""What is written, typed or kept survives the page, the network and the browser, and leaves no trace after signing out.
+
+The network is broken by the tests' own proxy. Where the page is loaded while it is broken, its files come from
+`KeptPage`; every request to the API goes through the proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from chromium import opened_on
+from kept_page import KeptPage
+from node import Node, Person
+from playwright.sync_api import Browser, BrowserContext, expect
+from proxy import Proxy
+from tally import NOTHING_LOST_OR_DOUBLED, tally
+from window import Window
+
+BACK_MS = 20_000
+"""How long what was broken may take: backoff included, which had time to grow."""
+
+ROWS = """async () => {
+    const rows = {};
+    for (const { name } of await indexedDB.databases()) {
+        const database = await new Promise((resolve) => {
+            indexedDB.open(name).onsuccess = (event) => resolve(event.target.result);
+        });
+        rows[name] = await new Promise((resolve) => {
+            if (database.objectStoreNames.length === 0) return resolve([]);
+            database.transaction("rows").objectStore("rows").getAllKeys().onsuccess = (event) =>
+                resolve(event.target.result.map(String));
+        });
+        database.close();
+    }
+    return rows;
+}"""
+"""The keys that this browser keeps for this page, by database."""
+
+
+@pytest.fixture(scope="module")
+def node(start_node: Callable[..., Node]) -> Node:
+    return start_node(heartbeat_interval_s=1)
+
+
+@pytest.fixture(scope="module")
+def kept(node: Node) -> KeptPage:
+    return KeptPage.of(node.url)
+
+
+@pytest.fixture
+def proxy(node: Node) -> Iterator[Proxy]:
+    """The network between the browser and the node."""
+    with Proxy(node.address) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def browser(profile: Callable[[], BrowserContext], kept: KeptPage) -> BrowserContext:
+    """Alice's browser."""
+    browser = profile()
+    kept.stands_in(browser)
+    return browser
+
+
+def rows(window: Window) -> dict[str, list[str]]:
+    kept: dict[str, list[str]] = window.page.evaluate(ROWS)
+    return kept
+
+
+def keeps(window: Window, key: str) -> None:
+    """Wait until the row is on the device: what changes is written at most every 250 ms."""
+    window.is_waiting_for(lambda: any(key in keys for keys in rows(window).values()), f"{key} is kept")
+
+
+def test_twenty_messages_written_offline_survive_a_reload_and_arrive_in_order_once(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
+) -> None:
+    """Written while the server refuses, shown after a reload that has no server either, sent when it is back."""
+    window = Window.as_user(browser, proxy.url, alice, bob.id)
+    written = [f"{number} of 20" for number in range(1, 21)]
+    proxy.refuse()
+    for text in written:
+        window.says(text)
+    window.shows(*written)
+
+    window.page.reload()
+
+    window.shows(*written)
+    window.ticks(written[-1], "Waiting to be sent")
+    assert [] == alice.history(bob)["messages"]
+    proxy.restore()
+    window.ticks(written[-1], "Sent", BACK_MS)
+    window.shows(*written)
+    assert NOTHING_LOST_OR_DOUBLED == tally(written, alice, bob.id, [window])
+    window.is_waiting_for(lambda: not any("outbox/" in key for keys in rows(window).values() for key in keys), "sent")
+
+
+def test_a_send_whose_reply_and_echo_were_dropped_is_not_doubled_though_the_page_was_reloaded(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
+) -> None:
+    """The server has it, the page was never told, and repeats it under the same `client_id` after its reload."""
+    window = Window.as_user(browser, proxy.url, alice, bob.id)
+    proxy.stall(up=False)
+    window.says("once")
+    window.is_waiting_for(lambda: alice.history(bob)["messages"], "the server has it")
+    proxy.refuse()
+
+    window.page.reload()
+    window.shows("once")
+    window.ticks("once", "Waiting to be sent")
+    proxy.restore()
+
+    window.ticks("once", "Sent", BACK_MS)
+    assert NOTHING_LOST_OR_DOUBLED == tally(["once"], alice, bob.id, [window])
+
+
+def test_what_came_a_moment_before_a_reload_is_shown_after_it_without_a_server(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
+) -> None:
+    """What is written when the page is left is written whole."""
+    window = Window.as_user(browser, proxy.url, alice, bob.id)
+    window.says("hers")
+    window.ticks("hers", "Sent")
+    bob.sends(alice, "his")
+    window.shows("hers", "his")
+    window.page.evaluate("location.reload()")
+    proxy.refuse()
+
+    window.page.wait_for_load_state()
+    window.shows("hers", "his")
+    expect(window.status).not_to_contain_text("Connected")
+
+
+def test_a_reply_that_is_dropped_while_the_echo_arrives_doubles_nothing(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
+) -> None:
+    """Twenty in a row, in two tabs: of each message one of the two ways back is closed."""
+    windows = [Window.as_user(browser, proxy.url, alice, bob.id) for _ in range(2)]
+    proxy.lose_post_replies()
+    written = [f"number {number}" for number in range(20)]
+    for number, text in enumerate(written):
+        windows[number % 2].says(text)
+        expect(windows[1 - number % 2].message(text)).to_have_count(1)
+    windows[0].is_waiting_for(lambda: proxy.lost_replies > 0, "a reply was lost")
+    proxy.restore()
+
+    for window in windows:
+        window.ticks(written[-1], "Sent", BACK_MS)
+    assert NOTHING_LOST_OR_DOUBLED == tally(written, alice, bob.id, windows)
+
+
+def test_a_browser_that_is_started_again_shows_what_it_had_at_once_and_goes_on_from_there(
+    proxy: Proxy, chromium: Browser, kept: KeptPage, tmp_path: Path, alice: Person, bob: Person
+) -> None:
+    """Closed with one message unsent, opened again on the same profile without a server, then with one."""
+    written = ["from Bob", "from Alice", "unsent when she closed the browser"]
+    bob.sends(alice, written[0])
+    first = opened_on(chromium, tmp_path)
+    kept.stands_in(first)
+    window = Window.as_user(first, proxy.url, alice, bob.id)
+    window.says(written[1])
+    window.ticks(written[1], "Sent")
+    proxy.refuse()
+    window.says(written[2])
+    window.composer.fill("a draft")
+    keeps(window, f"draft/{bob.id}")
+    window.ticks(written[2], "Waiting to be sent")
+    first.close()
+    written.insert(2, "while her browser was closed")
+    bob.sends(alice, written[2])
+
+    second = opened_on(chromium, tmp_path)
+    kept.stands_in(second)
+    asked: list[str | None] = []
+    second.on("request", lambda sent: "/sse/" in sent.url and asked.append(sent.headers.get("last-event-id")))
+    again = Window.as_user(second, proxy.url, alice)
+    expect(again.entry(bob.id)).to_be_visible()
+    again.chooses(bob.id)
+
+    again.shows(written[0], written[1], written[3])
+    assert "a draft" == again.composer.input_value()
+    expect(again.status).not_to_contain_text("Connected")
+    proxy.restore()
+    again.is_connected(BACK_MS)
+    again.ticks(written[3], "Sent", BACK_MS)
+    assert NOTHING_LOST_OR_DOUBLED == tally(written, alice, bob.id, [again])
+    assert asked
+    assert None not in asked, "it goes on from the place where it was"
+    second.close()
+
+
+def test_drafts_survive_a_reload_each_in_its_conversation(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person, carol: Person
+) -> None:
+    """Until sent: then it is gone, after a reload too."""
+    window = Window.as_user(browser, proxy.url, alice, bob.id)
+    window.composer.fill("for Bob")
+    window.goes_to(carol.id)
+    expect(window.composer).to_have_value("")
+    window.composer.fill("for Carol")
+    keeps(window, f"draft/{carol.id}")
+
+    window.page.reload()
+
+    expect(window.composer).to_have_value("for Carol")
+    window.goes_to(bob.id)
+    expect(window.composer).to_have_value("for Bob")
+    window.composer.press("Enter")
+    window.ticks("for Bob", "Sent")
+    window.page.reload()
+    window.shows("for Bob")
+    expect(window.composer).to_have_value("")
+
+
+def test_a_refused_message_stays_with_retry_and_delete_across_a_reload(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
+) -> None:
+    """It says why; a reload does not send it again; deleted, it stays deleted."""
+    window = Window.as_user(browser, proxy.url, alice, bob.id)
+    window.says("a bell: \x07")
+    refused = window.messages.filter(has_text="a bell")
+    expect(refused).to_contain_text("Not sent.")
+
+    window.page.reload()
+
+    expect(refused).to_contain_text("Not sent.")
+    expect(refused).to_contain_text("control character")
+    refused.get_by_role("button", name="Retry").click()
+    expect(refused).to_contain_text("Not sent.")
+    assert [] == alice.history(bob)["messages"]
+    refused.get_by_role("button", name="Delete").click()
+    expect(window.messages).to_have_count(0)
+    window.says("plain")
+    window.ticks("plain", "Sent")
+    window.page.reload()
+    window.shows("plain")
+
+
+def test_after_signing_out_nothing_of_the_user_is_left_in_any_tab_or_on_the_device(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person, carol: Person
+) -> None:
+    """Conversations, draft and what is unsent; somebody else who signs in sees, and sends, nothing of it."""
+    window = Window.as_user(browser, proxy.url, alice, bob.id)
+    other = Window.as_user(browser, proxy.url, alice, bob.id)
+    window.says("sent")
+    window.ticks("sent", "Sent")
+    proxy.refuse()
+    window.says("never sent")
+    window.composer.fill("a draft")
+    expect(other.message("never sent")).to_have_count(1)
+    keeps(window, f"draft/{bob.id}")
+
+    window.page.get_by_role("button", name="Sign out").click()
+
+    for tab in (window, other):
+        expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        expect(tab.messages).to_have_count(0)
+        assert 0 == tab.page.evaluate("sessionStorage.length + localStorage.length")
+    window.is_waiting_for(lambda: rows(window) == {}, "nothing is stored")
+    proxy.restore()
+    window.page.goto(f"{proxy.url}/#token={carol.token}")
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
+    window.goes_to(bob.id)
+    window.is_connected(BACK_MS)
+    expect(window.composer).to_have_value("")
+    window.says("from Carol")
+    window.ticks("from Carol", "Sent")
+    window.shows("from Carol")
+    assert ["from Carol"] == [message["text"] for message in bob.history(carol)["messages"]]
+    assert ["sent"] == [message["text"] for message in bob.history(alice)["messages"]]
+    assert [carol.id] == [name.split(" ")[2] for name in rows(window)]
+
+
+def test_somebody_else_who_signs_in_in_the_same_tab_sees_nothing_of_the_one_before(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person, carol: Person
+) -> None:
+    """By a sign-in link, without signing out."""
+    window = Window.as_user(browser, proxy.url, alice, bob.id)
+    window.says("sent")
+    window.ticks("sent", "Sent")
+    proxy.refuse()
+    window.says("never sent")
+    window.composer.fill("a draft")
+    proxy.restore()
+    window.page.evaluate("token => { location.hash = `token=${token}` }", carol.token)
+
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
+    window.goes_to(bob.id)
+    window.is_connected(BACK_MS)
+    expect(window.messages).to_have_count(0)
+    expect(window.composer).to_have_value("")
+    window.is_waiting_for(lambda: [carol.id] == [name.split(" ")[2] for name in rows(window)], "hers is gone")
+    assert [] == carol.history(bob)["messages"]
