@@ -4,16 +4,15 @@
  * The cursor moves only after an event was applied, and only to the next position: a log is dense, so a hole means that
  * something was lost on the way, and the stream is opened again from the last position that was applied.
  *
- * Where tabs share one stream (`tabs.ts`), the leader's connection runs the machine and relays what it tells its handlers;
- * a follower's takes that as if it came from a stream of its own, with a cursor of its own. What it missed it reads from
- * the log by polls, so that no relay has to be reliable. Who becomes leader goes on from its own cursor.
+ * Where tabs share one stream (`tabs.ts`), the leader's connection runs the machine and relays what it tells its handlers
+ * to the followers (`follower.ts`). Who becomes leader goes on from its own cursor.
  */
 import { outcomeOf, type Api } from "./api.js";
-import { isBefore, succession } from "./cursor.js";
+import { succession } from "./cursor.js";
 import { randomId } from "./environment.js";
+import { Follower, type Relay, type Told } from "./follower.js";
 import { step } from "./machine.js";
 import { deadline, INITIAL, statusOf, type Effect, type MachineEvent, type MachineOptions } from "./machine-state.js";
-import { nextAttempt } from "./retry.js";
 import { Store } from "./store.js";
 import { readStream } from "./stream.js";
 import { Tabs } from "./tabs.js";
@@ -30,8 +29,6 @@ const YIELD_INTERVAL_MS = 30_000;
 /** Tabs of different versions of this file must not talk to each other. */
 const TABS_VERSION = 1;
 
-type Told = Exclude<Effect, { generation: number }>;
-
 export interface ConnectionHandlers {
   /** Resolves when what was kept of this user has been restored; nothing is requested before. */
   ready(): Promise<void>;
@@ -43,7 +40,7 @@ export interface ConnectionHandlers {
   moved(): void;
   /** The server says who this is. */
   identified(userId: string): void;
-  effect(effect: Told, connected: unknown): void;
+  effect(effect: Exclude<Effect, { generation: number }>, connected: unknown): void;
   /** A frame about the stream itself: heartbeat, caught_up, goodbye, reset. */
   told(frame: Frame): void;
   /** Something happened to the page; called after the connection has seen to it. */
@@ -51,14 +48,6 @@ export interface ConnectionHandlers {
   /** Another tab says. */
   heard(body: unknown): void;
 }
-
-/** What a leader tells its followers. */
-type Relay =
-  | { type: "frame" | "told"; frame: Frame }
-  | { type: "based"; cursor: string; why: "begin" | "reset" }
-  | { type: "effect"; effect: Told; connected: unknown }
-  | { type: "snapshot"; snapshot: ConnectionSnapshot }
-  | { type: "state"; snapshot: ConnectionSnapshot; cursor: string | null; connected: unknown };
 
 export class Connection extends Store<ConnectionSnapshot> {
   #cursor: string | null = null;
@@ -76,9 +65,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   #offset = 0;
   #tabs: Tabs | null = null;
   #yieldedAt = -Infinity;
-  /** While a follower reads what it missed. */
-  #catching: AbortController | null = null;
-  #catchAgain = false;
+  readonly #follower: Follower;
 
   constructor(
     private readonly api: Api,
@@ -94,6 +81,18 @@ export class Connection extends Store<ConnectionSnapshot> {
       pollInterval: options.pollIntervalMs,
       textBytesMax: TEXT_BYTES_MAX,
       role: "solo",
+    });
+    this.#follower = new Follower(api, options.retry, {
+      cursor: () => this.#cursor,
+      read: (cursor, signal) => api.get(this.#eventsAddress(cursor), signal),
+      takePage: (body, current) => this.#takePage(body, current),
+      take: (told) => this.#take(told),
+      mirror: (snapshot) => {
+        const before = this.getSnapshot();
+        this.#textBytesMax = snapshot.textBytesMax;
+        this.set({ ...snapshot, userId: this.#userId, role: "follower" });
+        return before;
+      },
     });
   }
 
@@ -180,7 +179,7 @@ export class Connection extends Store<ConnectionSnapshot> {
     const tabs = (this.#tabs = new Tabs({ ...environment, locks, channel }, name, {
       lead: () => this.#lead(),
       follow: () => this.#dispatch({ type: "disconnect" }),
-      relayed: (body) => this.#follow(body as Relay),
+      relayed: (body) => this.#follower.hear(body as Relay),
       asked: (body) => this.#asked(body),
       state: (): Relay => {
         return { type: "state", snapshot: this.getSnapshot(), cursor: this.#cursor, connected: this.#connected };
@@ -197,7 +196,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   #lead(): void {
-    this.#catching?.abort();
+    this.#follower.stop();
     this.#dispatch({ type: this.api.environment.onLine() ? "online" : "offline" });
     this.#dispatch({ type: "connect", shared: true });
   }
@@ -206,7 +205,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   #leave(): void {
     const tabs = this.#tabs;
     if (tabs === null) return;
-    this.#catching?.abort();
+    this.#follower.stop();
     tabs.close();
     this.#dispatch({ type: "disconnect" });
   }
@@ -226,110 +225,26 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   /** Tell the handlers, and the followers the same. */
-  #say(relay: Relay): void {
-    this.#take(relay);
-    this.#tabs?.relay(relay);
+  #say(told: Told): void {
+    this.#take(told);
+    this.#tabs?.relay(told);
   }
 
-  #take(relay: Relay): void {
-    switch (relay.type) {
+  #take(told: Told): void {
+    switch (told.type) {
       case "frame":
-        this.handlers.apply(relay.frame);
-        if (relay.frame.id !== null) this.cursor = relay.frame.id;
+        this.handlers.apply(told.frame);
+        if (told.frame.id !== null) this.cursor = told.frame.id;
         return;
       case "told":
-        return this.handlers.told(relay.frame);
+        return this.handlers.told(told.frame);
       case "based":
-        this.cursor = relay.cursor;
-        return this.handlers.based(relay.cursor, relay.why);
+        this.cursor = told.cursor;
+        return this.handlers.based(told.cursor, told.why);
       case "effect":
-        return this.handlers.effect(relay.effect, relay.connected);
-      case "snapshot":
-      case "state":
-        return;
+        this.#connected = told.connected ?? this.#connected;
+        return this.handlers.effect(told.effect, told.connected);
     }
-  }
-
-  /** As a follower: what the leader says. */
-  #follow(relay: Relay): void {
-    switch (relay.type) {
-      case "snapshot":
-        return this.#mirror(relay.snapshot);
-      case "state": {
-        this.#connected = relay.connected;
-        const was = this.getSnapshot().status;
-        this.#mirror(relay.snapshot);
-        if (relay.cursor !== null && this.#cursor === null) {
-          this.#take({ type: "based", cursor: relay.cursor, why: "begin" });
-        } else if (relay.cursor !== null && relay.cursor !== this.#cursor) {
-          this.#catchUp();
-        }
-        if (relay.snapshot.status === "connected" && was !== "connected") {
-          this.handlers.effect({ type: "connected" }, relay.connected);
-        }
-        return;
-      }
-      case "frame": {
-        const follows = this.#succession(relay.frame);
-        if (follows === "gap") this.#catchUp();
-        else if (follows !== "old") this.#take(relay);
-        return;
-      }
-      case "based":
-        // The first stream of a new leader begins where this tab has been already, or later than it.
-        if (relay.why === "begin" && this.#cursor !== null) {
-          if (isBefore(this.#cursor, relay.cursor)) this.#catchUp();
-          return;
-        }
-        return this.#take(relay);
-      case "told":
-        if (relay.frame.type === "heartbeat" && readCursor(relay.frame.data) !== this.#cursor) this.#catchUp();
-        return this.#take(relay);
-      case "effect":
-        this.#connected = relay.connected ?? this.#connected;
-        return this.#take(relay);
-    }
-  }
-
-  #mirror(snapshot: ConnectionSnapshot): void {
-    this.#textBytesMax = snapshot.textBytesMax;
-    this.set({ ...snapshot, userId: this.#userId, role: "follower" });
-  }
-
-  /** Read what was missed from the log, once and once more if more was missed meanwhile. */
-  #catchUp(): void {
-    this.#catchAgain = true;
-    if (this.#catching === null) void this.#catch();
-  }
-
-  async #catch(): Promise<void> {
-    const { environment } = this.api;
-    const controller = (this.#catching = new AbortController());
-    const { signal } = controller;
-    let failures = 0;
-    while (this.#catchAgain && !signal.aborted) {
-      this.#catchAgain = false;
-      try {
-        const query = { cursor: this.#cursor, wait: 0, limit: POLL_LIMIT };
-        const body = await this.api.get(this.api.address(["events", this.#userId ?? "me"], query), signal);
-        this.#catchAgain ||= this.#takePage(body, () => !signal.aborted);
-        failures = 0;
-      } catch (error) {
-        if (signal.aborted) break;
-        const { outcome } = outcomeOf(error);
-        const told = outcome.kind === "status" ? { ...outcome, refreshed: true } : outcome;
-        const next = nextAttempt(failures, told, environment.random(), this.options.retry);
-        // What cannot be served now is asked for again with the next event.
-        if (next.action === "stop") break;
-        failures = next.failures;
-        this.#catchAgain = true;
-        await new Promise<void>((resolve) => {
-          const timer = environment.setTimer(resolve, next.wait_ms);
-          signal.addEventListener("abort", () => (environment.clearTimer(timer), resolve()));
-        });
-      }
-    }
-    if (this.#catching === controller) this.#catching = null;
   }
 
   /** Never goes back, even where the wall clock does: a moment in the state must not slip away. */
@@ -472,27 +387,25 @@ export class Connection extends Store<ConnectionSnapshot> {
     }
   }
 
-  #succession(frame: Frame): ReturnType<typeof succession> {
-    return frame.id === null ? "unknown" : succession(this.#cursor, frame.id);
-  }
-
   #event(frame: Frame): void {
-    const follows = this.#succession(frame);
+    const follows = frame.id === null ? "unknown" : succession(this.#cursor, frame.id);
     // A stream that replaces polls begins where it was asked to, and the polls have gone on since.
     if (follows === "old") return;
     if (follows === "gap") throw new ProtocolViolation("events are missing before this one");
     this.#say({ type: "frame", frame });
   }
 
+  #eventsAddress(cursor: string | null): string {
+    return this.api.address(["events", this.#userId ?? "me"], { cursor, wait: 0, limit: POLL_LIMIT });
+  }
+
   async #poll(generation: number, token: TokenReason): Promise<void> {
     const controller = new AbortController();
     this.#running.set(generation, controller);
     await this.handlers.ready();
-    const query = { cursor: this.cursor, wait: 0, limit: POLL_LIMIT };
-    const address = this.api.address(["events", this.#userId ?? "me"], query);
     const current = () => this.#state.poll?.generation === generation;
     try {
-      const body = await this.api.get(address, controller.signal, token);
+      const body = await this.api.get(this.#eventsAddress(this.cursor), controller.signal, token);
       if (!current()) return;
       const more = this.#takePage(body, current);
       if (current()) this.#dispatch({ type: "poll_done", generation, more });
