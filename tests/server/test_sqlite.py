@@ -209,6 +209,19 @@ def test_positions_below_the_floor_are_expired(tmp_path: Path) -> None:
     with_store(path, look)
 
 
+def test_after_a_clean_end_the_file_alone_is_the_database(tmp_path: Path) -> None:
+    """Nothing is left in a log beside it, so that whoever copies the file has everything."""
+
+    async def use(store: SqliteStore) -> None:
+        await store.append(new("kept"))
+        await asyncio.gather(*(store.place(BOB, None) for _ in range(4)))
+
+    for number in range(20):
+        with_store(tmp_path / f"{number}.db", use)
+
+    assert [] == [path.name for path in tmp_path.iterdir() if path.name.endswith(("-wal", "-shm"))]
+
+
 def test_a_rolled_back_database_is_noticed_by_the_tag(tmp_path: Path) -> None:
     """A copy restored without a word, which then grew past the reader: the position exists, the row is another."""
     path, copy = tmp_path / "x.db", tmp_path / "copy.db"

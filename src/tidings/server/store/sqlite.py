@@ -70,8 +70,9 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish what was accepted, and let go of the file."""
         if self._writer is not None and self._readers is not None:
-            await asyncio.to_thread(self._writer.close)
+            # Readers first: the last connection to go folds the log into the file; two that go at once leave it.
             await asyncio.to_thread(self._readers.close)
+            await asyncio.to_thread(self._writer.close)
             self._writer = self._readers = None
         self._lock.release()
 
