@@ -192,7 +192,7 @@ function Header(props: HeaderProps): ReactNode {
       <button
         ref={moreButton}
         type="button"
-        className="tidings-back tidings-more"
+        className="tidings-more"
         aria-label={words.more(person.name)}
         title={words.more(person.name)}
         aria-expanded={isMoreOpen}
