@@ -7,9 +7,10 @@
 import { Api, ServerProblem } from "./api.js";
 import { Connection } from "./connection.js";
 import { ConversationStore } from "./conversation-store.js";
+import { isBefore } from "./cursor.js";
+import { Device } from "./device.js";
 import { completeEnvironment } from "./environment.js";
 import { InboxStore } from "./inbox-store.js";
-import { Keeper } from "./keeper.js";
 import { MACHINE_DEFAULTS, type Effect } from "./machine-state.js";
 import { Outbox, type OutboxNews } from "./outbox.js";
 import { Receipts } from "./receipts.js";
@@ -20,16 +21,13 @@ import type {
   ConnectionSnapshot,
   ConnectionStatus,
   Conversation,
-  Environment,
   Inbox,
   Message,
   Notice,
   PageEvent,
-  PendingMessage,
   Readable,
   RealtimeOptions,
 } from "./types.js";
-import { isBefore } from "./cursor.js";
 import {
   readHistory,
   readMessage,
@@ -58,36 +56,17 @@ type News =
   | { type: "blocked"; peerId: string; blocked: boolean }
   | { type: "signed_out" };
 
-/** Rows of the storage: `place`, `inbox`, and with these prefixes one per conversation, unsent message and draft. */
-const PLACE = "place";
-const INBOX = "inbox";
-const CONVERSATION = "conversation/";
-const OUTBOX = "outbox/";
-const DRAFT = "draft/";
-/** A place in the log that is older begins at the head instead: reading on would take longer than loading anew. */
-const PLACE_AGE_MAX_MS = 7 * 24 * 3_600_000;
-/** Conversations that are kept on the device. */
-const CONVERSATIONS_MAX = 20;
-/** What was kept is worth no more delay than this; a database that opens later is read nevertheless. */
-const RESTORE_WAIT_MS = 1000;
 /** In these states requests are answered. */
 const REACHED: ReadonlySet<ConnectionStatus> = new Set(["connected", "polling"]);
 /** Among the latest this many messages of a conversation one is looked for that was taken back. */
 const FIND_LIMIT = 100;
-
-interface Place {
-  cursor: string;
-  /** `Date.now()` ms. */
-  at: number;
-}
 
 export class RealtimeService {
   readonly connection: Readable<ConnectionSnapshot>;
   readonly inbox: Inbox;
 
   readonly #options: RealtimeOptions;
-  readonly #environment: Environment;
-  readonly #keeper: Keeper;
+  readonly #device: Device;
   readonly #api: Api;
   readonly #retry: RetryOptions;
   readonly #connection: Connection;
@@ -96,26 +75,21 @@ export class RealtimeService {
   readonly #receipts: Receipts;
   readonly #conversations = new Map<string, ConversationStore>();
   readonly #listeners = new Map<string, Set<Listener>>();
-  readonly #drafts = new Map<string, string>();
   #base: string | null = null;
-  /** What an earlier page kept of conversations that nobody has asked for yet. */
-  #kept: ReadonlyMap<string, unknown> = new Map();
-  #restored: Promise<void> = Promise.resolve();
 
   constructor(options: RealtimeOptions) {
     this.#options = options;
-    const environment = (this.#environment = completeEnvironment(options.environment));
-    this.#keeper = new Keeper(
-      storageOf(options.storage),
-      environment,
-      (key) => key === INBOX || key.startsWith(CONVERSATION),
-    );
+    const environment = completeEnvironment(options.environment);
     this.#retry = {
       ...RETRY_DEFAULTS,
       base_ms: options.reconnectDelay ?? RETRY_DEFAULTS.base_ms,
       cap_ms: options.maxReconnectDelay ?? RETRY_DEFAULTS.cap_ms,
     };
     const api = (this.#api = new Api(options.url, environment, options.getToken));
+    this.#device = new Device(storageOf(options.storage), api, {
+      restored: (cursor) => this.#restore(cursor),
+      latest: () => this.#inbox.getSnapshot().entries.map((entry) => entry.user.id),
+    });
     this.#outbox = new Outbox(environment, this.#retry, {
       post: async (pending, signal) => {
         this.#connection.check();
@@ -139,8 +113,7 @@ export class RealtimeService {
       },
       changed: (peerId) => this.#store(peerId).publish(),
       failed: (message) => this.#notify("send_failed", message),
-      // At once: a page may be closed right after the user has pressed Enter.
-      keep: (clientId, message) => this.#keeper.markNow(OUTBOX + clientId, () => message ?? undefined),
+      keep: (clientId, message) => this.#device.keepUnsent(clientId, message),
       tell: (news) => this.#tell({ type: "outbox", news }),
     });
     this.#receipts = new Receipts(environment, this.#retry, {
@@ -158,8 +131,9 @@ export class RealtimeService {
         shareStream: options.shareStream ?? true,
       },
       {
-        ready: () => this.#restored,
-        moved: () => this.#keepPlace(),
+        ready: () => this.#device.ready,
+        // One tab of those that share a stream is enough.
+        moved: () => this.#connection.leads && this.#device.keepPlace(() => this.#connection.cursor),
         page: (event) => this.#page(event),
         heard: (body) => this.#heard(body as News),
         apply: (frame) => this.#apply(frame),
@@ -178,7 +152,7 @@ export class RealtimeService {
       arrived: (page) => this.#arrived(page),
       failed: (message) => this.#notify("load_failed", message),
       changed: () => {
-        if (this.#connection.leads) this.#keeper.mark(INBOX, () => this.#inbox.kept(this.#connection.cursor));
+        if (this.#connection.leads) this.#device.keepInbox(() => this.#inbox.kept(this.#connection.cursor));
       },
     });
     this.connection = this.#connection;
@@ -199,7 +173,7 @@ export class RealtimeService {
       this.#api.tokens.forget();
     }
     const user = userId ?? former;
-    if (user !== null) this.#keep(user, true);
+    if (user !== null) this.#openDevice(user, true);
     this.#connection.open(user);
     this.#receipts.open();
     this.#openOutbox();
@@ -210,7 +184,7 @@ export class RealtimeService {
     this.#connection.close();
     this.#outbox.pause();
     this.#receipts.pause();
-    void this.#keeper.flush();
+    this.#device.flush();
   }
 
   /**
@@ -273,80 +247,29 @@ export class RealtimeService {
           this.#tell({ type: "blocked", peerId, blocked });
         },
         acknowledges: () => this.#connection.leads,
-        changed: () => this.#keeper.mark(CONVERSATION + peerId, () => this.#conversations.get(peerId)?.kept()),
-        getDraft: () => this.#drafts.get(peerId) ?? "",
-        setDraft: (text) => this.#setDraft(peerId, text),
+        changed: () => this.#device.keepConversation(peerId, () => this.#conversations.get(peerId)?.kept()),
+        getDraft: () => this.#device.getDraft(peerId),
+        setDraft: (text) => this.#device.setDraft(peerId, text),
       });
       this.#conversations.set(peerId, store);
-      store.restore(this.#kept.get(CONVERSATION + peerId));
+      store.restore(this.#device.conversation(peerId));
       store.publish();
     }
     return store;
   }
 
-  #setDraft(peerId: string, text: string): void {
-    if (text === "") this.#drafts.delete(peerId);
-    else this.#drafts.set(peerId, text);
-    this.#keeper.mark(DRAFT + peerId, () => this.#drafts.get(peerId));
+  #openDevice(userId: string, begins: boolean): void {
+    // What was queued before anybody said who this is.
+    if (this.#device.open(userId, begins)) this.#outbox.keepAll();
   }
 
-  #keepPlace(): void {
-    // One tab of those that share a stream is enough.
-    if (!this.#connection.leads) return;
-    this.#keeper.mark(PLACE, (): Place | undefined => {
-      const { cursor } = this.#connection;
-      return cursor === null ? undefined : { cursor, at: this.#environment.now() };
-    });
-  }
-
-  /** Keep what belongs to this user, and restore what was kept; nothing happens the second time. */
-  #keep(userId: string, begins: boolean): void {
-    const owner = this.#api.owner(userId);
-    if (this.#keeper.owner === owner) return;
-    // Once a stream has begun, its place counts.
-    let early = begins;
-    const reading = this.#keeper.open(owner).then((rows) => {
-      if (this.#keeper.owner === owner) this.#restore(rows, early);
-    });
-    this.#outbox.keepAll();
-    this.#restored = new Promise((resolve) => {
-      const begin = (): void => {
-        early = false;
-        resolve();
-      };
-      const timer = this.#environment.setTimer(begin, RESTORE_WAIT_MS);
-      void reading.then(() => {
-        this.#environment.clearTimer(timer);
-        begin();
-      });
-    });
-  }
-
-  #restore(rows: ReadonlyMap<string, unknown>, withPlace: boolean): void {
-    const place = rows.get(PLACE) as Partial<Place> | undefined;
-    const isFresh = this.#environment.now() - (place?.at ?? 0) < PLACE_AGE_MAX_MS;
-    if (withPlace && typeof place?.cursor === "string" && isFresh) {
-      this.#base = this.#connection.cursor = place.cursor;
-    }
-    this.#kept = rows;
-    const conversations = [...rows.keys()].filter((key) => key.startsWith(CONVERSATION));
-    this.#inbox.restore(rows.get(INBOX));
-    for (const [key, value] of rows) {
-      const draft = key.startsWith(DRAFT) ? key.slice(DRAFT.length) : null;
-      if (draft !== null && !this.#drafts.has(draft)) this.#drafts.set(draft, String(value));
-    }
-    for (const [peerId, store] of this.#conversations) store.restore(rows.get(CONVERSATION + peerId));
-    this.#outbox.restore(unsent(rows), false);
+  #restore(cursor: string | null): void {
+    if (cursor !== null) this.#base = this.#connection.cursor = cursor;
+    this.#inbox.restore(this.#device.inbox);
+    for (const [peerId, store] of this.#conversations) store.restore(this.#device.conversation(peerId));
+    this.#outbox.restore(this.#device.unsent, false);
+    // Drafts, too, are there now.
     for (const store of this.#conversations.values()) store.publish();
-    this.#discardOldest(conversations);
-  }
-
-  /** Keep the conversations that are the latest in the inbox, and of the others none. */
-  #discardOldest(keys: readonly string[]): void {
-    if (keys.length <= CONVERSATIONS_MAX) return;
-    const latest = this.#inbox.getSnapshot().entries.slice(0, CONVERSATIONS_MAX);
-    const spared = new Set(latest.map((entry) => CONVERSATION + entry.user.id));
-    for (const key of keys) if (!spared.has(key)) this.#keeper.mark(key, () => undefined);
   }
 
   #openOutbox(): void {
@@ -356,19 +279,19 @@ export class RealtimeService {
   }
 
   #page(event: PageEvent): void {
-    if (event === "hidden") void this.#keeper.flush();
+    if (event === "hidden") this.#device.flush();
     if (event === "visible") for (const store of this.#conversations.values()) store.seen();
     if (event === "frozen") {
       // Locks and open databases keep a page out of the back/forward cache, and others waiting.
       this.#outbox.pause();
       this.#receipts.pause();
-      this.#keeper.rest();
+      this.#device.rest();
     }
     if (event === "restored") {
       this.#receipts.open();
-      void this.#keeper.read().then((rows) => {
+      void this.#device.rereadUnsent().then((unsent) => {
         // Other tabs have gone on: what they have sent or taken back is not sent again.
-        if (rows.size > 0) this.#outbox.restore(unsent(rows), true);
+        if (unsent) this.#outbox.restore(unsent, true);
         this.#openOutbox();
       });
     }
@@ -487,7 +410,7 @@ export class RealtimeService {
   #identified(userId: string): void {
     const former = this.#connection.userId;
     if (former !== null && former !== userId) void this.#purge();
-    this.#keep(userId, false);
+    this.#openDevice(userId, false);
     this.#openOutbox();
   }
 
@@ -520,12 +443,9 @@ export class RealtimeService {
   }
 
   #purge(): Promise<void> {
-    const purged = this.#keeper.purge();
+    const purged = this.#device.purge();
     this.#connection.forget();
     this.#base = null;
-    this.#kept = new Map();
-    this.#restored = Promise.resolve();
-    this.#drafts.clear();
     this.#outbox.purge();
     this.#receipts.purge();
     this.#inbox.reset();
@@ -537,8 +457,4 @@ export class RealtimeService {
     const { onError } = this.#options;
     if (onError) isolate(onError, { kind, message });
   }
-}
-
-function unsent(rows: ReadonlyMap<string, unknown>): PendingMessage[] {
-  return [...rows].flatMap(([key, value]) => (key.startsWith(OUTBOX) ? [value as PendingMessage] : []));
 }
