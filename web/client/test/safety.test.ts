@@ -1,5 +1,7 @@
 /** Presence, blocks and reports, over the service with a clock in hand. */
 import { describe, expect, it } from "vitest";
+import { Browser } from "./browser.js";
+import type { Conversation } from "../src/types.js";
 import { json, problem, World, type SeenRequest } from "./world.js";
 
 /** A conversation with bob, connected; the server blocks and tells presence as a test says. */
@@ -175,5 +177,41 @@ describe("a report", () => {
     ]);
     world.intercept = (request) => (request.path === "/report" ? problem(429, "rate_limited") : answer(request));
     await expect(bob.report("Again.")).rejects.toThrow("It is rate_limited.");
+  });
+});
+
+describe("tabs of one browser", () => {
+  it("hear of a block and of presence, whoever holds the stream", async () => {
+    const world = new World();
+    world.intercept = ({ path }) => {
+      if (path === "/presence") return json(200, { success: true, online: false, watch_s: 60 });
+      return path === "/block" ? json(200, { success: true }) : null;
+    };
+    world.says("bob", "ada", "hello");
+    const browser = new Browser();
+    const conversations: Conversation[] = [];
+    for (let i = 0; i < 2; i++) {
+      const { service } = world.tab(browser);
+      service.connect("ada");
+      const bob = service.conversation("bob");
+      await bob.load();
+      bob.watch();
+      await world.settle();
+      conversations.push(bob);
+    }
+    const shown = () => conversations.map((bob) => [bob.getSnapshot().blocked, bob.getSnapshot().peerOnline]);
+    expect(world.live("ada")).toHaveLength(1);
+    world.stream("ada").frame("presence", { chat_user_id: "bob", online: true });
+    await world.settle();
+    expect(shown()).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+    await conversations[1]?.block();
+    await world.settle();
+    expect(shown()).toEqual([
+      [true, null],
+      [true, null],
+    ]);
   });
 });
