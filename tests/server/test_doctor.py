@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import http.client
+import io
 import os
 import socket
 import ssl
@@ -23,20 +24,25 @@ from key_server import KeyServer
 from node import Node, Person
 from proxy import Proxy
 
+from tidings.cli import main
+
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 HEARTBEAT_S = 0.5
 
 
 def doctor(url: str, token: str | None = None, *options: str, **variables: str) -> tuple[int, str]:
     """The exit code and what was printed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")} | variables
-    if token is not None:
-        environment["TIDINGS_TOKEN"] = token
-    result = subprocess.run(
-        [PROGRAM, "doctor", url, *options], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "" == result.stderr
-    return result.returncode, result.stdout
+    given = dict(os.environ)
+    printed, complained = io.StringIO(), io.StringIO()
+    try:
+        os.environ.update(variables | ({} if token is None else {"TIDINGS_TOKEN": token}))
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
+            code = main(["doctor", url, *options])
+    finally:
+        os.environ.clear()
+        os.environ.update(given)
+    assert "" == complained.getvalue()
+    return code, printed.getvalue()
 
 
 def assert_fault(result: tuple[int, str], name: str, *said: str, code: int = 1) -> None:
