@@ -86,3 +86,8 @@ export function deadlineSignal(
     },
   };
 }
+
+/** Whether something was given up, in contrast to refused. */
+export function isAbort(error: unknown): boolean {
+  return (error as { name?: unknown } | null)?.name === "AbortError";
+}

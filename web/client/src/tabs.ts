@@ -11,7 +11,7 @@
  *    wake up and not know yet, are passed over.
  * 4. Before a page is frozen or put into the back/forward cache it lets go of everything (`close`).
  */
-import { randomId } from "./environment.js";
+import { isAbort, randomId } from "./environment.js";
 import type { Channel, Environment, Locks, TimerHandle } from "./types.js";
 
 export const BEAT_MS = 5000;
@@ -173,8 +173,10 @@ export class Tabs {
         this.#lead();
       });
     };
-    const lost = (): void => {
+    const lost = (error: unknown): void => {
       if (this.#request !== request) return;
+      // Locks are there and may not be used, as in a sandboxed frame: then this tab is alone.
+      if (!isAbort(error)) return this.#lead();
       // Stolen, because this tab did not answer; now it does.
       this.#stop();
       this.handlers.follow();
@@ -186,6 +188,7 @@ export class Tabs {
   }
 
   #lead(): void {
+    if (this.leads) return;
     this.leads = true;
     this.#fence = Math.max(this.#fence + 1, this.environment.now());
     this.#post({ type: "lead", fence: this.#fence });

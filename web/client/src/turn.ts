@@ -4,6 +4,7 @@
  * A holder that falls silent (frozen, stopped) would keep the others waiting for ever; after `SILENCE_MS` without a word
  * from it the lock is stolen. That two may then do the same thing is harmless here: a repeated send is the same send.
  */
+import { isAbort } from "./environment.js";
 import type { Environment, TimerHandle } from "./types.js";
 
 /** More than a request and the wait after it take; a holder at work tells each attempt. */
@@ -63,9 +64,15 @@ export class Turn {
         this.begun();
       });
     };
-    const ended = (): void => {
+    const ended = (error: unknown): void => {
       if (this.#request !== request) return;
       this.#request = null;
+      if (!isAbort(error)) {
+        // Locks may not be used here: everybody for themselves.
+        this.#clear();
+        this.#name = null;
+        return this.begun();
+      }
       if (this.#release === null) return;
       this.#release = null;
       this.lost();

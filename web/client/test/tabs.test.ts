@@ -67,6 +67,18 @@ describe("tabs of one browser", () => {
     expect(live(world)).toBe(2);
   });
 
+  it("where Web Locks may not be used each tab is alone, and sends (a sandboxed frame)", async () => {
+    const world = new World();
+    const locks = { request: () => Promise.reject(new DOMException("not here", "SecurityError")) };
+    const channel = new Browser().channelOf(world.tab(new Browser()));
+    const { service } = world.service({ environment: { locks, channel } });
+    service.connect("ada");
+    service.conversation("bob").send("hello");
+    await world.settle();
+    expect(service.isConnected()).toBe(true);
+    expect(service.conversation("bob").getSnapshot().messages).toHaveLength(1);
+  });
+
   it.each(["closed", "crashed", "frozen"])(
     "a leader that is %s: another goes on, and nothing is lost or doubled",
     async (how) => {
