@@ -286,6 +286,22 @@ describe("the outbox of several tabs", () => {
     expect(tabs[1]?.messages).toEqual(["survives"]);
   });
 
+  it("goes on when the tab that sends hangs with its turn in hand, within a minute", async () => {
+    const { world, tabs } = await open(2);
+    const [first, second] = tabs;
+    world.intercept = ({ path }) => (path === "/send" ? "network" : null);
+    first?.service.conversation("bob").send("survives");
+    await world.settle();
+    first?.stop();
+    world.intercept = null;
+    await world.pass(60_000);
+    expect(second?.messages).toEqual(["survives"]);
+    await first?.goOn();
+    await world.pass(5000);
+    expect(first?.service.conversation("bob").getSnapshot().pending).toEqual([]);
+    expect(world.between("ada", "bob")).toHaveLength(1);
+  });
+
   it("takes back in one tab what another is sending, after the server was asked", async () => {
     const { world, tabs } = await open(2);
     world.intercept = ({ path }) => (path === "/send" ? "hang" : null);
