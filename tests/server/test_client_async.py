@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from node import PATIENCE_S, Node, Person
+from proxy import Proxy
 
 from tidings.client import AsyncClient, AsyncFeed, ConnectionState
 from tidings.errors import ServerProblem, StreamLost
@@ -90,6 +91,29 @@ async def test_a_feed_resumes_after_a_restart(tmp_path_factory: pytest.TempPathF
                 node.person("alice").sends("bob", f"{number}")
                 assert [f"{number}"] == await waiting
         assert {"draining"} < {state.reason for state in states}
+
+
+@in_loop
+async def test_cuts_on_the_way_cost_no_event_and_double_none(alice: Person, bob: Person) -> None:
+    """In the middle of frames, with and without an answer to a send that was committed."""
+    start = bob.head()
+    for number in range(60):
+        alice.sends(bob, f"{number}")
+    with Proxy(bob.node.address) as proxy:
+        assert bob.token is not None
+        async with AsyncClient(proxy.url, bob.token) as client, client.events(start) as feed:
+            proxy.cut_after(8_000)
+            cut = [text for _ in range(30) for text in await texts(feed, 1)]
+            proxy.cut_after(None)
+            assert [f"{number}" for number in range(60)] == cut + await texts(feed, 30)
+            assert proxy.accepted > 1
+            proxy.lose_post_replies()
+            sending = asyncio.create_task(client.send(alice.id, "once"))
+            await until(lambda: proxy.lost_replies > 0)
+            proxy.restore()
+            assert "once" == (await sending).text
+            assert ["once"] == await texts(feed, 1)
+    assert 1 == [message["text"] for message in alice.history(bob)["messages"]].count("once")
 
 
 @in_loop

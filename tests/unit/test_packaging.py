@@ -134,3 +134,11 @@ def test_a_tree_with_neither_page_nor_sources_says_so(project: Path) -> None:
 
     assert answer.returncode == 1
     assert "neither a built page nor web/" in answer.stderr
+
+
+@pytest.mark.parametrize("extra", ["django", "fastapi"])
+def test_an_integration_without_its_framework_says_what_to_install(extra: str) -> None:
+    """The package itself needs neither."""
+    script = f"import sys; sys.modules['{extra}'] = None; import tidings, tidings.{extra}"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    assert f"pip install 'tidings[{extra}]'" in ran.stderr.splitlines()[-1]
