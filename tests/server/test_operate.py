@@ -234,14 +234,21 @@ def test_an_export_has_everything_of_a_user_and_nothing_of_others(
     bob.sends(alice, "from bob")
     bob.receipts(alice, read_upto=2)
     carol.sends(bob, "none of alice's business")
+    carol.posts("/block", {"chatUserId": alice.id}).raise_for_status()
+    alice.posts("/block", {"chatUserId": carol.id}).raise_for_status()
+    alice.posts("/report", {"chatUserId": bob.id, "reason": "rude"}).raise_for_status()
 
     entries = [json.loads(line) for line in tidings("export", "--user", alice, db=shared.database).splitlines()]
 
-    assert ["user", "conversation", *["message"] * 4, "message_read"] == [entry["type"] for entry in entries]
+    assert ["user", "conversation", *["message"] * 4, "message_read", "block", "report"] == [
+        entry["type"] for entry in entries
+    ]
     assert alice.id == entries[0]["data"]["id"]
     assert (bob.id, 4, 1) == tuple(entries[1]["data"][name] for name in ("user_id", "messages", "unread"))
     assert alice.history(bob)["messages"] == [entry["data"] for entry in entries if entry["type"] == "message"]
-    assert (bob.id, 2) == (entries[-1]["data"]["by"], entries[-1]["data"]["upto"])
+    receipt, block, report = (entry["data"] for entry in entries[-3:])
+    assert (bob.id, 2, carol.id) == (receipt["by"], receipt["upto"], block["user_id"])
+    assert (bob.id, "rude") == (report["user_id"], report["reason"])
     assert "business" not in json.dumps(entries)
 
 

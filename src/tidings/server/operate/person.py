@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,11 +12,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidings.errors import ConfigurationError
-from tidings.protocol.events import UserId
+from tidings.protocol.events import UserId, format_time
 from tidings.protocol.user_id import check_user_id
 from tidings.server.config import TRIM_PAUSE_S
 from tidings.server.operate.database import opened, transaction
-from tidings.server.store import ConversationSummary, sqlite_read
+from tidings.server.store import ConversationSummary, sqlite_block, sqlite_read
 from tidings.server.store.sqlite_erase import Erasure
 from tidings.server.store.sqlite_file import read_epoch
 
@@ -36,7 +37,8 @@ def export(url: str, user: str) -> Iterator[dict[str, Any]]:
     """Everything that is kept of a user, as one snapshot: a ``user``, and then by conversation and log.
 
     Each is ``{"type", "data"}``: ``conversation`` (other party, watermarks, unread), ``message`` in both directions,
-    and the receipts that the log still holds, under their types of PROTOCOL.md 7.5.
+    the receipts that the log still holds, under their types of PROTOCOL.md 7.5, whom this user blocks (``block``),
+    and what this user reported (``report``).
 
     Raises:
         ConfigurationError: The id cannot be one, nothing is kept of this user, or the database cannot be used.
@@ -54,6 +56,8 @@ def export(url: str, user: str) -> Iterator[dict[str, Any]]:
             yield {"type": "conversation", "data": _shown(each)}
             yield from _messages(connection, epoch, owner, each.peer)
         yield from _receipts(connection, owner, place.head)
+        yield from _blocks(connection, owner)
+        yield from _reports(connection, owner)
 
 
 def erase(url: str, user: str) -> Erased:
@@ -126,3 +130,23 @@ def _receipts(connection: sqlite3.Connection, owner: UserId, head: int) -> Itera
             position = event.position
             if not hasattr(event.data, "text"):
                 yield {"type": event.type, "data": msgspec.to_builtins(event.data)}
+
+
+def _blocks(connection: sqlite3.Connection, owner: UserId) -> Iterator[dict[str, Any]]:
+    before: int | None = None
+    while True:
+        page = sqlite_block.blocked(connection, owner, before, CONVERSATIONS_AT_ONCE)
+        for each in page.blocked:
+            yield {"type": "block", "data": {"user_id": each.peer, "since": each.since}}
+        if not page.has_more:
+            return
+        before = page.blocked[-1].position
+
+
+def _reports(connection: sqlite3.Connection, owner: UserId) -> Iterator[dict[str, Any]]:
+    rows = connection.execute(
+        "SELECT reported, reason, seq, messages, ts FROM reports WHERE reporter = ? ORDER BY id", (owner,)
+    )
+    for reported, reason, seq, messages, ts in rows:
+        data = {"user_id": reported, "reason": reason, "seq": seq, "at": format_time(ts)}
+        yield {"type": "report", "data": {**data, "messages": json.loads(messages)}}
