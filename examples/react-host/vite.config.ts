@@ -3,7 +3,8 @@ import { defineConfig } from "vite";
 
 export default defineConfig({
   plugins: [react()],
-  // The package lies beside this example and is not built: take its source. A published one needs no line here.
-  resolve: { conditions: ["tidings-source", "module", "browser", "development|production"] },
+  // The package lies beside this example, linked and not built: take its source, with the React of this application.
+  // A published one needs no line here, nor the last two of tsconfig.json.
+  resolve: { conditions: ["tidings-source", "module", "browser", "development|production"], preserveSymlinks: true },
   server: { proxy: { "^/(api|auth)/": "http://127.0.0.1:8000" } },
 });
