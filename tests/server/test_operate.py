@@ -338,6 +338,22 @@ def test_erasing_twice_does_nothing_more(shared: Node, alice: Person, bob: Perso
     assert before == ask(shared.database, "SELECT * FROM messages")
 
 
+def test_an_erased_user_blocks_nobody_and_a_new_one_of_the_same_id_neither(
+    shared: Node, alice: Person, bob: Person
+) -> None:
+    """The list goes with the user; a block against the erased one does not reach whoever comes under the id again."""
+    for one, other in ((alice, bob), (bob, alice)):
+        one.posts("/block", {"chatUserId": other.id}).raise_for_status()
+
+    tidings("erase", "--user", alice, db=shared.database)
+
+    assert [] == alice.gets("/blocked/me").json()["blocked"]
+    (blocked,) = bob.gets("/blocked/me").json()["blocked"]
+    assert blocked["user"]["id"].startswith("erased-")
+    alice.sends(bob, "somebody else now")
+    bob.sends(alice, "hello")
+
+
 def test_erased_texts_are_not_in_the_file_any_more(tmp_path: Path) -> None:
     """Overwritten, not only unlinked; with the server stopped also in what SQLite keeps beside the file."""
     with Node(tmp_path, sends_burst=1000) as node:
