@@ -17,6 +17,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from tidings import Config, Report, Tidings
+from tidings.errors import Forbidden
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "safety.md"
 
@@ -326,5 +327,7 @@ def test_the_hosts_own_code_blocks(tmp_path: Path) -> None:
             return (await tidings.send("ben", "ada", "Your match has ended.", type="system")).seq
 
         assert 1 == client.portal.call(announce)
+        with pytest.raises(Forbidden, match="not_allowed"):
+            client.portal.call(tidings.send, "ben", "ada", "x")
         client.portal.call(tidings.unblock, "ada", "ben")
         assert 201 == client.post("/dm/send", json=body, headers={"x-user": "ben"}).status_code
