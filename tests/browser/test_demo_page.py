@@ -219,8 +219,10 @@ def test_a_text_over_the_limit_is_kept_and_explained(demo: Demo, profile: Profil
 
 
 def test_a_hidden_page_gives_its_stream_back_after_30_s_and_takes_it_up_again(demo: Demo, profile: Profile) -> None:
-    """Where tabs cannot share one (no Web Locks: plain http in a local network); browsers allow six connections per host.
-    What came meanwhile is there as soon as the page is seen."""
+    """Where tabs cannot share one (no Web Locks: plain http in a local network): browsers allow six connections.
+
+    What came meanwhile is there as soon as the page is seen.
+    """
     window = Window(profile())
     window.page.clock.install()
     window.page.add_init_script(
