@@ -206,6 +206,21 @@ def test_a_restored_database_has_the_messages_of_the_copy_and_tells_clients_to_r
     assert [(2,)] == ask(aside, "SELECT count(*) FROM messages")
 
 
+def test_what_root_restores_belongs_to_whom_the_directory_belongs(tmp_path: Path) -> None:
+    """A service with a user of its own opens what an operator restored as root; others see no change."""
+    tidings("migrate", db=tmp_path / "a.db")
+    tidings("backup", tmp_path / "copy", db=tmp_path / "a.db")
+    place = tmp_path / "of-a-service"
+    place.mkdir()
+    owner = (12345, 12346) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown(place, *owner)
+    tidings("restore", tmp_path / "copy", db=place / "b.db")
+    tidings("migrate", db=place / "c.db")
+    tidings("restore", tmp_path / "copy", db=place / "c.db")
+    for each in place.iterdir():
+        assert owner == (each.stat().st_uid, each.stat().st_gid), each
+
+
 def test_a_damaged_copy_is_not_restored(tmp_path: Path) -> None:
     """The copy is checked first; the database stays."""
     with Node(tmp_path / "node") as node:

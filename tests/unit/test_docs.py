@@ -26,6 +26,7 @@ CLIENT_VARIABLES = {"TIDINGS_URL", "TIDINGS_TOKEN"}  # read by `tidings send` an
 PROGRAMS = {
     "/opt/tidings/bin/pip",
     "cp",
+    "make",
     "echo",
     "install",
     "podman",

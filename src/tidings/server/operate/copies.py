@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidings.errors import ConfigurationError
-from tidings.server.operate.database import existing, unserved
+from tidings.server.operate.database import existing, give_to_owner, unserved
 from tidings.server.store import sqlite_path
 from tidings.server.store.sqlite_file import check_whole, connect, new_epoch
 
@@ -78,6 +78,7 @@ def restore(url: str, source: str) -> Restored:
             with contextlib.closing(connect(partial)) as connection:
                 connection.execute("UPDATE meta SET v = ? WHERE k = 'epoch'", (new_epoch(),))
             users, messages = _checked_counts(partial, "the copy of it")
+            give_to_owner(path, partial)
             aside = _put_aside(path)
         except (sqlite3.Error, OSError) as failure:
             raise ConfigurationError(f"{source} cannot be restored to {path}: {failure}") from failure

@@ -65,9 +65,18 @@ def unserved(path: str, doing: str) -> Iterator[None]:
     except OSError as failure:
         raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be locked: {failure.strerror}") from None
     try:
+        give_to_owner(path, path + ".lock")
         yield
     finally:
         lock.release()
+
+
+def give_to_owner(path: str, *made: str) -> None:
+    """Let files that root makes beside a database belong to whom it, or its directory, belongs: a server opens them."""
+    if os.geteuid() == 0:
+        place = os.stat(path if os.path.exists(path) else os.path.dirname(path))
+        for each in made:
+            os.chown(each, place.st_uid, place.st_gid)
 
 
 @contextlib.contextmanager

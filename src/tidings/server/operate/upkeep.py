@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tidings.errors import ConfigurationError
 from tidings.server.config import TRIM_PAUSE_S
-from tidings.server.operate.database import existing, opened, transaction, unserved
+from tidings.server.operate.database import existing, give_to_owner, opened, transaction, unserved
 from tidings.server.store import Trimmed, sqlite_path, sqlite_trim
 from tidings.server.store.sqlite_file import connect, known_version, schema_version
 from tidings.server.store.sqlite_file import migrate as migrate_file
@@ -54,6 +54,8 @@ def migrate(url: str) -> Schema:
                 before = schema_version(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 migrate_file(connection)
+            if before == 0:
+                give_to_owner(os.path.dirname(path), path)
         except sqlite3.Error as failure:
             raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be migrated: {failure}") from failure
     return Schema(before, known_version())
