@@ -50,7 +50,6 @@ class Proxy:
         self._cut_how: End = "reset"
         self._connections: set[_Connection] = set()
         self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tests-proxy", daemon=True)
@@ -121,7 +120,7 @@ class Proxy:
     async def _set(self, mode: Mode, *, up: bool = False, down: bool = False) -> None:
         self._mode = mode
         if mode == "refuse":
-            await self._close_listener()
+            self._close_listener()
         if mode in ("refuse", "reset"):
             await self._end_open("reset")  # with what is held: nothing of it may slip through now
         self._is_stalled = {"up": up, "down": down}
@@ -137,23 +136,25 @@ class Proxy:
         self._listener.listen(1024)
         self._listener.setblocking(False)
         self.port = self._listener.getsockname()[1]
-        self._accepting = self._loop.create_task(self._accept(self._listener))
+        # Not a task that waits for the next one: cancelled at the wrong moment, it would drop what it has accepted.
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    async def _close_listener(self) -> None:
-        if self._accepting is not None:
-            await _cancelled(self._accepting)
-            self._accepting = None
+    def _close_listener(self) -> None:
         if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
 
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            client, _ = await self._loop.sock_accept(listener)
-            self.accepted += 1
-            connection = _Connection(self, client, self._cut_after_bytes)
-            self._connections.add(connection)
-            connection.task = self._loop.create_task(connection.run())
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            client, _ = listener.accept()
+        except OSError:  # it went away before
+            return
+        self.accepted += 1
+        connection = _Connection(self, client, self._cut_after_bytes)
+        self._connections.add(connection)
+        connection.task = self._loop.create_task(connection.run())
+        connection.task.add_done_callback(connection.close)
 
     async def _end_open(self, how: End) -> None:
         for connection in list(self._connections):
@@ -161,7 +162,7 @@ class Proxy:
             await _cancelled(connection.task)
 
     async def _stop(self) -> None:
-        await self._close_listener()
+        self._close_listener()
         await self._end_open("close")
 
 
@@ -185,24 +186,25 @@ class _Connection:
     async def run(self) -> None:
         """Pass bytes both ways until one side ends both, or the proxy is told to."""
         proxy = self._proxy
+        for each in (self._client, self._server):
+            each.setblocking(False)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if proxy._mode == "reset":
+            self.ends_by = "reset"
+            return
         try:
-            for each in (self._client, self._server):
-                each.setblocking(False)
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if proxy._mode == "reset":
-                self.ends_by = "reset"
-                return
-            try:
-                await proxy._loop.sock_connect(self._server, proxy.target)
-                await self._pass_both_ways()
-            except OSError:  # either side was reset, or the target refuses: the other one is reset
-                self.ends_by = "reset"
-        finally:
-            for each in (self._client, self._server):
-                if self.ends_by == "reset":
-                    each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                each.close()
-            proxy._connections.discard(self)
+            await proxy._loop.sock_connect(self._server, proxy.target)
+            await self._pass_both_ways()
+        except OSError:  # either side was reset, or the target refuses: the other one is reset
+            self.ends_by = "reset"
+
+    def close(self, _: object) -> None:
+        """Let go of both sockets; called when `run` has ended, or was cancelled before it began."""
+        for each in (self._client, self._server):
+            if self.ends_by == "reset":
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            each.close()
+        self._proxy._connections.discard(self)
 
     async def _pass_both_ways(self) -> None:
         ways = [

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 from node import START_DEADLINE_S, wait_for
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
@@ -53,13 +54,16 @@ def with_real_tabs(chromium: Browser, directory: Path) -> Iterator[BrowserContex
     is no back/forward cache. `chromium` lends its driver: there is one in a thread.
     """
     port = directory / "DevToolsActivePort"
+    command = [program(), *ARGUMENTS, "--headless", "--remote-debugging-port=0", f"--user-data-dir={directory}"]
     process = subprocess.Popen(
-        [program(), *ARGUMENTS, "--headless", "--remote-debugging-port=0", f"--user-data-dir={directory}"],
+        [*command, "about:blank"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         wait_for(lambda: port.exists() and port.read_text().count("\n"), START_DEADLINE_S, "Chromium's address")
         number, path = port.read_text().split("\n")[:2]
+        # Whoever connects while the first tab is being made may wait for it for ever.
+        wait_for(lambda: _has_tab(f"http://127.0.0.1:{number}/json/list"), START_DEADLINE_S, "Chromium's first tab")
         address = f"ws://127.0.0.1:{number}{path}"
         browser = chromium.browser_type.connect_over_cdp(address, no_defaults=True)
         yield browser.contexts[0]
@@ -67,6 +71,11 @@ def with_real_tabs(chromium: Browser, directory: Path) -> Iterator[BrowserContex
     finally:
         process.terminate()
         process.wait(START_DEADLINE_S)
+
+
+def _has_tab(address: str) -> bool:
+    listed = httpx2.get(address, trust_env=False).json()
+    return any(target["type"] == "page" and target["url"] == "about:blank" for target in listed)
 
 
 def opened_on(chromium: Browser, directory: Path) -> BrowserContext:
