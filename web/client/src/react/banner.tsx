@@ -1,5 +1,5 @@
 import { useEffect, useState, type ReactNode } from "react";
-import type { ConnectionSnapshot } from "../types.js";
+import type { ConnectionSnapshot, ConnectionStatus } from "../types.js";
 import { useConnection } from "./hooks.js";
 import { words } from "./words.js";
 
@@ -56,6 +56,14 @@ export function useBanner(connection: ConnectionSnapshot): BannerKind | null {
   }, [trouble, live]);
 
   return shown;
+}
+
+/** Why a server ends a stream that nothing is wrong with; another one follows within 1.5 s. */
+const PLANNED: readonly (string | null)[] = ["token_expired", "max_age"];
+
+/** What the status says: a planned pause too short for a banner is nothing that a user should be told of. */
+export function shownStatus({ status, reason }: ConnectionSnapshot, banner: BannerKind | null): ConnectionStatus {
+  return status === "reconnecting" && banner === null && PLANNED.includes(reason) ? "connected" : status;
 }
 
 /** Whole seconds until `at` (`Date.now()` ms), counting down; 0 when it has come, or is null. */

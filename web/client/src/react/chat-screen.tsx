@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useRef, useState, type ReactNode, type RefObject } from "react";
-import type { ConnectionSnapshot, ConversationSnapshot, Notice, Person } from "../types.js";
+import type { ConnectionStatus, ConversationSnapshot, Notice, Person } from "../types.js";
 import { useAnnouncer } from "./announcer.js";
 import { Avatar } from "./avatar.js";
-import { Banner, bannerSentence, useBanner } from "./banner.js";
+import { Banner, bannerSentence, shownStatus, useBanner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { useConnection, useConversationState, useLatest } from "./hooks.js";
 import { BackIcon, MoreIcon, StatusDot } from "./icons.js";
@@ -111,7 +111,7 @@ function Thread(props: ChatScreenProps): ReactNode {
     <section className="tidings tidings-screen" aria-label={words.messagesWith(name)}>
       <Header
         person={{ ...person, name }}
-        connection={connection}
+        status={shownStatus(connection, banner)}
         snapshot={snapshot}
         focus={autoFocus && !focusComposer}
         onBack={onBack}
@@ -151,7 +151,7 @@ function Thread(props: ChatScreenProps): ReactNode {
 
 interface HeaderProps {
   person: Person;
-  connection: ConnectionSnapshot;
+  status: ConnectionStatus;
   snapshot: ConversationSnapshot;
   focus: boolean;
   onBack: (() => void) | undefined;
@@ -161,12 +161,11 @@ interface HeaderProps {
 }
 
 function Header(props: HeaderProps): ReactNode {
-  const { person, connection, snapshot, focus, onBack, moreButton, isMoreOpen, onMore } = props;
+  const { person, status, snapshot, focus, onBack, moreButton, isMoreOpen, onMore } = props;
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (focus) heading.current?.focus({ preventScroll: true });
   }, [focus]);
-  const { status } = connection;
   return (
     <header className="tidings-header">
       {onBack && (
