@@ -156,7 +156,7 @@ def test_a_dead_writer_refuses_and_never_hangs(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_refusal_and_passes(tmp_path: Path) -> None:
-    """While there is no room sends are 503; when there is room again they are stored, without a restart."""
+    """While there is no room, sends are 503 and the check fails; with room both pass again, without a restart."""
 
     async def use(store: SqliteStore) -> None:
         from tidings.server.store.threads import Written
@@ -178,7 +178,10 @@ def test_a_full_disk_is_a_refusal_and_passes(tmp_path: Path) -> None:
             except Unavailable:
                 refusals += 1
         assert refusals > 100
+        with pytest.raises(Unavailable):
+            await store.check()
         await store._write(limit(1_000_000))
+        await store.check()
         for n in range(200):
             await store.append(new("x" * 10_000, f"k{n}"))
         assert 201 == (await store.place(BOB, None)).head

@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 READER_THREADS = 2  # one slow page does not hold up the others; more only fight for the interpreter
 CACHE_SIZE_KIB = 65_536  # page cache of the writer's connection
+ROOM_SIZE_BYTES = 65_536  # what must be writable before a full disk counts as over: the longest message with its rows
 WAL_SIZE_MAX_BYTES = 64 << 20  # what a checkpoint leaves of the write-ahead log on the disk
 
 
@@ -77,8 +78,12 @@ class SqliteStore:
         self._lock.release()
 
     async def check(self) -> None:
-        """Send an empty job through the writer."""
-        await self._write(lambda _connection: Written(None, []))
+        """Send an empty job through the writer; after a refusal one of a message's size, to see whether it is over."""
+        if self._writer is None or self._writer.trouble is None:
+            await self._write(lambda _connection: Written(None, []))
+        else:
+            await self._write(_write_as_much_as_a_message)
+            self._writer.trouble = None
 
     async def append(self, message: NewMessage) -> Appended:
         """See ``Store.append``."""
@@ -216,6 +221,11 @@ class SqliteStore:
             self._lock.release()
             raise
         return connection
+
+
+def _write_as_much_as_a_message(connection: sqlite3.Connection) -> Written[None]:
+    connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('room', zeroblob(?))", (ROOM_SIZE_BYTES,))
+    return Written(None, [])
 
 
 def _cut(connection: sqlite3.Connection, uid: int, floor: int) -> Written[int]:

@@ -8,7 +8,9 @@ Rules
 4. After a commit the whole batch is answered by one call into the event loop.
 5. When the disk says that it cannot be trusted (IOERR, CORRUPT, NOTADB), the writer stops for good: a commit that
    failed in fsync must not be tried again, only a restart reads what is really on the disk.
-6. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
+6. When there is no room or another program holds the file, the batch is refused as it is: alone each write would meet
+   the same. ``trouble`` says so until a write succeeds.
+7. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ log = logging.getLogger("tidings.store")
 T = TypeVar("T")
 
 _FAIL_STOP = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NOT_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
 _PRIMARY_CODE_MASK = 0xFF  # the low byte of an extended result code
 
 
@@ -68,6 +71,15 @@ def _unavailable(detail: str) -> Unavailable:
     return Unavailable("unavailable", detail, retry_after_s=2)
 
 
+def _not_stored() -> Unavailable:
+    return _unavailable("The message could not be stored; send it again with the same client_id.")
+
+
+def _primary_code(failure: Exception) -> int:
+    code: int = getattr(failure, "sqlite_errorcode", 0)
+    return code & _PRIMARY_CODE_MASK
+
+
 class Writer:
     """The only thread that writes."""
 
@@ -77,6 +89,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._stopped: str | None = None
+        self.trouble: str | None = None  # why the last write was refused, if it was
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
 
@@ -151,8 +164,17 @@ class Writer:
             self._transact(batch)
         except Exception as failure:
             self._roll_back(failure)
-            log.warning("a batch of %d writes failed (%s); running them one by one", len(batch), failure)
-            self._commit_one_by_one(batch)
+            if _primary_code(failure) in _NOT_NOW:
+                self.trouble = str(failure)
+                log.warning("%d writes refused: %s", len(batch), failure)
+                for job in batch:
+                    job.error = _not_stored()
+            else:
+                log.warning("a batch of %d writes failed (%s); running them one by one", len(batch), failure)
+                self._commit_one_by_one(batch)
+        else:
+            if self.trouble is not None and any(job.error is None and job.outcome.committed for job in batch):
+                self.trouble = None
 
     def _commit_one_by_one(self, batch: list[_Job]) -> None:
         for job in batch:
@@ -162,7 +184,7 @@ class Writer:
             except Exception as failure:
                 self._roll_back(failure)
                 log.exception("a write failed")
-                job.error = _unavailable("The message could not be stored; send it again with the same client_id.")
+                job.error = _not_stored()
 
     def _transact(self, jobs: list[_Job]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -171,8 +193,7 @@ class Writer:
         self._connection.execute("COMMIT")
 
     def _roll_back(self, failure: Exception) -> None:
-        code = getattr(failure, "sqlite_errorcode", 0) & _PRIMARY_CODE_MASK
-        if code in _FAIL_STOP:
+        if _primary_code(failure) in _FAIL_STOP:
             raise failure
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
