@@ -70,6 +70,10 @@ export class Keeper {
   flush(): Promise<void> {
     if (this.#timer !== null) this.environment.clearTimer(this.#timer);
     this.#timer = null;
+    return this.#writeAll();
+  }
+
+  #writeAll(): Promise<void> {
     const owner = this.#owner;
     if (owner === null || this.#dirty.size === 0) return this.#tail;
     const rows = new Map([...this.#dirty].map(([key, make]) => [key, make()]));
@@ -106,11 +110,14 @@ export class Keeper {
     }
   }
 
+  /** After a rest the first change is written at once: a page may be left before the interval is over. */
   #arm(): void {
-    this.#timer ??= this.environment.setTimer(() => {
+    if (this.#timer !== null) return;
+    this.#timer = this.environment.setTimer(() => {
       this.#timer = null;
-      void this.flush();
+      if (this.#dirty.size > 0) this.#arm();
     }, INTERVAL_MS);
+    queueMicrotask(() => void this.#writeAll());
   }
 
   async #write(owner: string, rows: ReadonlyMap<string, unknown>): Promise<void> {
