@@ -61,8 +61,9 @@ export class Connection extends Store<ConnectionSnapshot> {
   readonly #running = new Map<number, AbortController>();
   readonly #queue: MachineEvent[] = [];
   #stepping = false;
-  #latest = 0;
-  #offset = 0;
+  #time = 0;
+  #wall: number | null = null;
+  #monotonic = 0;
   #tabs: Tabs | null = null;
   #yieldedAt = -Infinity;
   readonly #follower: Follower;
@@ -247,11 +248,18 @@ export class Connection extends Store<ConnectionSnapshot> {
     }
   }
 
-  /** Never goes back, even where the wall clock does: a moment in the state must not slip away. */
+  /**
+   * The machine's time: it passes as the clock says that says more. The monotonic one may stop in a sleep, the wall
+   * clock may be set back; neither hides that a stream has been silent for too long.
+   */
   #now(): number {
-    const wall = this.api.environment.now();
-    if (wall + this.#offset < this.#latest) this.#offset = this.#latest - wall;
-    return (this.#latest = wall + this.#offset);
+    const { environment } = this.api;
+    const wall = environment.now();
+    const monotonic = environment.monotonic();
+    this.#time = this.#wall === null ? wall : this.#time + Math.max(0, wall - this.#wall, monotonic - this.#monotonic);
+    this.#wall = wall;
+    this.#monotonic = monotonic;
+    return this.#time;
   }
 
   #dispatch(event: MachineEvent): void {
@@ -295,7 +303,7 @@ export class Connection extends Store<ConnectionSnapshot> {
       status: statusOf(this.#state),
       userId: this.#userId,
       attempt: failures,
-      retryAt: retryAt === null ? null : Math.ceil(retryAt - this.#offset),
+      retryAt: retryAt === null ? null : Math.ceil(retryAt - this.#time + (this.#wall ?? 0)),
       reason,
       pollInterval: this.options.pollIntervalMs,
       textBytesMax: this.#textBytesMax,

@@ -40,6 +40,8 @@ function watchPage(fn: (event: PageEvent) => void): () => void {
 export function completeEnvironment(given: Partial<Environment> = {}): Environment {
   return {
     now: () => Date.now(),
+    // Whoever brings a clock of their own brings all the time there is.
+    monotonic: given.now ?? (() => performance.now()),
     random: () => Math.random(),
     // Not `randomUUID`: that exists in secure contexts only, and a chat in a local network may have no TLS.
     randomBytes: (count) => globalThis.crypto.getRandomValues(new Uint8Array(count)),

@@ -193,8 +193,10 @@ export type TimerHandle = unknown;
 
 /** Everything that the core takes from the outside world, so that a test can hold it in its hand. */
 export interface Environment {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970. It goes on while the machine sleeps, and jumps when somebody sets it. */
   now(): number;
+  /** Milliseconds since some moment. It never jumps, and on some platforms stops while the machine sleeps. */
+  monotonic(): number;
   /** A number in [0, 1). */
   random(): number;
   /** Random bytes for ids. */

@@ -255,6 +255,24 @@ describe("the stream", () => {
     expect(world.seen).toEqual([]);
   });
 
+  it("a wall clock that is set back does not hide that a stream is silent", async () => {
+    const { world } = await connected();
+    world.mute = true;
+    world.wallAhead = -3_600_000;
+    const before = world.streams.length;
+    await world.pass(2 * 15_000 + 5000 + 2000);
+    expect(world.streams.length).toBeGreaterThan(before);
+  });
+
+  it("a sleep that the monotonic clock did not see is seen by the wall clock", async () => {
+    const { world } = await connected();
+    const before = world.streams.length;
+    world.wallAhead = 600_000;
+    await world.page("visible");
+    await world.settle();
+    expect(world.streams.length).toBe(before + 1);
+  });
+
   it("a wall clock that goes back does not stop anything", async () => {
     const { world } = await connected();
     world.stream("ada").cut();

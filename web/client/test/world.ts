@@ -39,6 +39,8 @@ type Answer = Response | Promise<Response> | "hang" | "network" | null;
 
 export class World {
   now = 1_800_000_000_000;
+  /** What the wall clock is ahead of the time that passes; somebody may set it. */
+  wallAhead = 0;
   readonly seen: SeenRequest[] = [];
   readonly streams: OpenStream[] = [];
   /** Answers instead of the server while it answers something; "hang" never does, "network" fails. */
@@ -60,7 +62,8 @@ export class World {
   hidden = false;
 
   readonly environment: Partial<Environment> = {
-    now: () => this.now,
+    now: () => this.now + this.wallAhead,
+    monotonic: () => this.now,
     random: () => this.#random(),
     randomBytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(this.#random() * 256)),
     setTimer: (fn, ms) => {
