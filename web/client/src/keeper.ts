@@ -70,10 +70,6 @@ export class Keeper {
   flush(): Promise<void> {
     if (this.#timer !== null) this.environment.clearTimer(this.#timer);
     this.#timer = null;
-    return this.#writeAll();
-  }
-
-  #writeAll(): Promise<void> {
     const owner = this.#owner;
     if (owner === null || this.#dirty.size === 0) return this.#tail;
     const rows = new Map([...this.#dirty].map(([key, make]) => [key, make()]));
@@ -110,14 +106,11 @@ export class Keeper {
     }
   }
 
-  /** After a rest the first change is written at once: a page may be left before the interval is over. */
   #arm(): void {
-    if (this.#timer !== null) return;
-    this.#timer = this.environment.setTimer(() => {
+    this.#timer ??= this.environment.setTimer(() => {
       this.#timer = null;
-      if (this.#dirty.size > 0) this.#arm();
+      void this.flush();
     }, INTERVAL_MS);
-    queueMicrotask(() => void this.#writeAll());
   }
 
   async #write(owner: string, rows: ReadonlyMap<string, unknown>): Promise<void> {
