@@ -293,10 +293,13 @@ class ChatApp(App[ClientError]):
     def _show_status(self) -> None:
         is_typing = asyncio.get_running_loop().time() < self._typing_until
         typing = f"{self.thread.name} is typing … · " if is_typing else ""
-        self.query_one("#status", Static).update(harmless(typing + self._status))
+        for line in self.query("#status").results(Static):  # none while the screen is taken down
+            line.update(harmless(typing + self._status))
 
     def _show(self) -> None:
         """Bring the screen to what the thread says."""
+        if not self.query(VerticalScroll):  # the screen is taken down, and the feed not yet closed
+            return
         messages, rows = self.query_one(VerticalScroll), self.thread.rows()
         for key in self._lines.keys() - {row.key for row in rows}:
             self._lines.pop(key).remove()
