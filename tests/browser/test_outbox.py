@@ -25,8 +25,13 @@ ROWS = """async () => {
     const rows = {};
     for (const { name } of await indexedDB.databases()) {
         const database = await new Promise((resolve) => {
-            indexedDB.open(name).onsuccess = (event) => resolve(event.target.result);
+            const request = indexedDB.open(name);
+            // Deleted since it was listed: opening it must not make it anew.
+            request.onupgradeneeded = () => request.transaction.abort();
+            request.onsuccess = () => resolve(request.result);
+            request.onerror = (event) => (event.preventDefault(), resolve(null));
         });
+        if (database === null) continue;
         rows[name] = await new Promise((resolve) => {
             if (database.objectStoreNames.length === 0) return resolve([]);
             database.transaction("rows").objectStore("rows").getAllKeys().onsuccess = (event) =>
