@@ -54,7 +54,7 @@ def origins() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def node(start_node: Callable[..., Node], origins: tuple[str, str]) -> Node:
-    return start_node(cors_origins=origins[0], session_cookie="session", sends_burst=1, query_token=1)
+    return start_node(cors_origins=origins[0], session_cookie="session", sends_burst=1, sends_per_s=0.01, query_token=1)
 
 
 def fetched(page: Page, url: str, **options: Any) -> dict[str, Any]:
@@ -81,10 +81,11 @@ def test_a_page_of_a_listed_origin_streams_polls_and_posts(
     assert '"resumed":true' in stream["text"]
     assert 200 == fetched(page, f"{api}/events/me", headers=bearer)["status"]
     post = {"method": "POST", "headers": {**bearer, "Content-Type": "application/json"}}
-    posts = [fetched(page, f"{api}/send", **post, body='{"recipientId": "ben", "text": "hi"}') for _ in range(3)]
-    assert 201 == posts[0]["status"]
-    limited = next(answer for answer in posts if answer["status"] == 429)
-    assert "1" == limited["retryAfter"]
+    sent, limited = [
+        fetched(page, f"{api}/send", **post, body='{"recipientId": "ben", "text": "hi"}') for _ in range(2)
+    ]
+    assert (201, 429) == (sent["status"], limited["status"])
+    assert 0 < int(limited["retryAfter"]) <= 100
     assert '"code":"unauthorized"' in fetched(page, f"{api}/inbox/me", headers={"Authorization": "Bearer x"})["text"]
     opened = page.evaluate(
         "url => new Promise(done => { const it = new EventSource(url);"

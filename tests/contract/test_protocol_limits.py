@@ -13,7 +13,7 @@ from node import API, Node, Person, Stream, refused, wait_for
 @pytest.fixture(scope="module")
 def strict(start_node: Callable[..., Node]) -> Node:
     """A node with low limits of everything that a user does."""
-    return start_node(sends_per_s=1, sends_burst=3, signals_per_s=2)
+    return start_node(sends_per_s=0.25, sends_burst=3, signals_per_s=2)
 
 
 def test_sixty_sends_pass_however_fast(alice: Person, bob: Person) -> None:

@@ -16,7 +16,11 @@ APP, OTHER = "https://app.example.org", "https://evil.example"
 def node(start_node: Callable[..., Node]) -> Node:
     """A node that takes a cookie, and lists one origin beside its own."""
     return start_node(
-        drain_window_s=0.05, session_cookie="__session", cors_origins=f"{APP},http://localhost:5173", sends_burst=1
+        drain_window_s=0.05,
+        session_cookie="__session",
+        cors_origins=f"{APP},http://localhost:5173",
+        sends_burst=1,
+        sends_per_s=0.01,
     )
 
 
