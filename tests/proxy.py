@@ -94,6 +94,17 @@ class Proxy:
         """Hold the bytes to the server (`up`), to the client (`down`); an end of a connection is not passed either."""
         self._call(lambda: self._set("stall", up=up, down=down))
 
+    def strand_open(self) -> None:
+        """The connections open now fall silent for good, as after a lost NAT entry: no byte, no end. New ones pass."""
+
+        async def strand() -> None:
+            for connection in self._connections:
+                connection.is_stranded = True
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+        self._call(strand)
+
     def hold_streams(self) -> None:
         """Hold every event stream until the server ends it, as a buffering proxy does; other answers pass."""
         self._call(lambda: self._set("hold_streams"))
@@ -181,6 +192,7 @@ class _Connection:
         self._is_post = False
         self._held = b""
         self._is_held_stream = False
+        self.is_stranded = False
         self.ends_by: End = "close"
 
     async def run(self) -> None:
@@ -232,7 +244,7 @@ class _Connection:
                 await self._while_stalled(way)
                 reading = reading or asyncio.ensure_future(proxy._loop.sock_recv(source, READ_SIZE_BYTES))
                 await self._done_or_changed(reading)
-                if proxy._is_stalled[way]:
+                if self._is_held(way):
                     continue
                 if not reading.done():  # told otherwise: what was held may go
                     passed, is_over = (self._release() if way == "down" else b""), False
@@ -248,8 +260,11 @@ class _Connection:
                 await _cancelled(reading)
 
     async def _while_stalled(self, way: Literal["up", "down"]) -> None:
-        while self._proxy._is_stalled[way]:
+        while self._is_held(way):
             await self._proxy._changed.wait()
+
+    def _is_held(self, way: Literal["up", "down"]) -> bool:
+        return self.is_stranded or self._proxy._is_stalled[way]
 
     async def _done_or_changed(self, reading: asyncio.Future[Any]) -> None:
         changing: asyncio.Future[Any] = asyncio.ensure_future(self._proxy._changed.wait())

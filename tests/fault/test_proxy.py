@@ -87,6 +87,20 @@ def test_a_stall_holds_bytes_and_loses_none(proxy: Proxy, alice: Person, far: Pe
         assert "hi" == stream.next().data["text"]
 
 
+def test_stranded_connections_stay_silent_and_new_ones_pass(proxy: Proxy, alice: Person, far: Person) -> None:
+    """A half-open connection: neither byte nor end comes, also when everything else passes again."""
+    with far.opens_stream() as stranded:
+        stranded.live()
+        proxy.strand_open()
+        proxy.restore()
+        with far.opens_stream() as stream:
+            stream.live()
+            alice.sends(far, "hi")
+            assert "hi" == stream.next().data["text"]
+        with pytest.raises(TimeoutError):
+            stranded.next(0.3)
+
+
 def test_a_cut_comes_after_that_many_bytes(proxy: Proxy, far: Person) -> None:
     """Of the answer's bytes, header section included; the next connection lives when it is told so."""
     proxy.cut_after(500, "reset")
