@@ -53,7 +53,7 @@ function Body({ bubble }: { bubble: Bubble }): ReactNode {
         <RichText text={bubble.text} />
       </div>
       {long && (
-        <button type="button" className="tidings-more" aria-expanded={open} onClick={() => setOpen(!open)}>
+        <button type="button" className="tidings-fold" aria-expanded={open} onClick={() => setOpen(!open)}>
           {open ? words.showLess : words.showMore}
         </button>
       )}
