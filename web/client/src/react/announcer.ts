@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { words } from "./words.js";
+import { useLatest } from "./hooks.js";
+import { useWords } from "./words/context.js";
 
 const BATCH_MS = 1000;
 const CLEAR_MS = 5000;
@@ -20,24 +21,28 @@ export interface Announcer {
  * The list of messages is not a live region itself: history, ticks and typing would all be read aloud.
  */
 export function useAnnouncer(): Announcer {
+  const words = useLatest(useWords());
   const [text, setText] = useState("");
   const batch = useRef<{ name: string; text: string }[]>([]);
   const batchTimer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
 
   const say = useCallback((sentence: string) => setText(sentence), []);
-  const incoming = useCallback((name: string, body: string) => {
-    batch.current.push({ name, text: body });
-    if (batch.current.length > 1) return;
-    batchTimer.current = setTimeout(() => {
-      const [first, ...others] = batch.current.splice(0);
-      if (!first) return;
-      setText(
-        others.length === 0
-          ? words.announce(first.name, first.text.slice(0, TEXT_MAX))
-          : words.announceMany(first.name, others.length + 1),
-      );
-    }, BATCH_MS);
-  }, []);
+  const incoming = useCallback(
+    (name: string, body: string) => {
+      batch.current.push({ name, text: body });
+      if (batch.current.length > 1) return;
+      batchTimer.current = setTimeout(() => {
+        const [first, ...others] = batch.current.splice(0);
+        if (!first) return;
+        setText(
+          others.length === 0
+            ? words.current.announce(first.name, first.text.slice(0, TEXT_MAX))
+            : words.current.announceMany(first.name, others.length + 1),
+        );
+      }, BATCH_MS);
+    },
+    [words],
+  );
 
   useEffect(() => {
     const waiting = batch.current;

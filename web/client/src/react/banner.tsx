@@ -1,7 +1,8 @@
 import { useEffect, useState, type ReactNode } from "react";
 import type { ConnectionSnapshot, ConnectionStatus } from "../types.js";
 import { useConnection } from "./hooks.js";
-import { words } from "./words.js";
+import { useLanguage, useWords } from "./words/context.js";
+import type { Words } from "./words/en.js";
 
 /** A stream that is back within this time was never worth a banner. */
 const QUIET_MS = 2000;
@@ -79,12 +80,13 @@ function useSecondsUntil(at: number | null): number {
 }
 
 function Countdown({ connection }: { connection: ConnectionSnapshot }): ReactNode {
+  const words = useWords();
   const seconds = useSecondsUntil(connection.retryAt);
   return <span>{words.retryIn(seconds, Math.max(1, connection.attempt))}</span>;
 }
 
 /** What a screen reader hears when a banner appears: once, without the countdown. */
-export function bannerSentence(kind: BannerKind): string {
+export function bannerSentence(kind: BannerKind, words: Words): string {
   switch (kind) {
     case "reconnecting":
       return `${words.connectionLost} ${words.sendsAreKept}`;
@@ -97,7 +99,7 @@ export function bannerSentence(kind: BannerKind): string {
     case "refused":
       return words.refused;
     case "back":
-      return words.backOnline;
+      return words.backOnline(0);
   }
 }
 
@@ -110,6 +112,7 @@ interface BannerProps {
 
 /** One line about the connection, above the messages. Not a live region: the announcer says it once. */
 export function Banner({ kind, connection, onReconnect, onSignIn }: BannerProps): ReactNode {
+  const words = useWords();
   return (
     <div className="tidings-banner" data-kind={kind}>
       <p>
@@ -126,7 +129,7 @@ export function Banner({ kind, connection, onReconnect, onSignIn }: BannerProps)
             </span>
           </>
         ) : (
-          bannerSentence(kind)
+          bannerSentence(kind, words)
         )}
       </p>
       {(kind === "reconnecting" || kind === "polling" || kind === "refused") && (
@@ -150,15 +153,17 @@ export interface ConnectionBannerProps {
 
 /** The banner for where no chat screen is open, which has its own: a list of conversations must not look live either. */
 export function ConnectionBanner({ onSignIn }: ConnectionBannerProps): ReactNode {
+  const words = useWords();
+  const language = useLanguage();
   const connection = useConnection();
   const banner = useBanner(connection);
   return (
-    <div className="tidings tidings-connection">
+    <div {...language} className="tidings tidings-connection">
       {banner && (
         <Banner kind={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
       )}
       <div className="tidings-hidden" role="status" aria-live="polite">
-        {banner && bannerSentence(banner)}
+        {banner && bannerSentence(banner, words)}
       </div>
     </div>
   );

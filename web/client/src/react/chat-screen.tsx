@@ -12,7 +12,7 @@ import { useTidings } from "./provider.js";
 import { rowsOf, unreadOf, type Unread } from "./rows.js";
 import { BlockedNote, Safety } from "./safety.js";
 import { useThreadScroll } from "./thread-scroll.js";
-import { words } from "./words.js";
+import { useLanguage, useWords } from "./words/context.js";
 
 export interface ChatScreenProps {
   /** The user id of the other person. */
@@ -43,6 +43,8 @@ function hasFinePointer(): boolean {
 function Thread(props: ChatScreenProps): ReactNode {
   const { chatUserId, chatUserName, onNotice, onBack, onSignIn, autoFocus = false } = props;
   const client = useTidings();
+  const words = useWords();
+  const language = useLanguage();
   const connection = useConnection();
   const { conversation, snapshot } = useConversationState(chatUserId);
   const person: Person = snapshot.peer ?? { id: chatUserId, name: chatUserName ?? chatUserId, avatar_url: null };
@@ -72,9 +74,10 @@ function Thread(props: ChatScreenProps): ReactNode {
 
   const banner = useBanner(connection);
   const { say, incoming } = announcer;
+  const wordsNow = useLatest(words);
   useEffect(() => {
-    if (banner) say(bannerSentence(banner));
-  }, [banner, say]);
+    if (banner) say(bannerSentence(banner, wordsNow.current));
+  }, [banner, say, wordsNow]);
 
   const nameNow = useLatest(name);
   useEffect(
@@ -108,7 +111,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   const [focusComposer] = useState(() => autoFocus && hasFinePointer());
 
   return (
-    <section className="tidings tidings-screen" aria-label={words.messagesWith(name)}>
+    <section {...language} className="tidings tidings-screen" aria-label={words.messagesWith(name)}>
       <Header
         person={{ ...person, name }}
         status={shownStatus(connection, banner)}
@@ -162,6 +165,7 @@ interface HeaderProps {
 
 function Header(props: HeaderProps): ReactNode {
   const { person, status, snapshot, focus, onBack, moreButton, isMoreOpen, onMore } = props;
+  const words = useWords();
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (focus) heading.current?.focus({ preventScroll: true });

@@ -1,7 +1,7 @@
 import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import { useLayoutEffectOnClient } from "./hooks.js";
 import { SendIcon } from "./icons.js";
-import { words } from "./words.js";
+import { useWords } from "./words/context.js";
 
 const COUNTER_FROM = 0.9;
 const encoder = new TextEncoder();
@@ -25,6 +25,7 @@ function isComposing(event: KeyboardEvent): boolean {
 /** Where one writes: Enter sends, Shift+Enter starts a line, and nothing typed is ever cut or lost. */
 export function Composer(props: ComposerProps): ReactNode {
   const { name, bytesMax, onChange, onSend, onEscape } = props;
+  const words = useWords();
   const [text, setText] = useState(props.initialText);
   const isTouched = useRef(false);
   const field = useRef<HTMLTextAreaElement>(null);

@@ -2,7 +2,7 @@
 import type { ReactNode } from "react";
 import type { ConnectionStatus } from "../types.js";
 import type { Tick } from "./rows.js";
-import { words } from "./words.js";
+import { useWords } from "./words/context.js";
 
 function Icon({ name, box = "0 0 16 16", children }: { name: string; box?: string; children: ReactNode }): ReactNode {
   return (
@@ -61,6 +61,7 @@ const tickIcons: Record<Tick, ReactNode> = {
 
 /** The state of an own message: a drawing, and its name for those who do not see it. */
 export function TickMark({ tick }: { tick: Tick }): ReactNode {
+  const words = useWords();
   return (
     <span className="tidings-tick" data-tick={tick} title={words.tick[tick]}>
       {tickIcons[tick]}

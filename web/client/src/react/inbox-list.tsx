@@ -5,7 +5,7 @@ import { useConnection, useInbox } from "./hooks.js";
 import { PenIcon, TickMark } from "./icons.js";
 import { NewMessage } from "./new-message.js";
 import { shortTime } from "./time-text.js";
-import { words } from "./words.js";
+import { useLanguage, useWords } from "./words/context.js";
 
 export interface InboxListProps {
   /** The person whose conversation is open beside the list. */
@@ -22,6 +22,8 @@ const NOBODY: readonly Person[] = [];
 
 /** The conversations, newest first, and the way to a new one. */
 export function InboxList({ activeId = null, onOpen, hrefFor, suggestions = NOBODY }: InboxListProps): ReactNode {
+  const words = useWords();
+  const language = useLanguage();
   const inbox = useInbox();
   const { userId } = useConnection();
   const [writing, setWriting] = useState(false);
@@ -34,7 +36,7 @@ export function InboxList({ activeId = null, onOpen, hrefFor, suggestions = NOBO
   };
 
   return (
-    <nav className="tidings tidings-inbox" aria-label={words.conversations}>
+    <nav {...language} className="tidings tidings-inbox" aria-label={words.conversations}>
       <div className="tidings-inbox-head">
         <h2>{words.conversations}</h2>
         <button
@@ -117,6 +119,7 @@ interface EntryProps {
 }
 
 function Entry({ entry, active, href, now, onOpen }: EntryProps): ReactNode {
+  const words = useWords();
   const { user, lastMessage, unread, watermarks, updatedAt } = entry;
   const own = lastMessage !== null && lastMessage.sender_id !== user.id;
   const at = lastMessage?.createdAt ?? updatedAt;
@@ -138,7 +141,7 @@ function Entry({ entry, active, href, now, onOpen }: EntryProps): ReactNode {
       <span className="tidings-entry-name">
         <span dir="auto">{user.name}</span>
       </span>
-      <time dateTime={at}>{shortTime(at, now)}</time>
+      <time dateTime={at}>{shortTime(at, now, words)}</time>
       <span className="tidings-entry-text">
         {own && <span className="tidings-entry-you">{words.youPrefix}</span>}
         <span dir="auto">{lastMessage?.text}</span>

@@ -2,6 +2,7 @@
 
 /** React bindings: hooks over the client's state, the chat screen and the list of conversations. Style: `tidings/styles.css`. */
 export { TidingsProvider, useTidings } from "./provider.js";
+export type { TidingsProviderProps } from "./provider.js";
 export { useConnection, useConversation, useInbox, useRealtimeMessages } from "./hooks.js";
 export type { ConversationActions, RealtimeMessages } from "./hooks.js";
 export { ChatScreen } from "./chat-screen.js";
@@ -11,3 +12,7 @@ export type { ConnectionBannerProps } from "./banner.js";
 export { InboxList } from "./inbox-list.js";
 export type { InboxListProps } from "./inbox-list.js";
 export { Avatar } from "./avatar.js";
+export { english } from "./words/en.js";
+export type { Words } from "./words/en.js";
+export { counterOf } from "./words/locale.js";
+export type { Counter, Forms } from "./words/locale.js";

@@ -17,6 +17,7 @@ function shown(tick: Tick, ageMs: number) {
     seq: null,
     clientId: "c1",
     problem: tick === "failed" ? "It could not be sent for 48 hours." : null,
+    problemCode: null,
     first: true,
     last: true,
   };

@@ -5,7 +5,8 @@ import { isEmojiOnly, RichText } from "./rich-text.js";
 import type { Bubble } from "./rows.js";
 import { ANCHOR } from "./thread-scroll.js";
 import { clockTime, fullTime } from "./time-text.js";
-import { words } from "./words.js";
+import { useWords } from "./words/context.js";
+import type { Words } from "./words/en.js";
 
 const LINES_MAX = 12;
 const LENGTH_MAX = 1200;
@@ -30,14 +31,14 @@ function isLong(text: string): boolean {
   return text.length > LENGTH_MAX || text.split("\n", LINES_MAX + 1).length > LINES_MAX;
 }
 
-/** "Ben, 14:02: text, Read" */
-function labelOf(bubble: Bubble, peerName: string): string {
+function labelOf(bubble: Bubble, peerName: string, words: Words): string {
   const text = bubble.text.length > LABEL_MAX ? `${bubble.text.slice(0, LABEL_MAX)}…` : bubble.text;
-  const state = bubble.tick === null ? "" : `, ${words.tick[bubble.tick]}`;
-  return `${bubble.own ? words.you : peerName}, ${clockTime(bubble.at)}: ${text}${state}`;
+  const state = bubble.tick === null ? "" : words.tick[bubble.tick];
+  return words.messageName(bubble.own ? words.you : peerName, clockTime(bubble.at, words), text, state);
 }
 
 function Body({ bubble }: { bubble: Bubble }): ReactNode {
+  const words = useWords();
   const [open, setOpen] = useState(false);
   if (isEmojiOnly(bubble.text)) {
     return (
@@ -69,6 +70,7 @@ interface SlowNoteProps {
 }
 
 function SlowNote({ since, describedBy, onRetry, onCancel }: SlowNoteProps): ReactNode {
+  const words = useWords();
   const [slow, setSlow] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setSlow(true), Math.max(0, Date.parse(since) + SLOW_MS - Date.now()));
@@ -100,6 +102,7 @@ function isSame(before: ItemProps, after: ItemProps): boolean {
 export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNode {
   const { rowKey, bubble, peerName, tabStop, unread, onFocus, onRetry, onDelete } = props;
   const { own, first, last, tick, clientId } = bubble;
+  const words = useWords();
   const failed = tick === "failed";
   const bodyId = useId();
   return (
@@ -113,7 +116,7 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
     >
       <article
         className="tidings-message"
-        aria-label={labelOf(bubble, peerName)}
+        aria-label={labelOf(bubble, peerName, words)}
         tabIndex={tabStop ? 0 : -1}
         onFocus={() => onFocus(rowKey)}
       >
@@ -129,15 +132,15 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
               onCancel={() => onDelete(clientId)}
             />
           )}
-          <time dateTime={bubble.at} title={fullTime(bubble.at)}>
-            {clockTime(bubble.at)}
+          <time dateTime={bubble.at} title={fullTime(bubble.at, words)}>
+            {clockTime(bubble.at, words)}
           </time>
           {tick !== null && <TickMark tick={tick} />}
         </div>
         {failed && clientId !== null && (
           <div className="tidings-failed">
             <p>
-              <strong>{words.notSent}</strong> {bubble.problem}
+              <strong>{words.notSent}</strong> {words.refusal(bubble.problemCode ?? "", bubble.problem ?? "")}
             </p>
             <button type="button" className="tidings-link" aria-describedby={bodyId} onClick={() => onRetry(clientId)}>
               {words.retry}

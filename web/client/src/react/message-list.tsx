@@ -6,7 +6,7 @@ import { useReadReceipts } from "./read-receipts.js";
 import type { Row } from "./rows.js";
 import type { ThreadScroll } from "./thread-scroll.js";
 import { dayText, fullTime } from "./time-text.js";
-import { words } from "./words.js";
+import { useWords } from "./words/context.js";
 
 interface MessageListProps {
   conversation: Conversation;
@@ -38,6 +38,7 @@ function moveFocus(event: KeyboardEvent<HTMLElement>): void {
 
 /** The messages of a conversation, with days, the unread line, what is under way, and the way to the latest. */
 export function MessageList({ conversation, snapshot, rows, name, scroll }: MessageListProps): ReactNode {
+  const words = useWords();
   const [focused, setFocused] = useState<string | null>(null);
   const readUpto = snapshot.watermarks.read_upto;
   const now = Date.now();
@@ -58,7 +59,7 @@ export function MessageList({ conversation, snapshot, rows, name, scroll }: Mess
       case "day":
         return (
           <li key={row.key} className="tidings-day">
-            <time dateTime={row.at}>{dayText(row.at, now)}</time>
+            <time dateTime={row.at}>{dayText(row.at, now, words)}</time>
           </li>
         );
       case "unread":
@@ -69,7 +70,7 @@ export function MessageList({ conversation, snapshot, rows, name, scroll }: Mess
         );
       case "system":
         return (
-          <li key={row.key} className="tidings-system" title={fullTime(row.at)} dir="auto">
+          <li key={row.key} className="tidings-system" title={fullTime(row.at, words)} dir="auto">
             {row.text}
           </li>
         );
@@ -132,6 +133,7 @@ interface ThreadStateProps {
 
 /** What stands above the messages or in their place: loading, could not load, nothing yet. */
 function ThreadState({ conversation, snapshot, name, empty }: ThreadStateProps): ReactNode {
+  const words = useWords();
   if (snapshot.error !== null) {
     return (
       <div className="tidings-trouble">

@@ -2,7 +2,7 @@ import { useId, useState, type ReactNode } from "react";
 import type { Person } from "../types.js";
 import { Avatar } from "./avatar.js";
 import { normalUserId, userIdProblem } from "./user-id.js";
-import { words } from "./words.js";
+import { useWords } from "./words/context.js";
 
 interface NewMessageProps {
   ownId: string | null;
@@ -14,6 +14,7 @@ interface NewMessageProps {
 
 /** Asks to whom: a user id, checked by the server's rules before a conversation opens. */
 export function NewMessage({ ownId, suggestions, onOpen, onCancel }: NewMessageProps): ReactNode {
+  const words = useWords();
   const [typed, setTyped] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const field = useId();
@@ -29,7 +30,7 @@ export function NewMessage({ ownId, suggestions, onOpen, onCancel }: NewMessageP
       onSubmit={(event) => {
         event.preventDefault();
         const id = normalUserId(typed);
-        const found = userIdProblem(id, ownId);
+        const found = userIdProblem(id, ownId, words.userId);
         setProblem(found);
         if (found === null) onOpen(id);
       }}

@@ -1,8 +1,13 @@
 import { useEffect, useRef } from "react";
-import type { ConnectionSnapshot, ConversationSnapshot, Notice } from "../types.js";
+import type { ConnectionSnapshot, ConversationSnapshot, Notice, PendingMessage } from "../types.js";
 import { useLatest } from "./hooks.js";
 import { useTidings } from "./provider.js";
-import { words } from "./words.js";
+import { useWords } from "./words/context.js";
+import type { Words } from "./words/en.js";
+
+function reasonOf({ error }: PendingMessage, words: Words): string {
+  return error === null ? words.notSent : words.refusal(error.code, error.message);
+}
 
 /**
  * Calls `onNotice` once for each failure that happens while the screen shows the conversation; what had failed before is
@@ -14,6 +19,8 @@ export function useNotices(
   onNotice: (notice: Notice) => void,
 ): void {
   const client = useTidings();
+  // By a ref: a failure is no news again because the language changes.
+  const words = useLatest(useWords());
   const tell = useLatest(onNotice);
 
   const failedBefore = useRef<ReadonlySet<string> | null>(null);
@@ -24,23 +31,27 @@ export function useNotices(
     if (!before) return;
     for (const message of failed) {
       if (!before.has(message.client_id)) {
-        tell.current({ kind: "send_failed", message: message.error?.message ?? words.notSent });
+        tell.current({ kind: "send_failed", message: reasonOf(message, words.current) });
       }
     }
-  }, [snapshot.pending, tell]);
+  }, [snapshot.pending, tell, words]);
 
   const { error } = snapshot;
   useEffect(() => {
-    if (error !== null) tell.current({ kind: "load_failed", message: `${words.loadFailed} ${error}` });
-  }, [error, tell]);
+    if (error !== null) tell.current({ kind: "load_failed", message: `${words.current.loadFailed} ${error}` });
+  }, [error, tell, words]);
 
   const signedOut = connection.status === "unauthorized";
   useEffect(() => {
-    if (signedOut) tell.current({ kind: "unauthorized", message: words.unauthorized });
-  }, [signedOut, tell]);
+    if (signedOut) tell.current({ kind: "unauthorized", message: words.current.unauthorized });
+  }, [signedOut, tell, words]);
 
   useEffect(
-    () => client.on("connection_failed", ({ message }) => tell.current({ kind: "connection_failed", message })),
-    [client, tell],
+    () =>
+      client.on("connection_failed", ({ polling }) => {
+        const { polling: slow, refused } = words.current;
+        tell.current({ kind: "connection_failed", message: polling ? slow : refused });
+      }),
+    [client, tell, words],
   );
 }

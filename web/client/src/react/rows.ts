@@ -22,6 +22,8 @@ export interface Bubble {
   clientId: string | null;
   /** Why it was not sent. */
   problem: string | null;
+  /** The problem's code, by which it is said in other languages. */
+  problemCode: string | null;
   first: boolean;
   last: boolean;
 }
@@ -67,6 +69,7 @@ function acknowledged(message: Message, peerId: string, watermarks: Watermarks):
     seq: message.seq,
     clientId: message.client_id,
     problem: null,
+    problemCode: null,
     first: true,
     last: true,
   };
@@ -81,6 +84,7 @@ function unacknowledged(message: PendingMessage): Bubble {
     seq: null,
     clientId: message.client_id,
     problem: message.state === "failed" ? (message.error?.message ?? "") : null,
+    problemCode: message.state === "failed" ? (message.error?.code ?? "") : null,
     first: true,
     last: true,
   };

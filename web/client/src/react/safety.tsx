@@ -1,6 +1,6 @@
 import { useId, useRef, useState, type ReactNode } from "react";
 import type { Conversation } from "../types.js";
-import { words } from "./words.js";
+import { useWords } from "./words/context.js";
 
 const REASON_MAX = 1000;
 
@@ -36,6 +36,7 @@ function useRequest(): { busy: boolean; problem: string | null; run: (work: Prom
 
 /** Below the header: block, take it back, or report. Escape closes it; what is written stays until it was sent. */
 export function Safety({ name, conversation, blocked, onClose }: SafetyProps): ReactNode {
+  const words = useWords();
   const [view, setView] = useState<View>("choose");
   return (
     <section
@@ -89,6 +90,7 @@ interface BlockQuestionProps {
 }
 
 function BlockQuestion({ name, conversation, onClose }: BlockQuestionProps): ReactNode {
+  const words = useWords();
   const { busy, problem, run } = useRequest();
   return (
     <>
@@ -119,6 +121,7 @@ interface ReportFormProps {
 }
 
 function ReportForm({ conversation, onSent, onCancel }: ReportFormProps): ReactNode {
+  const words = useWords();
   const [reason, setReason] = useState("");
   const { busy, problem, run } = useRequest();
   const field = useId();
@@ -157,6 +160,7 @@ function ReportForm({ conversation, onSent, onCancel }: ReportFormProps): ReactN
 
 /** In the composer's place while the other one is blocked. */
 export function BlockedNote({ name, conversation }: { name: string; conversation: Conversation }): ReactNode {
+  const words = useWords();
   return (
     <div className="tidings-composer tidings-blocked">
       <p>{words.blocked(name)}</p>
@@ -172,6 +176,7 @@ interface UnblockProps {
 }
 
 function Unblock({ conversation, onDone, focus = false }: UnblockProps): ReactNode {
+  const words = useWords();
   const { busy, problem, run } = useRequest();
   return (
     <>

@@ -1,0 +1,188 @@
+/**
+ * Every sentence that the screen says. A language pack is another object of this shape; a host that wants one word changed
+ * gives `{ ...english, send: "Post" }` to `TidingsProvider`.
+ *
+ * Names and texts of people come as arguments, and stand in a sentence as they are. No sentence holds markup.
+ */
+import type { ConnectionStatus } from "../../types.js";
+import type { Tick } from "../rows.js";
+import { counterOf } from "./locale.js";
+
+const { count } = counterOf("en");
+
+const status: Record<ConnectionStatus, string> = {
+  idle: "Not connected",
+  connecting: "Connecting…",
+  connected: "Connected",
+  reconnecting: "Reconnecting…",
+  polling: "Polling",
+  offline: "Offline",
+  unauthorized: "Signed out",
+  refused: "Refused",
+  closed: "Disconnected",
+};
+
+const tick: Record<Tick, string> = {
+  waiting: "Waiting to be sent",
+  sending: "Sending",
+  cancelling: "Cancelling",
+  failed: "Not sent",
+  sent: "Sent",
+  delivered: "Delivered",
+  read: "Read",
+};
+
+/** Why there is no connection, by `ConnectionSnapshot.reason`; "" where there is nothing to say that helps. */
+function cause(reason: string | null): string {
+  switch (reason) {
+    case "network":
+    case "end":
+      return "The network or the server is away.";
+    case "timeout":
+    case "silent":
+    case "mute":
+      return "The server does not answer.";
+    case "draining":
+      return "The server is restarting.";
+    case "status_429":
+    case "status_503":
+      return "The server is busy.";
+    case "replaced":
+      return "Too many windows are open.";
+    case "token":
+      return "Your sign-in could not be renewed.";
+    default:
+      return /^status_5/.test(reason ?? "") ? "The server has a problem." : "";
+  }
+}
+
+export const english = {
+  /** BCP 47: what dates, numbers and a screen reader's voice go by. */
+  lang: "en",
+  dir: "ltr" as "ltr" | "rtl",
+
+  status,
+  connectionLost: "Connection lost.",
+  cause,
+  /** The guide's sentence, word for word. */
+  polling: "Connection lost. Using polling mode",
+  pollingDetail: (seconds: number) =>
+    `(checking every ${count(seconds, { one: "# second", other: "# seconds" })}: messages arrive a little later)`,
+  retryIn: (seconds: number, attempt: number) =>
+    `Trying again ${seconds > 0 ? `in ${seconds} s` : "now"} (attempt ${attempt}).`,
+  sendsAreKept: "What you send is kept and sent later.",
+  offline: "You’re offline. Messages are sent when you’re back.",
+  unauthorized: "Please sign in again. What you wrote is kept on this device.",
+  unreachable: "Can’t reach the server.",
+  textIsSafe: "What you wrote is safe on this device.",
+  refused: "Can’t reach your messages: the server refused the connection. What you wrote is safe on this device.",
+  reconnect: "Try to reconnect",
+  signIn: "Sign in",
+  backOnline: (news: number) =>
+    news === 0 ? "Back online." : `Back online. ${count(news, { one: "# new message.", other: "# new messages." })}`,
+
+  back: "Back to conversations",
+  messagesWith: (name: string) => `Messages with ${name}`,
+  you: "You",
+  noMessages: "No messages yet",
+  sayHello: (name: string) => `Say hello to ${name}.`,
+  loadingMessages: "Loading messages…",
+  loadingOlder: "Loading older messages…",
+  loadFailed: "Could not load messages.",
+  tryAgain: "Try again",
+  showMore: "Show more",
+  showLess: "Show less",
+  today: "Today",
+  yesterday: "Yesterday",
+  newMessages: (number: number | null) =>
+    number === null ? "New messages" : count(number, { one: "# new message", other: "# new messages" }),
+  jumpToNew: (number: number) => `${number} new`,
+  jumpToNewName: (number: number) =>
+    `${count(number, { one: "# new message", other: "# new messages" })}, go to the latest`,
+  jumpToLatest: "Go to the latest message",
+  typing: (name: string) => `${name} is typing…`,
+  activeNow: "Active now",
+  /** The name of a message: "Ben, 14:02: text, Read". `state` is "" for somebody else's. */
+  messageName: (who: string, time: string, text: string, state: string) =>
+    `${who}, ${time}: ${text}${state === "" ? "" : `, ${state}`}`,
+
+  /** What can be done with one message. */
+  actions: "Actions",
+  copy: "Copy text",
+  copied: "Copied.",
+  copyFailed: "The browser did not let the text be copied.",
+  reportMessage: "Report this message",
+
+  more: (name: string) => `More about ${name}`,
+  block: (name: string) => `Block ${name}`,
+  blockQuestion: (name: string) =>
+    `Block ${name}? Neither of you can write to the other until you unblock. ${name} is not told.`,
+  blockConfirm: "Block",
+  blocked: (name: string) => `You blocked ${name}.`,
+  /** In the list of conversations. */
+  blockedMark: "Blocked",
+  unblock: "Unblock",
+  report: (name: string) => `Report ${name}`,
+  reportLabel: "What happened?",
+  reportHint: "The latest messages of this conversation are sent along.",
+  reportMessageHint: (text: string) => `Sent along: “${text}” and what was said before it.`,
+  reportSend: "Send report",
+  reported: "Your report was sent. Thank you.",
+  close: "Close",
+
+  tick,
+  stillSending: "Still sending",
+  tryNow: "Try now",
+  notSent: "Not sent.",
+  retry: "Retry",
+  delete: "Delete",
+  notSentMany: (number: number) => `${number} not sent`,
+  retryAll: "Retry all",
+  deleteAll: "Delete all",
+  /** Why a message was refused, by the problem's code (docs/problems.md); `told` is the server's own sentence, in English. */
+  refusal: (_code: string, told: string) => told,
+  /** In the composer's place, when the latest message was refused because of who one is. */
+  cannotWrite: (name: string) => `You cannot write to ${name} at the moment.`,
+  writeAgain: "Write again",
+
+  composer: (name: string) => `Message ${name}`,
+  send: "Send",
+  bytesLeft: (number: number) => `${count(number, { one: "# byte", other: "# bytes" })} left`,
+  tooLong: (over: number) =>
+    `Too long by ${count(over, { one: "# byte", other: "# bytes" })}. Nothing was cut: shorten it to send it.`,
+
+  announce: (name: string, text: string) => `New message from ${name}: ${text}`,
+  announceMany: (name: string, number: number) => `${number} new messages from ${name}`,
+  announceFailed: (reason: string) => `Message not sent. ${reason}`,
+
+  conversations: "Conversations",
+  noConversations: "No messages yet",
+  noConversationsHint: "Write to somebody to start a conversation.",
+  inboxFailed: "Could not load your conversations.",
+  loadMore: "Show more conversations",
+  unread: (number: number) => count(number, { one: "# unread message", other: "# unread messages" }),
+  youPrefix: "You: ",
+  draftPrefix: "Draft: ",
+  online: "online",
+  listWidth: "Width of the list of conversations",
+  chooseTitle: "Your messages",
+  chooseHint: "Choose a conversation, or start a new one.",
+  /** Of the page, while something is unread. */
+  titleWithUnread: (number: number, title: string) => `(${number > 99 ? "99+" : number}) ${title}`,
+
+  newMessage: "New message",
+  newMessageLabel: "To whom? Their user id",
+  newMessageOpen: "Start",
+  cancel: "Cancel",
+  suggestions: "People",
+  userId: {
+    empty: "Type the user id of the person.",
+    long: "A user id has at most 128 characters.",
+    control: "A user id has no control characters.",
+    slash: "A user id has no / or \\.",
+    reserved: (id: string) => `“${id}” is not a user id.`,
+    self: "That is you. Type the id of somebody else.",
+  },
+};
+
+export type Words = typeof english;
