@@ -49,8 +49,9 @@ export function useNotices(
   useEffect(
     () =>
       client.on("connection_failed", ({ polling }) => {
-        const { polling: slow, refused } = words.current;
-        tell.current({ kind: "connection_failed", message: polling ? slow : refused });
+        const { polling: slow, refused, unreachable } = words.current;
+        const failed = client.connection.getSnapshot().status === "refused" ? refused : unreachable;
+        tell.current({ kind: "connection_failed", message: polling ? slow : failed });
       }),
     [client, tell, words],
   );
