@@ -3,7 +3,7 @@
 # except that `make test`, when it runs as root on Debian, installs the programs it needs (TEST_PROGRAMS).
 
 PYTHON ?= python3
-TEST_PROGRAMS := chromium curl nginx caddy
+TEST_PROGRAMS := chromium curl nginx caddy gcc
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BUILD := .venv/bin/python hatch_build.py
@@ -11,11 +11,12 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format docs lock node page web-packages test-programs
+.PHONY: help setup demo test check fault format docs lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
 	@echo "make test     every test, with real browsers and real processes; some minutes"
+	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
@@ -30,6 +31,9 @@ demo: setup
 test: setup .venv/.dev web-packages test-programs
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 	cd web && npm test
+
+fault: setup .venv/.dev test-programs
+	PYTHONPATH=tests .venv/bin/python tests/fault/run_faults.py $(ONLY)
 
 check: setup .venv/.dev web-packages
 	.venv/bin/ruff format --check .
@@ -102,6 +106,7 @@ web-packages: node
 test-programs:
 	@missing=; for each in $(TEST_PROGRAMS); do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
 	if [ -n "$$missing" ]; then \
+		case "$$missing" in *gcc*) missing="$$missing libc6-dev";; esac; \
 		if ! command -v apt-get >/dev/null; then echo "The tests need$$missing; install them." >&2; exit 1; \
 		elif [ "$$(id -u)" = 0 ]; then \
 			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing && \

@@ -72,7 +72,8 @@ def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
 class Node:
     """One `tidings serve` process; limits are fields of its configuration, e.g. `heartbeat_interval_s=0.5`.
 
-    `restart()` starts it again on the same database and, unless it was told another, the same port.
+    `restart()` starts it again on the same database and, unless it was told another, the same port. For faults of its
+    machine: `under` is a command that runs it (and becomes it, by exec), `variables` are added to its environment.
     """
 
     def __init__(self, directory: Path, *, port: int = 0, database: Path | None = None, **limits: object) -> None:
@@ -81,6 +82,8 @@ class Node:
         self.port = port
         # A drain keeps the listener for its whole window; tests that do not look at it should not wait for it.
         self.limits: dict[str, object] = {"drain_window_s": 0.3, **limits}
+        self.under: list[str] = []
+        self.variables: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.streams: list[Stream] = []
         self.http = httpx2.Client(trust_env=False, timeout=PATIENCE_S)
@@ -119,13 +122,13 @@ class Node:
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         ours = {f"TIDINGS_{name.upper()}": str(value) for name, value in self.limits.items()}
-        return inherited | {"TIDINGS_SECRET": SECRET} | ours
+        return inherited | {"TIDINGS_SECRET": SECRET} | ours | self.variables
 
     def start(self) -> None:
         """Start the process and wait until it says that it serves."""
         self.directory.mkdir(parents=True, exist_ok=True)
         program = Path(sys.executable).with_name("tidings")
-        command = [str(program), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [*self.under, str(program), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         stdout_path = self.directory / "stdout.txt"
         already = stdout_path.stat().st_size if stdout_path.exists() else 0
         with stdout_path.open("ab") as stdout, (self.directory / "stderr.txt").open("ab") as stderr:

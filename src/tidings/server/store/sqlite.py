@@ -6,6 +6,7 @@ FULL is not a setting: with NORMAL a power cut loses acknowledged messages, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
@@ -35,7 +36,7 @@ from tidings.server.store import (
 from tidings.server.store import sqlite_read as read
 from tidings.server.store import sqlite_write as write
 from tidings.server.store.lock import DatabaseLock
-from tidings.server.store.sqlite_file import connect, migrate, read_epoch
+from tidings.server.store.sqlite_file import connect, migrate, read_epoch, settle
 from tidings.server.store.threads import Readers, Writer, Written
 
 T = TypeVar("T")
@@ -201,10 +202,14 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         try:
             self._lock.acquire()
+            settle(self._path)
             connection = connect(self._path, CACHE_SIZE_KIB, may_create=True)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_MAX_BYTES}")
+                with contextlib.suppress(sqlite3.OperationalError):  # no room: the log stays, and is settled
+                    # Written anew into the file: an fsync that failed is not made good by one that succeeds.
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 migrate(connection)
                 self._epoch = read_epoch(connection)
             except BaseException:

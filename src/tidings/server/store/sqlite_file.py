@@ -35,6 +35,22 @@ def connect(
     return connection
 
 
+def settle(path: str) -> None:
+    """Bring to the disk what a process wrote that did not live to fsync it.
+
+    Its last transactions may be whole in the log and not durable. Whoever sends such a message again is answered
+    without a write, and so without an fsync. Call it before anything is connected: closing a file takes back the
+    locks that SQLite holds on it in this process.
+    """
+    for part in (path, f"{path}-wal", os.path.dirname(path)):
+        if os.path.exists(part):
+            descriptor = os.open(part, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
 def known_version() -> int:
     """The schema version that this Tidings writes."""
     return len(_scripts())

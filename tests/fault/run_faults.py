@@ -1,0 +1,116 @@
+"""`make fault`: every fault with all its rounds, as a table and in build/fault.json.
+
+    make fault                   all of them
+    make fault ONLY="kill disk"  those whose name has one of the words
+
+What docs/reliability.md publishes is a run of this. Each scene runs on a node of its own; a scene that cannot run on
+this machine is a line that says why, not a silence. The exit status is 1 when a promise was broken.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from crowd import UNLIMITED
+from killing import kill_rounds
+from node import Node
+from powercut import kill_within_fsync, power_cuts
+from rounds import Outcome
+
+RESULT = Path(__file__).parents[2] / "build" / "fault.json"
+COLUMNS = ("fault", "rounds", "acknowledged", "in flight", "lost", "doubled", "order", "seen", "recovery s")
+
+Scene = Callable[[Path], Outcome]
+
+
+def kill(directory: Path) -> Outcome:
+    """50 rounds."""
+    with Node(directory, **UNLIMITED) as node:
+        return kill_rounds(node, 50, sends=400)
+
+
+def power_cut(directory: Path) -> Outcome:
+    """20 rounds, every second one with a part of what was not fsynced."""
+    return stopped(Node(directory, **UNLIMITED), lambda node: power_cuts(node, 20, sends=400))
+
+
+def power_cut_on_a_lying_disk(directory: Path) -> Outcome:
+    """The control: it has to lose."""
+    return stopped(Node(directory, **UNLIMITED), lambda node: power_cuts(node, 1, sends=200, lying=True))
+
+
+def power_cut_after_a_kill_within_fsync(directory: Path) -> Outcome:
+    """One round, at the worst moment."""
+    return stopped(Node(directory, **UNLIMITED), kill_within_fsync)
+
+
+def stopped(node: Node, scene: Callable[[Node], Outcome]) -> Outcome:
+    """The scene of a node that it starts by itself."""
+    try:
+        return scene(node)
+    finally:
+        node.kill()
+
+
+SCENES: list[Scene] = [kill, power_cut, power_cut_after_a_kill_within_fsync, power_cut_on_a_lying_disk]
+
+
+def main(words: list[str]) -> int:
+    """Run the scenes, print the table, write the file; 1 when something does not hold."""
+    outcomes: list[Outcome] = []
+    print("  ".join(COLUMNS), flush=True)
+    for scene in SCENES:
+        if words and not any(word in scene.__name__ for word in words):
+            continue
+        begun = time.monotonic()
+        with TemporaryDirectory(prefix="tidings-fault-") as directory:
+            try:
+                outcome = scene(Path(directory) / "node")
+            except Exception as failure:
+                traceback.print_exc()
+                outcome = Outcome(scene.__name__.replace("_", " "), failures=[f"{type(failure).__name__}: {failure}"])
+        outcome.took_s = round(time.monotonic() - begun, 1)
+        outcomes.append(outcome)
+        print(line(outcome), flush=True)
+    RESULT.parent.mkdir(exist_ok=True)
+    machine = {
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "system": f"{platform.system()} {platform.release()}",
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    RESULT.write_text(json.dumps({**machine, "outcomes": [outcome.as_json() for outcome in outcomes]}, indent=1) + "\n")
+    print(f"written to {RESULT}")
+    return 0 if all(outcome.holds for outcome in outcomes) else 1
+
+
+def line(outcome: Outcome) -> str:
+    """A line of the table, and one for each thing that does not hold."""
+    shown = outcome.as_json()
+    recovery = shown["recovery_s"]
+    cells = [
+        outcome.fault,
+        str(outcome.rounds),
+        str(outcome.acknowledged),
+        str(outcome.in_flight),
+        f"{outcome.lost} lost",
+        f"{outcome.doubled} doubled",
+        f"{outcome.out_of_order} out of order",
+        ", ".join(f"{error} x{count}" for error, count in outcome.errors.items()) or "-",
+        "-" if recovery["median"] is None else f"back in {recovery['median']} s (at most {recovery['most']} s)",
+    ]
+    verdict = "holds" if outcome.holds else "DOES NOT HOLD"
+    figures = "".join(f"\n    {name.replace('_', ' ')}: {value}" for name, value in outcome.figures.items())
+    return " | ".join([verdict, *cells]) + figures + "".join(f"\n    ! {failure}" for failure in outcome.failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
