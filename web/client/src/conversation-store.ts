@@ -8,6 +8,7 @@ import {
   applyOlder,
   applyWatermarks,
   emptyConversation,
+  keepLatest,
   type ConversationState,
 } from "./conversation.js";
 import { Loader } from "./loader.js";
@@ -20,6 +21,14 @@ import type { Conversation, ConversationSnapshot, Message, TimerHandle, Watermar
 import { readHistory, readMessage, readWatermarks, type Frame, type HistoryPage } from "./wire.js";
 
 const PAGE_SIZE = 50;
+/** The most that the server gives at once. */
+const PAGE_MAX = 200;
+/**
+ * How many messages stay in memory while nobody looks further back, and how many are held before the rest is let go of.
+ * A page that is left open in a busy conversation would otherwise grow for ever.
+ */
+const LATEST_COUNT = 500;
+const LATEST_MAX = 1000;
 /** How long a `typing` frame is shown; senders repeat it every `TYPING_INTERVAL_MS`. */
 const TYPING_SHOWN_MS = 6000;
 const TYPING_INTERVAL_MS = 3000;
@@ -56,6 +65,9 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   #renewed: ConversationState | null = null;
   readonly #newest: Loader;
   #older: Promise<void> | null = null;
+  /** Who needs what was loaded beyond the latest messages. */
+  #holds = 0;
+  #olderWanted = false;
   #loadingOlder = false;
   #olderError: string | null = null;
   #controller = new AbortController();
@@ -109,11 +121,26 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     return this.#newest.load();
   }
 
-  loadOlder(): Promise<void> {
+  loadOlder(count = PAGE_SIZE): Promise<void> {
     const first = this.#state.messages[0];
     if (!this.#newest.loaded || !this.#state.hasOlder || !first) return this.load();
-    this.#older ??= this.#loadOlder(first.seq, this.#controller.signal);
+    this.#olderWanted = true;
+    this.#older ??= this.#loadOlder(first.seq, count, this.#controller.signal);
     return this.#older;
+  }
+
+  hold(): () => void {
+    this.#holds += 1;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds -= 1;
+      if (this.#holds > 0) return;
+      this.#olderWanted = false;
+      this.#letGo();
+      this.publish();
+    };
   }
 
   send(text: string, options: { message_type?: string } = {}): string {
@@ -206,6 +233,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       this.#settlePending([message]);
       if (this.deps.acknowledges()) this.#arrived([message]);
       if (message.sender_id === this.peerId) this.#stopTyping();
+      this.#letGo();
     }
     this.publish();
     if (this.#state.stale) void this.#newest.reload({ after: true });
@@ -279,7 +307,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.#controller = new AbortController();
     this.#newest.reset();
     this.#older = null;
-    this.#loadingOlder = false;
+    this.#olderWanted = this.#loadingOlder = false;
     this.#olderError = null;
     this.#renewed = null;
     this.#stored = false;
@@ -328,15 +356,22 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     if (base !== null && isBefore(page.cursor, base)) void this.#newest.reload({ after: true });
   }
 
-  async #loadOlder(before: number, signal: AbortSignal): Promise<void> {
+  async #loadOlder(before: number, count: number, signal: AbortSignal): Promise<void> {
     const { api } = this.deps;
     this.#loadingOlder = true;
     this.#olderError = null;
     this.publish();
     try {
-      const page = readHistory(await api.get(api.address([this.peerId], { before, limit: PAGE_SIZE }), signal));
-      // Meanwhile a reset may have replaced what this page should be laid before.
-      if (!signal.aborted && this.#state.messages[0]?.seq === before) this.#take(applyOlder(this.#state, page), page);
+      let first = before;
+      // Meanwhile a reset may have replaced what a page should be laid before.
+      while (!signal.aborted && this.#state.messages[0]?.seq === first) {
+        const limit = Math.min(PAGE_MAX, count - (before - first));
+        if (limit <= 0 || !this.#state.hasOlder) break;
+        const page = readHistory(await api.get(api.address([this.peerId], { before: first, limit }), signal));
+        if (signal.aborted || this.#state.messages[0]?.seq !== first) break;
+        this.#take(applyOlder(this.#state, page), page);
+        first = page.messages[0]?.seq ?? 0;
+      }
     } catch (error) {
       if (signal.aborted) return;
       this.#olderError = error instanceof Error ? error.message : String(error);
@@ -368,6 +403,12 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     if (last.seq > this.#state.watermarks.delivered_upto) {
       this.deps.receipts.note(this.peerId, { delivered_upto: last.seq }, this.#state.watermarks);
     }
+  }
+
+  /** What nobody looks at need not be in memory; beyond a margin, so that not each message costs a copy. */
+  #letGo(): void {
+    if (this.#holds > 0 || this.#olderWanted || this.#state.messages.length <= LATEST_MAX) return;
+    this.#state = keepLatest(this.#state, LATEST_COUNT);
   }
 
   #settlePending(messages: readonly Message[]): void {

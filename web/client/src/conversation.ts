@@ -112,6 +112,9 @@ export function raise(current: Watermarks, by: Watermarks): Watermarks {
 }
 
 function merge(held: readonly Message[], incoming: readonly Message[]): readonly Message[] {
+  const [only] = incoming;
+  // What a busy conversation consists of: one more at the end. It must not cost more the longer the conversation is.
+  if (only && incoming.length === 1 && only.seq > (held.at(-1)?.seq ?? 0)) return [...held, only];
   const byId = new Map(held.map((message) => [message._id, message]));
   for (const message of incoming) {
     const before = byId.get(message._id);
@@ -123,15 +126,24 @@ function merge(held: readonly Message[], incoming: readonly Message[]): readonly
   return [...byId.values()].sort((a, b) => a.seq - b.seq);
 }
 
+/** Let go of all but the latest messages: those before them are loaded again when somebody scrolls there. */
+export function keepLatest(state: ConversationState, count: number): ConversationState {
+  if (state.messages.length <= count) return state;
+  return { ...state, messages: state.messages.slice(-count), hasOlder: true };
+}
+
 /** Derive the ticks; messages that do not change stay the same objects, so that screens need not draw them again. */
 function settle(state: ConversationState): ConversationState {
   const { watermarks: marks, peerId } = state;
+  let changed = false;
   const messages = state.messages.map((message) => {
     const theirs = message.sender_id === peerId;
     const read = message.read || message.seq <= (theirs ? marks.read_upto : marks.peer_read_upto);
     const delivered =
       message.delivered || read || message.seq <= (theirs ? marks.delivered_upto : marks.peer_delivered_upto);
-    return read === message.read && delivered === message.delivered ? message : { ...message, read, delivered };
+    if (read === message.read && delivered === message.delivered) return message;
+    changed = true;
+    return { ...message, read, delivered };
   });
-  return { ...state, messages };
+  return changed ? { ...state, messages } : state;
 }

@@ -129,7 +129,13 @@ export interface Readable<T> {
 export interface Conversation extends Readable<ConversationSnapshot> {
   /** Load the newest page, once; again after an error. Never rejects: see `error` of the snapshot. */
   load(): Promise<void>;
-  loadOlder(): Promise<void>;
+  /** Load what is before the first message that is held: one page, or this many messages. */
+  loadOlder(count?: number): Promise<void>;
+  /**
+   * Keep all that was loaded until the answer is called: somebody looks at it. Otherwise, and when nothing older was loaded
+   * since, the latest 500 messages or more stay in memory, and what is before them is loaded again when it is wanted.
+   */
+  hold(): () => void;
   /** Queue a message and return its `client_id` at once; it is pending until acknowledged. */
   send(text: string, options?: { message_type?: string }): string;
   /** Send now what is waiting or was refused. */

@@ -600,6 +600,44 @@ describe("snapshots and the stream (I4)", () => {
     expect(hasOlder).toBe(false);
     expect(world.requests("GET", "/bob")).toHaveLength(3);
   });
+
+  it("as many older messages as are asked for come in pages of at most 200", async () => {
+    const world = new World();
+    for (let i = 0; i < 400; i++) world.says("bob", "ada", `text ${i}`);
+    const { service } = world.service();
+    const bob = service.conversation("bob");
+    await bob.load();
+    await bob.loadOlder(260);
+    expect(bob.getSnapshot().messages).toHaveLength(310);
+    expect(world.requests("GET", "/bob")).toHaveLength(3);
+  });
+
+  it("a conversation that is left open keeps the latest messages in memory, and the others when they are wanted", async () => {
+    const { world, service } = await connected();
+    const bob = service.conversation("bob");
+    await bob.load();
+    for (let i = 1; i <= 2500; i++) world.says("bob", "ada", `text ${i}`);
+    await world.settle();
+    const { messages, hasOlder } = bob.getSnapshot();
+    expect([messages.length <= 1000, messages.at(-1)?.seq, hasOlder]).toEqual([true, 2500, true]);
+    expect(messages.map((one) => one.seq)).toEqual(messages.map((_, at) => messages[0]!.seq + at));
+    await bob.loadOlder(200);
+    expect(bob.getSnapshot().messages[0]?.seq).toBe(messages[0]!.seq - 200);
+  });
+
+  it("messages that somebody looks at stay in memory until they are let go", async () => {
+    const { world, service } = await connected();
+    const bob = service.conversation("bob");
+    await bob.load();
+    const [one, two] = [bob.hold(), bob.hold()];
+    for (let i = 1; i <= 1500; i++) world.says("bob", "ada", `text ${i}`);
+    await world.settle();
+    one();
+    one();
+    expect(bob.getSnapshot().messages).toHaveLength(1500);
+    two();
+    expect(bob.getSnapshot()).toMatchObject({ hasOlder: true, messages: { length: 500 } });
+  });
 });
 
 describe("another user", () => {

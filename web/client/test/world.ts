@@ -362,7 +362,8 @@ export class World {
   #history(me: string, peer: string, query: URLSearchParams): Response {
     const before = Number(query.get("before") ?? Infinity);
     const all = this.#between(me, peer).filter((one) => one.seq < before);
-    const messages = all.slice(-50).map((one) => (one.sender_id === me ? one : { ...one, client_id: null }));
+    const limit = Math.min(200, Number(query.get("limit") ?? 50));
+    const messages = all.slice(-limit).map((one) => (one.sender_id === me ? one : { ...one, client_id: null }));
     const watermarks = { read_upto: 0, delivered_upto: 0, peer_read_upto: 0, peer_delivered_upto: 0 };
     const user = { id: peer, name: peer.toUpperCase(), avatar_url: null };
     const has_more = all.length > messages.length;

@@ -87,7 +87,7 @@ export function useConversationState(peerId: string): { conversation: Conversati
 
 export type ConversationActions = Pick<
   Conversation,
-  "load" | "loadOlder" | "send" | "retry" | "discard" | "markRead" | "typing" | "block" | "unblock" | "report"
+  "load" | "loadOlder" | "hold" | "send" | "retry" | "discard" | "markRead" | "typing" | "block" | "unblock" | "report"
 >;
 
 /** One conversation: its snapshot and what one can do with it. The functions keep their identity. */
@@ -96,7 +96,8 @@ export function useConversation(peerId: string): ConversationSnapshot & Conversa
   const actions = useMemo<ConversationActions>(
     () => ({
       load: () => conversation.load(),
-      loadOlder: () => conversation.loadOlder(),
+      loadOlder: (count) => conversation.loadOlder(count),
+      hold: () => conversation.hold(),
       send: (text, options) => conversation.send(text, options),
       retry: (clientId) => conversation.retry(clientId),
       discard: (clientId) => conversation.discard(clientId),
@@ -163,6 +164,7 @@ export function useRealtimeMessages(userId: string, chatUserId: string): Realtim
       error: conversation.error,
       load: conversation.load,
       loadOlder: conversation.loadOlder,
+      hold: conversation.hold,
       send: conversation.send,
       retry: conversation.retry,
       discard: conversation.discard,

@@ -1,0 +1,95 @@
+/**
+ * Places in a scrolled list: which message stands where, found again by its key whatever was added around it.
+ *
+ * What holds the place is a message's own box, not its row: the space above it depends on what is before it. Distances are
+ * measured on the screen, for a message's edge need not lie on a whole pixel, and divided by the scale of a host that
+ * transforms the page.
+ */
+
+/** The attribute of what can hold the place: messages, not days, which move when older ones come. */
+export const ANCHOR = "data-anchor";
+/** Space above what is shown from its upper edge. */
+const MARGIN_PX = 8;
+
+export interface Place {
+  key: string;
+  /** From the upper edge of the view to that of the message, px. */
+  offset: number;
+  scrollTop: number;
+}
+
+export function distanceToEnd(list: HTMLElement): number {
+  return list.scrollHeight - list.scrollTop - list.clientHeight;
+}
+
+export function anchorsOf(list: HTMLElement): HTMLElement[] {
+  return [...list.querySelectorAll<HTMLElement>(`[${ANCHOR}]`)];
+}
+
+export function anchorOf(list: HTMLElement, key: string): HTMLElement | null {
+  return anchorsOf(list).find((each) => each.getAttribute(ANCHOR) === key) ?? null;
+}
+
+/** How far the upper edge of this element is below that of the view, px of the list's own measure. */
+function offsetOf(list: HTMLElement, element: HTMLElement): number {
+  const view = list.getBoundingClientRect();
+  const scale = list.offsetHeight > 0 ? view.height / list.offsetHeight : 1;
+  return (element.getBoundingClientRect().top - view.top) / (scale || 1) - list.clientTop;
+}
+
+/** The first message whose upper edge is in view; where one fills the view, that one. */
+export function placeIn(list: HTMLElement): Place | null {
+  const anchors = anchorsOf(list);
+  let low = 0;
+  let high = anchors.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (offsetOf(list, anchors[middle] as HTMLElement) < 0) low = middle + 1;
+    else high = middle;
+  }
+  const first = anchors[low];
+  const found = first && offsetOf(list, first) < list.clientHeight ? first : anchors[low - 1];
+  return found ? placeOf(list, found) : null;
+}
+
+export function placeOf(list: HTMLElement, element: HTMLElement): Place {
+  return {
+    key: element.getAttribute(ANCHOR) ?? "",
+    offset: offsetOf(list, element),
+    scrollTop: list.scrollTop,
+  };
+}
+
+/** Bring the message back to where it was; false when it is not there any more. */
+export function restore(list: HTMLElement, place: Place): boolean {
+  const anchor = anchorOf(list, place.key);
+  if (anchor) list.scrollTop += offsetOf(list, anchor) - place.offset;
+  return anchor !== null;
+}
+
+/** As `restore`, where the user has scrolled meanwhile: only what was added or taken above is made good. */
+export function makeGood(list: HTMLElement, place: Place): void {
+  const anchor = anchorOf(list, place.key);
+  if (anchor) list.scrollTop += offsetOf(list, anchor) + list.scrollTop - (place.offset + place.scrollTop);
+}
+
+/** Show this element from its upper edge. */
+export function showTop(list: HTMLElement, element: HTMLElement): void {
+  list.scrollTop += offsetOf(list, element) - MARGIN_PX;
+}
+
+/** Open at the unread line when the unread messages fill more than the view, else at the end. */
+export function open(list: HTMLElement): void {
+  const line = list.querySelector<HTMLElement>("[data-unread-line]");
+  const unread = line ? list.scrollHeight - (offsetOf(list, line) + list.scrollTop) : 0;
+  if (line && unread > list.clientHeight) showTop(list, line);
+  else list.scrollTop = list.scrollHeight;
+}
+
+/** Go on to the end; but a message of the other that is taller than the view is shown from its upper edge. */
+export function follow(list: HTMLElement): void {
+  const last = anchorsOf(list).at(-1);
+  const isTall = last && last.offsetHeight > list.clientHeight && last.dataset["own"] !== "true";
+  if (isTall) showTop(list, last);
+  else list.scrollTop = list.scrollHeight;
+}
