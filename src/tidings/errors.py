@@ -17,6 +17,7 @@
     │   ├── ContentTooLarge       413
     │   ├── UnsupportedMediaType  415
     │   ├── Unprocessable         422: well-formed but refused
+    │   ├── HeadTooLarge          431
     │   ├── TooManyRequests       429: temporary, with Retry-After
     │   └── Unavailable           503: temporary, with Retry-After; not committed, or not known to be
     └── ClientError
@@ -164,6 +165,13 @@ class TooManyRequests(Problem):
     status = 429
     title = "Too many requests"
     temporary = True
+
+
+class HeadTooLarge(Problem):
+    """The request's line and fields are over the limit."""
+
+    status = 431
+    title = "Request header fields too large"
 
 
 class Unavailable(Problem):

@@ -56,7 +56,9 @@ WRITER_QUEUE_MAX = 10_000  # writes waiting for the disk: about 1 s of work; bey
 WRITER_BATCH_MAX = 256  # writes in one transaction; more gains nothing and delays the first
 COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is reported as unknown (503)
 READ_WAIT_MAX_S = 10.0  # likewise a read
-BODY_WAIT_MAX_S = 10.0  # a request body that trickles in slower is refused (408)
+HEAD_SIZE_MAX_BYTES = 1 << 16  # of a request's line and fields; a token has 8 KiB at most, and proxies cut near 32
+BODY_GRACE_S = 2.0  # a body that is late is answered (408) before its connection is cut
+PIPELINED_MAX = 16  # requests that wait behind one on the same connection; browsers and proxies send none
 HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
 DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener late, and who comes before gets a 503
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
@@ -128,6 +130,17 @@ class Config:
     sends_burst: int = setting(60, "messages", "An outbox that empties after a tunnel")
     signals_per_s: float = setting(
         10.0, "per second and user", "Receipts and typing are coalesced by clients to 1/s each"
+    )
+    request_wait_max_s: float = setting(
+        10.0, "seconds", "A head, or a body, that trickles in slower only holds a place (408, or the end)"
+    )
+    connections_per_address_max: int = setting(
+        1000, "connections", "One address may be a whole office; not one that takes all the descriptors"
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        ("127.0.0.1", "::1"),
+        "addresses, networks",
+        "Only they are believed in `X-Forwarded-For`, and they are not limited as an address",
     )
     presence: bool = setting(True, "yes/no", "People expect to see who is there; off, it is unknown to everybody")
     presence_grace_s: float = setting(30.0, "seconds", "A reconnection or a reload is no absence")

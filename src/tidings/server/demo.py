@@ -92,7 +92,7 @@ class _TokenEndpoint:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
             raise MethodNotAllowed("POST")
-        body = await read_json(scope, receive, self._config.body_bytes_max)
+        body = await read_json(scope, receive, self._config)
         require(body, **{"as": str})
         claims = {"sub": read_user_id(body["as"]), "exp": int(time.time()) + TOKEN_TTL_S}
         return Answer(200, encode_json({"token": jwt.encode(claims, self._config.secret, algorithm="HS256")}))

@@ -18,6 +18,11 @@ _HELP = {
     ),
     "tidings_http_requests_total": ("counter", "Requests of the API answered, by route and code."),
     "tidings_refused_total": ("counter", "Requests refused, by problem code."),
+    "tidings_connections_refused_total": (
+        "counter",
+        "Connections ended for what their peer did, by reason: bad_http, head_too_large, head_timeout, body_timeout,"
+        " too_many.",
+    ),
     "tidings_streams_opened_total": ("counter", "Streams opened, by how they began: new, resumed, reset."),
     "tidings_streams_closed_total": ("counter", "Streams ended, by reason."),
     "tidings_resets_total": ("counter", "Streams and polls whose position could not be served, by reason."),

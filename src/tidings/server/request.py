@@ -20,7 +20,7 @@ from tidings.errors import (
 from tidings.protocol.cursor import CURSOR_SIZE_MAX_BYTES, Cursor, parse_cursor
 from tidings.protocol.events import UserId
 from tidings.protocol.user_id import check_user_id
-from tidings.server.config import BODY_WAIT_MAX_S
+from tidings.server.config import Config
 
 _decode_json = msgspec.json.Decoder().decode
 
@@ -135,13 +135,13 @@ def read_cursor(scope: Scope, query: dict[str, str]) -> tuple[Cursor | None, boo
     return cursor, cursor is not None
 
 
-async def read_json(scope: Scope, receive: Receive, size_max_bytes: int) -> dict[str, Any]:
+async def read_json(scope: Scope, receive: Receive, config: Config) -> dict[str, Any]:
     """The body, which is one JSON object.
 
     Raises:
         UnsupportedMediaType: It is not declared as JSON in UTF-8.
-        ContentTooLarge: It is larger than ``size_max_bytes``.
-        RequestTimeout: It did not arrive in time.
+        ContentTooLarge: It is larger than ``body_bytes_max``.
+        RequestTimeout: It did not arrive within ``request_wait_max_s``.
         BadRequest: It is not UTF-8, not JSON or not an object.
     """
     length = ""
@@ -152,9 +152,9 @@ async def read_json(scope: Scope, receive: Receive, size_max_bytes: int) -> dict
         elif name == b"content-length":
             length = value.decode("latin-1")
     _check_media_type(media_type)
-    if length.isdigit() and int(length) > size_max_bytes:
-        raise _too_large(size_max_bytes)
-    body = await _read_body(receive, size_max_bytes)
+    if length.isdigit() and int(length) > config.body_bytes_max:
+        raise _too_large(config.body_bytes_max)
+    body = await _read_body(receive, config.body_bytes_max, config.request_wait_max_s)
     if not body:
         raise BadRequest("not_json", "The request has no body; send a JSON object.")
     try:
@@ -204,10 +204,10 @@ def _check_media_type(media_type: str) -> None:
         raise UnsupportedMediaType("unsupported_media_type", "JSON is sent in UTF-8.")
 
 
-async def _read_body(receive: Receive, size_max_bytes: int) -> bytes:
+async def _read_body(receive: Receive, size_max_bytes: int, wait_max_s: float) -> bytes:
     body = b""
     try:
-        async with asyncio.timeout(BODY_WAIT_MAX_S):
+        async with asyncio.timeout(wait_max_s):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -219,7 +219,7 @@ async def _read_body(receive: Receive, size_max_bytes: int) -> bytes:
                 if not message.get("more_body", False):
                     return body
     except TimeoutError:
-        raise RequestTimeout("body_timeout", f"The body took longer than {BODY_WAIT_MAX_S:g} s.") from None
+        raise RequestTimeout("body_timeout", f"The body took longer than {wait_max_s:g} s.") from None
 
 
 def _too_large(size_max_bytes: int) -> ContentTooLarge:

@@ -22,12 +22,11 @@ from typing import Any
 import uvicorn
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tidings.errors import ConfigurationError
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S, DRAIN_MARGIN_S, Config
-from tidings.server.follow import TRANSPORT_EXTENSION
+from tidings.server.connection import Connections
 from tidings.server.log import configure
 from tidings.server.node import Node
 from tidings.server.page import metrics_app, page_routes
@@ -36,7 +35,6 @@ log = logging.getLogger("tidings.run")
 
 KEEP_ALIVE_S = 75  # longer than the 60 s of common load balancers: they must not send into a closing connection
 BACKLOG = 4096  # connections of a reconnect storm that wait to be accepted
-TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
 DESCRIPTORS_BESIDE_STREAMS = 500  # database, log, and the requests that are not streams
 GC_THRESHOLDS = (50_000, 50, 1_000)  # full collections stall a storm of 18,000 streams for 270 ms, these 29 ms
 
@@ -95,8 +93,9 @@ async def _serve(
     server = _Server(
         uvicorn.Config(
             app,
-            http=_Protocol,
+            http=Connections(node.config, node.metrics),  # type: ignore[arg-type]  # it is called like the class
             ws="none",
+            proxy_headers=False,  # addresses are told apart by address.py alone
             lifespan="off",
             backlog=BACKLOG,
             access_log=False,  # it would print tokens in addresses; streams and refusals are logged and counted by us
@@ -165,22 +164,6 @@ class _Server(uvicorn.Server):
         """Start, and tell that we listen."""
         await super().startup(sockets)
         self._on_started()
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 with two things that need the socket: noticing vanished peers, and aborting slow ones."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Set the time after which unacknowledged bytes mean that the peer has gone."""
-        super().connection_made(transport)
-        sock = transport.get_extra_info("socket")
-        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
-
-    def on_message_begin(self) -> None:
-        """Offer the transport to the stream endpoint."""
-        super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT_EXTENSION: self.transport}  # type: ignore[dict-item]
 
 
 def _allow_descriptors(wanted: int) -> None:

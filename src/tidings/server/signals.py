@@ -26,7 +26,7 @@ async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Raise the caller's watermarks; what does not rise changes nothing."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config.body_bytes_max)
+    body = await read_json(scope, receive, node.config)
     require(body, chatUserId=str)
     allow(body, delivered_upto=int, read_upto=int)
     peer = read_peer(body["chatUserId"], caller.user)
@@ -45,7 +45,7 @@ async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config.body_bytes_max)
+    body = await read_json(scope, receive, node.config)
     require(body, chatUserId=str)
     peer = read_peer(body["chatUserId"], caller.user)
     node.typing_rate.take(caller.user)
@@ -63,7 +63,7 @@ async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config.body_bytes_max)
+    body = await read_json(scope, receive, node.config)
     require(body, chatUserId=str)
     peer = read_peer(body["chatUserId"], caller.user)
     node.presence_rate.take(caller.user)

@@ -1,0 +1,213 @@
+"""One HTTP/1.1 connection of ``tidings serve``: uvicorn's, with bounds on what a peer costs before it is known.
+
+Rules
+1. A head (request line and fields) and after it a body each arrive within ``request_wait_max_s``, however they
+   trickle. A body that nobody reads (its request was answered already) has no more time than that either.
+2. A head has at most HEAD_SIZE_MAX_BYTES: the parser itself would gather any number of fields.
+3. At most PIPELINED_MAX requests wait behind the one that is being answered.
+4. What is no HTTP is answered by a problem, unless an answer is under way: nothing is written into the middle of one.
+   It is counted, and no line of the log: anybody could write those.
+5. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from tidings.errors import BadRequest, HeadTooLarge, Problem
+from tidings.server.address import Addresses
+from tidings.server.answer import problem_answer
+from tidings.server.config import BODY_GRACE_S, HEAD_SIZE_MAX_BYTES, PIPELINED_MAX, Config
+from tidings.server.follow import TRANSPORT_EXTENSION
+from tidings.server.metrics import Metrics
+
+TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
+
+_of_uvicorn = logging.getLogger("tidings.connection")
+_of_uvicorn.setLevel(logging.ERROR)  # its warnings are of what peers send, one for each
+
+_BAD_HTTP = BadRequest("bad_http", "This is not an HTTP/1.1 request, or one that two readers could read differently.")
+_HEAD_TOO_LARGE = HeadTooLarge("head_too_large", f"A request's head has at most {HEAD_SIZE_MAX_BYTES} bytes.")
+
+
+class Connections:
+    """Makes the connections of one server, and knows how many each address has."""
+
+    def __init__(self, config: Config, metrics: Metrics) -> None:
+        self.request_wait_max_s = config.request_wait_max_s
+        self._per_address_max = config.connections_per_address_max
+        self._addresses = Addresses(config.trusted_proxies)
+        self._metrics = metrics
+        self._open: Counter[str] = Counter()
+
+    def __call__(self, **given: Any) -> Connection:
+        """What uvicorn calls for each connection that it accepts."""
+        return Connection(self, **given)
+
+    def admit(self, peer: str) -> str | None:
+        """Count a connection of this peer, and tell under which name; None: it has too many. Empty: not counted."""
+        name = self._addresses.name(peer)
+        if name and self._open[name] >= self._per_address_max:
+            self.ended("too_many")
+            return None
+        if name:
+            self._open[name] += 1
+        return name
+
+    def release(self, name: str) -> None:
+        """One that was counted under this name has ended."""
+        self._open[name] -= 1
+        if self._open[name] <= 0:
+            del self._open[name]
+
+    def ended(self, reason: str) -> None:
+        """Count a connection that was ended for what its peer did."""
+        self._metrics.count("tidings_connections_refused_total", f'reason="{reason}"')
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose peer may be anybody."""
+
+    def __init__(self, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self.logger = _of_uvicorn
+        self._connections = connections
+        self._counted_as = ""
+        self._refusal: Problem = _BAD_HTTP
+        self._patience: asyncio.TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None
+        self._is_in_head = True  # of the first request, which has not begun
+        self._is_in_body = False
+        self._head_size_bytes = 0  # as the parser told it
+        self._head_received_bytes = 0  # in pieces of which the head is all
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Set the time after which unacknowledged bytes mean that the peer has gone, and wait for a request."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        counted_as = self._connections.admit(self.client[0] if self.client else "")
+        if counted_as is None:
+            transport.abort()
+            return
+        self._counted_as = counted_as
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back, and tell whoever answers: uvicorn tells the last request, which may wait behind it."""
+        super().connection_lost(exc)
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        self._stop_waiting()
+        if self._counted_as:
+            self._connections.release(self._counted_as)
+            self._counted_as = ""
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, and go on waiting if a request is incomplete."""
+        was_in_head = self._is_in_head
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if was_in_head and self._is_in_head:
+            self._head_received_bytes += len(data)
+            if self._head_received_bytes > HEAD_SIZE_MAX_BYTES:  # one field without an end, which the parser gathers
+                self._refuse(_HEAD_TOO_LARGE)
+                return
+        # Line ends between requests are legal and begin none: they must not keep the connection for ever.
+        is_idle = self.timeout_keep_alive_task is None and not self._is_answering
+        if self._patience is None and (self._is_in_head or self._is_in_body or is_idle):
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        """Offer the transport to the stream endpoint."""
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT_EXTENSION: self.transport}  # type: ignore[dict-item]
+        self._is_in_head, self._is_in_body = True, False
+        self._head_size_bytes = self._head_received_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address."""
+        super().on_url(url)
+        self._grow_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or of the trailer of a chunked body, which is bounded with it and read by nobody."""
+        self._grow_head(len(name) + len(value) + 4)
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._stop_waiting()
+        self._is_in_head, self._is_in_body = False, True
+        if self.parser.get_http_version() not in ("1.0", "1.1"):  # 0.9 has no fields, 2.0 is not said like this
+            raise ValueError("another version")
+        super().on_headers_complete()
+        if len(self.pipeline) > PIPELINED_MAX:
+            raise ValueError("too many requests at once")
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._stop_waiting()
+        self._is_in_body = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser could not read, or one of ours above did not want to."""
+        self._refuse(self._refusal)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, app)
+        self._answering = cycle
+
+    def _grow_head(self, size_bytes: int) -> None:
+        self._head_size_bytes += size_bytes
+        if self._head_size_bytes > HEAD_SIZE_MAX_BYTES:
+            self._refusal = _HEAD_TOO_LARGE
+            raise ValueError("the head is too large")
+
+    def _refuse(self, problem: Problem) -> None:
+        self._connections.ended(problem.code)
+        self._stop_waiting()
+        if self._is_answering:
+            self.transport.abort()
+            return
+        answer = problem_answer(problem)
+        lines = [
+            b"HTTP/1.1 %d %b" % (answer.status, problem.title.encode()),
+            b"content-type: " + answer.media_type,
+            b"content-length: %d" % len(answer.body),
+            b"cache-control: no-store",
+            b"connection: close",
+        ]
+        self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
+        self.transport.close()
+
+    def _wait(self) -> None:
+        """Give the peer time for the head or the body that it has begun; a body's reader answers before we cut."""
+        grace_s = BODY_GRACE_S if self._is_in_body else 0.0
+        self._patience = self.loop.call_later(self._connections.request_wait_max_s + grace_s, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if not self.transport.is_closing():
+            self._connections.ended("body_timeout" if self._is_in_body else "head_timeout")
+            self.transport.abort()

@@ -1,0 +1,181 @@
+"""What is no HTTP, or HTTP that two readers could read differently: PROTOCOL.md 14.
+
+A proxy and a server that disagree on where a request ends hand one user's request to another ("request smuggling").
+Each case here carries a second request: it must never be answered as one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from node import API, Node, Person, wait_for
+from wire import Wire
+
+BODY = b'{"recipientId": "smuggled", "text": "hi"}'
+SECOND = b"GET /page.json HTTP/1.1\r\nHost: x\r\n\r\n"
+
+AMBIGUOUS: dict[str, tuple[bytes, bytes]] = {
+    "length and chunks": (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    "chunks and length": (b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n"),
+    "two lengths": (b"Content-Length: 41\r\nContent-Length: 5\r\n", BODY),
+    "two lengths in one field": (b"Content-Length: 41, 41\r\n", BODY),
+    "a length with a sign": (b"Content-Length: +41\r\n", BODY),
+    "a negative length": (b"Content-Length: -41\r\n", BODY),
+    "a length beyond 64 bits": (b"Content-Length: 18446744073709551657\r\n", BODY),
+    "a length in hex": (b"Content-Length: 0x29\r\n", BODY),
+    "an unknown coding": (b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"),
+    "chunked is not the last coding": (b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n"),
+    "two codings": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n"),
+    "a space before the colon": (b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n"),
+    "a vertical tab before the value": (b"Transfer-Encoding:\x0bchunked\r\n", b"0\r\n\r\n"),
+    "a folded field": (b"Transfer-Encoding:\r\n chunked\r\n", b"0\r\n\r\n"),
+    "a chunk size in C notation": (b"Transfer-Encoding: chunked\r\n", b"0x29\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    "a chunk size beyond 64 bits": (
+        b"Transfer-Encoding: chunked\r\n",
+        b"10000000000000029\r\n" + BODY + b"\r\n0\r\n\r\n",
+    ),
+    "a chunk that ends in LF": (b"Transfer-Encoding: chunked\r\n", b"29\n" + BODY + b"\n0\n\n"),
+    "a chunk longer than it says": (b"Transfer-Encoding: chunked\r\n", b"5\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    "a bare CR in a field": (b"X: a\rTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    "a bare LF after a field": (b"X: a\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    "a NUL in a field": (b"X: a\x00b\r\nContent-Length: 41\r\n", BODY),
+}
+
+
+@pytest.mark.parametrize(("fields", "body"), AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
+def test_a_request_that_can_be_read_in_two_ways_is_refused(
+    node: Node, alice: Person, fields: bytes, body: bytes
+) -> None:
+    """One refusal, the end of the connection, and what follows is no request. PROTOCOL 14.0.13, 5.0.1"""
+    head = f"POST {API}/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token}\r\n".encode()
+    with Wire(node.address) as wire:
+        wire.writes(head + b"Content-Type: application/json\r\n" + fields + b"\r\n" + body + SECOND).ends()
+    assert wire.statuses in ([400], [])  # no answer where the body is wrong: its request is being answered already
+    assert b'"api"' not in wire.received
+    assert [] == alice.history("smuggled")["messages"]
+
+
+NO_HTTP: dict[str, bytes] = {
+    "nothing but noise": bytes(range(256)),
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/0.9": b"GET /page.json\r\n\r\n",
+    "HTTP/2 as text": b"GET /page.json HTTP/2.0\r\n\r\n",
+    "HTTP/9.9": b"GET /page.json HTTP/9.9\r\n\r\n",
+    "another method's tunnel": b"CONNECT internal:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an address without a path": b"GET http://internal HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a path in raw UTF-8": b"GET /api/message/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a field without a name": b"GET /page.json HTTP/1.1\r\n: x\r\n\r\n",
+    "LF for CRLF": b"GET /page.json HTTP/1.1\nHost: x\n\n",
+    "an address of 1 MB": b"GET /page.json?" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", NO_HTTP.values(), ids=NO_HTTP.keys())
+def test_what_is_no_http_is_refused_and_logged_by_nobody(node: Node, request_bytes: bytes) -> None:
+    """As a problem; a line of the log for each would let anybody fill the disk. PROTOCOL 14.0.13, 14.0.14, 5.0.1"""
+    before = len(node.output)
+    with Wire(node.address) as wire:
+        wire.writes(request_bytes).ends()
+    if wire.received:  # what was sent after the refusal may have reset the connection before it was read
+        head, _, body = wire.received.partition(b"\r\n\r\n")
+        assert json.loads(body)["code"] in ("bad_http", "head_too_large")
+        assert b"application/problem+json" in head
+    assert b'"api"' not in wire.received
+    assert len(node.output) == before
+
+
+def test_a_head_over_64_kib_is_refused(node: Node) -> None:
+    """Many fields, one long field, one that never ends, an address. PROTOCOL 14.0.14"""
+    begin = b"GET /page.json HTTP/1.1\r\nHost: x\r\n"
+    many = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 90) for number in range(1000))
+    for head in (
+        begin + many + b"\r\n",
+        begin + b"X: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"GET /page.json?" + b"a" * 65_500 + b" HTTP/1.1\r\nHost: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n\r\n",
+    ):
+        with Wire(node.address) as wire:
+            assert [431] == wire.writes(head).ends().statuses
+            assert b"head_too_large" in wire.received
+    with Wire(node.address) as wire:
+        wire.writes(begin + b"X: ", *[b"a" * 8192] * 200).ends()
+        assert wire.statuses in ([431], [])  # it may have gone on writing when the answer came
+    with Wire(node.address) as wire:
+        wire.writes(begin + many[:60_000].rpartition(b"\r\n")[0] + b"\r\n\r\n").hears(b'"api"')
+
+
+def test_fields_after_a_chunked_body_are_bounded_and_read_by_nobody(node: Node, alice: Person, bob: Person) -> None:
+    """A trailer cannot bring another token, and cannot grow without end. PROTOCOL 14.0.14, 2.1.3"""
+    head = (
+        f"POST {API}/send HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    ).encode()
+    body = json.dumps({"recipientId": bob.id, "text": "by trailer"}).encode()
+    chunks = b"%x\r\n%s\r\n0\r\n" % (len(body), body)
+    token = f"Authorization: Bearer {alice.token}\r\n".encode()
+    with Wire(node.address) as wire:
+        assert [401] == wire.writes(head + b"\r\n" + chunks + token + b"\r\n").hears(b"unauthorized").statuses
+    with Wire(node.address) as wire:
+        many = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 90) for number in range(1000))
+        assert 201 not in wire.writes(head + token + b"\r\n" + chunks, many + b"\r\n").ends().statuses
+
+
+def test_requests_that_follow_without_waiting_are_answered_in_order(node: Node, alice: Person, bob: Person) -> None:
+    """Each by its own token, and never beyond one that said it was the last. PROTOCOL 2.1.1, 14.0.13"""
+
+    def request(who: Person, more: str = "") -> bytes:
+        return (
+            f"GET {API}/inbox/{who.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {who.token}\r\n{more}\r\n"
+        ).encode()
+
+    alice.sends(bob, "between the two")
+    with Wire(node.address) as wire:
+        nobody = f"GET {API}/inbox/{alice.id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        wire.writes(request(alice) + nobody + request(bob) + request(bob, "Connection: close\r\n") + request(alice))
+        assert [200, 401, 200, 200] == wire.ends().statuses
+
+
+def test_more_requests_than_a_few_at_once_end_the_connection(node: Node, alice: Person) -> None:
+    """What waits costs memory, and behind a stream it would wait for minutes. PROTOCOL 14.0.13"""
+    stream = f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token}\r\n\r\n".encode()
+    with Wire(node.address) as wire:
+        wire.writes(stream).hears(b"caught_up").writes(SECOND * 200).ends()
+    assert [200] == wire.statuses, "nothing is written into the middle of an answer"
+
+
+def test_a_stream_with_a_request_behind_it_ends_with_its_connection(start_node: Callable[..., Node]) -> None:
+    """Its place comes free, and nothing is written to what is gone. PROTOCOL 14.0.10"""
+    node = start_node(heartbeat_interval_s=0.2, streams_max=1)
+    ada = node.person("ada")
+    stream = f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n\r\n".encode()
+
+    def is_served() -> bool:
+        with Wire(node.address) as wire:
+            wire.writes(stream, SECOND).hears(b"\r\n\r\n")
+            return [200] == wire.statuses and b"caught_up" in wire.hears(b"caught_up").received
+
+    for _ in range(3):
+        wait_for(is_served, what="the place of the stream")
+    wait_for(lambda: node.output.count("stream ended") == 3, what="the end of each stream")
+    assert "Traceback" not in node.output
+
+
+def test_a_request_for_another_protocol_stays_one_of_http(node: Node) -> None:
+    """Neither WebSocket nor HTTP/2 in plain text is offered; what follows is not read as a request. PROTOCOL 14.0.13"""
+    for upgrade in ("websocket", "h2c", "TLS/1.2", "x"):
+        with Wire(node.address) as wire:
+            asked = f"GET /page.json HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n".encode()
+            wire.writes(asked + SECOND).hears(b'"api"')
+            assert [200] == wire.statuses
+
+
+def test_refused_connections_are_counted(node: Node) -> None:
+    """By reason, for the operator who asks what hits the server."""
+    with Wire(node.address) as wire:
+        wire.writes(b"not http\r\n\r\n").ends()
+
+    def counted() -> bool:
+        return 'tidings_connections_refused_total{reason="bad_http"}' in node.http.get(f"{node.url}/metrics").text
+
+    wait_for(counted)

@@ -1,0 +1,161 @@
+"""Peers that say little, slowly or nothing, to hold places: PROTOCOL.md 14. Each case has a connection of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from node import API, Node, Person, wait_for
+from wire import Wire
+
+WAIT_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def slow_node(start_node: Callable[..., Node]) -> Node:
+    """A node that waits a second, where it would wait ten."""
+    return start_node(request_wait_max_s=WAIT_S, trusted_proxies="10.0.0.1", connections_per_address_max=40)
+
+
+def drip(piece: bytes) -> Iterator[bytes]:
+    """A piece every 50 ms, for as long as somebody takes it."""
+    for _ in range(int(20 / 0.05)):
+        yield piece
+        time.sleep(0.05)
+
+
+def token_head(person: Person) -> bytes:
+    return (
+        f"POST {API}/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {person.token}\r\n"
+        "Content-Type: application/json\r\n"
+    ).encode()
+
+
+CASES: dict[str, tuple[Callable[[Person], bytes], bytes, list[int]]] = {
+    "nothing at all": (lambda _: b"", b"", []),
+    "half a request line": (lambda _: b"GET /page.js", b"", []),
+    "a request line, letter by letter": (lambda _: b"GET /", b"a", []),
+    "fields without end": (lambda _: b"GET /page.json HTTP/1.1\r\n", b"X: y\r\n", []),
+    "line ends before a request": (lambda _: b"\r\n", b"\r\n", []),
+    "line ends after a request": (lambda _: b"GET /page.json HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n", [200]),
+    "a second request that does not end": (lambda _: b"GET /page.json HTTP/1.1\r\nHost: x\r\n\r\nGET /", b"x", [200]),
+    "no body": (lambda who: token_head(who) + b"Content-Length: 60000\r\n\r\n", b"", [408]),
+    "a body, letter by letter": (lambda who: token_head(who) + b"Content-Length: 60000\r\n\r\n", b" ", [408]),
+    "a body in chunks without end": (
+        lambda who: token_head(who) + b"Transfer-Encoding: chunked\r\n\r\n",
+        b"1\r\n \r\n",
+        [408],
+    ),
+    "a body after a refusal": (
+        lambda _: f"POST {API}/send HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n".encode(),
+        b" ",
+        [401],
+    ),
+    "a body of a page": (lambda _: b"GET /page.json HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n", b" ", [200]),
+    "a body of a stream": (
+        lambda who: (
+            f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {who.token}\r\nContent-Length: 99\r\n\r\n"
+        ).encode(),
+        b"",
+        [200],
+    ),
+    "an upgrade, and then anything": (
+        lambda _: b"GET /page.json HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"\r\n",
+        [200],
+    ),
+    "fields after a body": (
+        lambda who: token_head(who) + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+        b"X: y\r\n",
+        [408],
+    ),
+}
+
+
+def hold_a_place(node: Node, person: Person, begin: bytes, piece: bytes) -> list[int]:
+    """Begin so and go on with the piece until the server has had enough; what it answered until then."""
+    with Wire(node.address) as wire:
+        wire.writes(begin)
+        is_over = threading.Event()
+
+        def go_on() -> None:
+            for each in drip(piece):
+                if is_over.is_set():
+                    return
+                wire.writes(each)
+
+        dripping = threading.Thread(target=go_on)
+        if piece:
+            dripping.start()
+        try:
+            wire.ends(deadline_s=15)
+        finally:
+            is_over.set()
+            if piece:
+                dripping.join()
+        return wire.statuses
+
+
+def test_a_place_cannot_be_held_by_saying_little(slow_node: Node) -> None:
+    """However it is begun, the connection ends; all at the same time, while others are served.
+    PROTOCOL 14.0.15, 14.0.16, 3.1.12"""
+    with ThreadPoolExecutor(len(CASES)) as pool:
+        held = {
+            name: pool.submit(hold_a_place, slow_node, person, begin(person), piece)
+            for number, (name, (begin, piece, _)) in enumerate(CASES.items())
+            for person in [slow_node.person(f"slow-{number}")]
+        }
+        ada = slow_node.person("ada")
+        assert "quick" == ada.sends("ben", "quick")["text"]
+        assert {name: statuses for name, (_, _, statuses) in CASES.items()} == {
+            name: each.result() for name, each in held.items()
+        }
+    assert "Traceback" not in slow_node.output
+
+
+def test_who_says_enough_is_not_hurried(slow_node: Node) -> None:
+    """A stream, a poll that waits and a connection between two requests outlive that wait by far. PROTOCOL 14.0.15"""
+    ada, ben = slow_node.person("patient-ada"), slow_node.person("patient-ben")
+    with Wire(slow_node.address) as idle, ada.opens_stream() as stream:
+        idle.writes(b"GET /page.json HTTP/1.1\r\nHost: x\r\n\r\n").hears(b'"api"')
+        stream.live()
+        assert [] == ada.events(ada.head(), wait=3)["events"]
+        ben.sends(ada, "hello")
+        assert "hello" == stream.until("new_message").data["text"]
+        idle.writes(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").hears(b'"ok"')
+
+
+def test_an_address_has_so_many_connections_and_not_one_more(start_node: Callable[..., Node]) -> None:
+    """What is over it ends without an answer; when one goes, another may come. PROTOCOL 14.0.17"""
+    node = start_node(trusted_proxies="10.0.0.1", connections_per_address_max=5)
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    wires = [Wire(node.address).writes(request).hears(b'"ok"') for _ in range(5)]
+    for _ in range(3):
+        with Wire(node.address) as refused:
+            assert [] == refused.writes(request).ends().statuses
+    for wire in wires[1:]:
+        wire.writes(request).hears(b'"ok"}HTTP')  # those that are there stay
+    with wires[0]:
+        pass
+
+    def is_served() -> bool:
+        with Wire(node.address) as another:
+            return b'"ok"' in another.writes(request).ends_or_hears(b'"ok"').received
+
+    wait_for(is_served, what="the place that came free")
+    for wire in wires[1:]:
+        with wire:
+            pass
+
+
+def test_a_trusted_proxy_has_no_such_limit(start_node: Callable[..., Node]) -> None:
+    """All the world comes through it; loopback is one unless it is said otherwise. PROTOCOL 14.0.17"""
+    node = start_node(connections_per_address_max=1)
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    wires = [Wire(node.address).writes(request).hears(b'"ok"') for _ in range(8)]
+    for wire in wires:
+        with wire:
+            assert [200] == wire.statuses
