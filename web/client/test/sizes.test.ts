@@ -9,7 +9,8 @@ import { packedSize } from "./sizes.js";
 it.each([
   ["index.ts", 22_500],
   ["react/hooks.ts", 1400],
-  ["react/index.ts", 14_500],
+  // 1.0 kB of it: of a long conversation only a part is in the document, and the place is kept when it moves.
+  ["react/index.ts", 15_500],
   ["react/styles/index.css", 5500],
 ])("%s and what it imports is at most %i bytes", async (module, budget) => {
   expect(await packedSize(module)).toBeLessThanOrEqual(budget);

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState, type ReactNode, type RefObject } from "react";
+import { useEffect, useRef, useState, type ReactNode, type RefObject } from "react";
 import type { ConnectionStatus, ConversationSnapshot, Notice, Person } from "../types.js";
 import { useAnnouncer } from "./announcer.js";
 import { Avatar } from "./avatar.js";
@@ -6,12 +6,12 @@ import { Banner, bannerSentence, shownStatus, useBanner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { useConnection, useConversationState, useLatest } from "./hooks.js";
 import { BackIcon, MoreIcon, StatusDot } from "./icons.js";
+import { RenderMessageContext, type RenderMessage } from "./message-body.js";
 import { MessageList } from "./message-list.js";
 import { useNotices } from "./notices.js";
 import { useTidings } from "./provider.js";
-import { rowsOf, unreadOf, type Unread } from "./rows.js";
 import { BlockedNote, Safety } from "./safety.js";
-import { useThreadScroll } from "./thread-scroll.js";
+import { useThread } from "./thread.js";
 import { useLanguage, useWords } from "./words/context.js";
 
 export interface ChatScreenProps {
@@ -25,6 +25,11 @@ export interface ChatScreenProps {
   onBack?: () => void;
   /** Shows "Sign in" when the sign-in has ended. */
   onSignIn?: () => void;
+  /**
+   * Draws the messages of types of your own (`message_type`), inside their bubble; null or undefined shows their text. What loads
+   * later, such as a picture, should have its size from the start; if it has not, the list keeps its place nevertheless.
+   */
+  renderMessage?: RenderMessage;
   /** Put the focus into the composer when the conversation opens; only where there is a fine pointer. */
   autoFocus?: boolean;
 }
@@ -41,7 +46,7 @@ function hasFinePointer(): boolean {
 }
 
 function Thread(props: ChatScreenProps): ReactNode {
-  const { chatUserId, chatUserName, onNotice, onBack, onSignIn, autoFocus = false } = props;
+  const { chatUserId, chatUserName, onNotice, onBack, onSignIn, renderMessage, autoFocus = false } = props;
   const client = useTidings();
   const words = useWords();
   const language = useLanguage();
@@ -51,26 +56,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   const name = chatUserName ?? person.name;
   const announcer = useAnnouncer();
 
-  // Fixed when the conversation opens: the line must not move while one reads. Undefined until loaded.
-  const [unread, setUnread] = useState<Unread | null | undefined>(undefined);
-  if (unread === undefined && snapshot.loaded && !snapshot.stored) setUnread(unreadOf(snapshot));
-
-  const { messages, pending, watermarks, hasOlder } = snapshot;
-  const rows = useMemo(
-    () => rowsOf({ peerId: chatUserId, messages, pending, watermarks, hasOlder }, unread ?? null),
-    [chatUserId, messages, pending, watermarks, hasOlder, unread],
-  );
-  const { peerTyping } = snapshot;
-  const content = useMemo(() => ({ rows, peerTyping }), [rows, peerTyping]);
-  const scroll = useThreadScroll({
-    ready: snapshot.loaded,
-    fresh: !snapshot.stored,
-    content,
-    onNearTop: () => {
-      const { hasOlder: more, loading, error } = conversation.getSnapshot();
-      if (more && !loading && error === null) void conversation.loadOlder();
-    },
-  });
+  const thread = useThread(conversation, snapshot);
 
   const banner = useBanner(connection);
   const { say, incoming } = announcer;
@@ -95,8 +81,7 @@ function Thread(props: ChatScreenProps): ReactNode {
 
   const send = (text: string): void => {
     conversation.send(text);
-    setUnread(null);
-    scroll.toEnd(false);
+    thread.sent();
   };
 
   useEffect(() => conversation.watch(), [conversation]);
@@ -128,7 +113,9 @@ function Thread(props: ChatScreenProps): ReactNode {
       {banner && (
         <Banner kind={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
       )}
-      <MessageList conversation={conversation} snapshot={snapshot} rows={rows} name={name} scroll={scroll} />
+      <RenderMessageContext.Provider value={renderMessage ?? null}>
+        <MessageList conversation={conversation} snapshot={snapshot} thread={thread} name={name} />
+      </RenderMessageContext.Provider>
       {snapshot.blocked ? (
         <BlockedNote name={name} conversation={conversation} />
       ) : (
@@ -142,7 +129,7 @@ function Thread(props: ChatScreenProps): ReactNode {
             if (text !== "") conversation.typing();
           }}
           onSend={send}
-          onEscape={() => scroll.toEnd(true)}
+          onEscape={() => thread.scroll.toEnd(true)}
         />
       )}
       <div className="tidings-hidden" role="status" aria-live="polite">

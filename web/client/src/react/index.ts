@@ -7,6 +7,7 @@ export { useConnection, useConversation, useInbox, useRealtimeMessages } from ".
 export type { ConversationActions, RealtimeMessages } from "./hooks.js";
 export { ChatScreen } from "./chat-screen.js";
 export type { ChatScreenProps } from "./chat-screen.js";
+export type { CustomMessage, RenderMessage } from "./message-body.js";
 export { ConnectionBanner } from "./banner.js";
 export type { ConnectionBannerProps } from "./banner.js";
 export { InboxList } from "./inbox-list.js";

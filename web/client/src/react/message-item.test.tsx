@@ -11,6 +11,7 @@ function shown(tick: Tick, ageMs: number) {
   const at = new Date(Date.now() - ageMs).toISOString();
   const bubble: Bubble = {
     own: true,
+    type: "text",
     text: "hello",
     at,
     tick,
@@ -33,6 +34,7 @@ function shown(tick: Tick, ageMs: number) {
         tabStop: true,
         unread: false,
         onFocus: nothing,
+        onFold: nothing,
         onRetry,
         onDelete,
       }}

@@ -1,15 +1,13 @@
 import { memo, useEffect, useId, useState, type ReactNode } from "react";
 import { TickMark } from "./icons.js";
 import { SEEN_MARK } from "./read-receipts.js";
-import { isEmojiOnly, RichText } from "./rich-text.js";
 import type { Bubble } from "./rows.js";
-import { ANCHOR } from "./thread-scroll.js";
+import { MessageBody, textOf } from "./message-body.js";
+import { ANCHOR } from "./thread-place.js";
 import { clockTime, fullTime } from "./time-text.js";
 import { useWords } from "./words/context.js";
 import type { Words } from "./words/en.js";
 
-const LINES_MAX = 12;
-const LENGTH_MAX = 1200;
 const LABEL_MAX = 160;
 /** After this long a message that is under way says so in words. */
 const SLOW_MS = 10_000;
@@ -23,43 +21,17 @@ interface ItemProps {
   /** Carries the mark by which it is noticed as read. */
   unread: boolean;
   onFocus: (key: string) => void;
+  /** Its text is about to be folded or unfolded. */
+  onFold: (key: string) => void;
   onRetry: (clientId: string) => void;
   onDelete: (clientId: string) => void;
 }
 
-function isLong(text: string): boolean {
-  return text.length > LENGTH_MAX || text.split("\n", LINES_MAX + 1).length > LINES_MAX;
-}
-
 function labelOf(bubble: Bubble, peerName: string, words: Words): string {
-  const text = bubble.text.length > LABEL_MAX ? `${bubble.text.slice(0, LABEL_MAX)}…` : bubble.text;
+  const whole = textOf(bubble, words);
+  const text = whole.length > LABEL_MAX ? `${whole.slice(0, LABEL_MAX)}…` : whole;
   const state = bubble.tick === null ? "" : words.tick[bubble.tick];
   return words.messageName(bubble.own ? words.you : peerName, clockTime(bubble.at, words), text, state);
-}
-
-function Body({ bubble }: { bubble: Bubble }): ReactNode {
-  const words = useWords();
-  const [open, setOpen] = useState(false);
-  if (isEmojiOnly(bubble.text)) {
-    return (
-      <div className="tidings-bubble" data-emoji="true" dir="auto">
-        {bubble.text}
-      </div>
-    );
-  }
-  const long = isLong(bubble.text);
-  return (
-    <div className="tidings-bubble">
-      <div className="tidings-text" dir="auto" data-clamped={long && !open}>
-        <RichText text={bubble.text} />
-      </div>
-      {long && (
-        <button type="button" className="tidings-fold" aria-expanded={open} onClick={() => setOpen(!open)}>
-          {open ? words.showLess : words.showMore}
-        </button>
-      )}
-    </div>
-  );
 }
 
 interface SlowNoteProps {
@@ -100,28 +72,23 @@ function isSame(before: ItemProps, after: ItemProps): boolean {
 
 /** One message: bubble, and below it time and tick, or why it was not sent and what can be done. */
 export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNode {
-  const { rowKey, bubble, peerName, tabStop, unread, onFocus, onRetry, onDelete } = props;
+  const { rowKey, bubble, peerName, tabStop, unread, onFocus, onFold, onRetry, onDelete } = props;
   const { own, first, last, tick, clientId } = bubble;
   const words = useWords();
   const failed = tick === "failed";
   const bodyId = useId();
   return (
-    <li
-      className="tidings-item"
-      {...{ [ANCHOR]: rowKey }}
-      data-own={own}
-      data-first={first}
-      data-last={last}
-      data-failed={failed}
-    >
+    <li className="tidings-item" data-own={own} data-first={first} data-last={last} data-failed={failed}>
       <article
         className="tidings-message"
+        {...{ [ANCHOR]: rowKey }}
+        data-own={own}
         aria-label={labelOf(bubble, peerName, words)}
         tabIndex={tabStop ? 0 : -1}
         onFocus={() => onFocus(rowKey)}
       >
         <div id={bodyId} className="tidings-body">
-          <Body bubble={bubble} />
+          <MessageBody bubble={bubble} onFold={() => onFold(rowKey)} />
         </div>
         <div className="tidings-meta">
           {(tick === "sending" || tick === "waiting") && clientId !== null && (

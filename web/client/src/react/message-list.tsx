@@ -1,47 +1,31 @@
-import { useCallback, useMemo, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useCallback, useMemo, useState, type ReactNode } from "react";
 import type { Conversation, ConversationSnapshot } from "../types.js";
 import { DownIcon } from "./icons.js";
 import { MessageItem } from "./message-item.js";
 import { useReadReceipts } from "./read-receipts.js";
+import { useListKeys } from "./list-keys.js";
 import type { Row } from "./rows.js";
-import type { ThreadScroll } from "./thread-scroll.js";
+import { ANCHOR } from "./thread-place.js";
+import type { Thread } from "./thread.js";
 import { dayText, fullTime } from "./time-text.js";
+import { useToday } from "./today.js";
 import { useWords } from "./words/context.js";
 
 interface MessageListProps {
   conversation: Conversation;
   snapshot: ConversationSnapshot;
-  rows: readonly Row[];
+  thread: Thread;
   name: string;
-  scroll: ThreadScroll;
-}
-
-const STEPS: Record<string, (at: number, count: number) => number> = {
-  ArrowUp: (at) => at - 1,
-  ArrowDown: (at) => at + 1,
-  Home: () => 0,
-  End: (_, count) => count - 1,
-};
-
-/** Arrow keys, Home and End move between the messages while one of them has the focus. */
-function moveFocus(event: KeyboardEvent<HTMLElement>): void {
-  const step = STEPS[event.key];
-  const from = event.target instanceof Element ? event.target.closest("article") : null;
-  if (!step || !from) return;
-  const articles = [...event.currentTarget.querySelectorAll("article")];
-  const next = articles[step(articles.indexOf(from), articles.length)];
-  if (!next) return;
-  event.preventDefault();
-  next.focus();
-  next.scrollIntoView({ block: "nearest" });
 }
 
 /** The messages of a conversation, with days, the unread line, what is under way, and the way to the latest. */
-export function MessageList({ conversation, snapshot, rows, name, scroll }: MessageListProps): ReactNode {
+export function MessageList({ conversation, snapshot, thread, name }: MessageListProps): ReactNode {
+  const { rows, scroll, opening } = thread;
   const words = useWords();
   const [focused, setFocused] = useState<string | null>(null);
   const readUpto = snapshot.watermarks.read_upto;
-  const now = Date.now();
+  const today = useToday();
+  const onKeyDown = useListKeys(thread);
 
   const keys = useMemo(() => rows.filter((row) => row.kind === "bubble").map((row) => row.key), [rows]);
   const tabStop = focused !== null && keys.includes(focused) ? focused : keys.at(-1);
@@ -59,7 +43,7 @@ export function MessageList({ conversation, snapshot, rows, name, scroll }: Mess
       case "day":
         return (
           <li key={row.key} className="tidings-day">
-            <time dateTime={row.at}>{dayText(row.at, now, words)}</time>
+            <time dateTime={row.at}>{dayText(row.at, today, words)}</time>
           </li>
         );
       case "unread":
@@ -70,7 +54,13 @@ export function MessageList({ conversation, snapshot, rows, name, scroll }: Mess
         );
       case "system":
         return (
-          <li key={row.key} className="tidings-system" title={fullTime(row.at, words)} dir="auto">
+          <li
+            key={row.key}
+            className="tidings-system"
+            {...{ [ANCHOR]: row.key }}
+            title={fullTime(row.at, words)}
+            dir="auto"
+          >
             {row.text}
           </li>
         );
@@ -84,6 +74,7 @@ export function MessageList({ conversation, snapshot, rows, name, scroll }: Mess
             tabStop={row.key === tabStop}
             unread={!row.bubble.own && row.bubble.seq !== null && row.bubble.seq > readUpto}
             onFocus={setFocused}
+            onFold={scroll.onFold}
             onRetry={onRetry}
             onDelete={onDelete}
           />
@@ -93,11 +84,22 @@ export function MessageList({ conversation, snapshot, rows, name, scroll }: Mess
 
   return (
     <div className="tidings-thread">
-      <div ref={scroll.list} className="tidings-scroll" aria-busy={snapshot.loading} onScroll={scroll.onScroll}>
-        <div className="tidings-column" onKeyDown={moveFocus}>
-          <ThreadState conversation={conversation} snapshot={snapshot} name={name} empty={rows.length === 0} />
+      <div
+        ref={scroll.list}
+        className="tidings-scroll"
+        aria-busy={opening || snapshot.loading}
+        onScroll={scroll.onScroll}
+      >
+        <div ref={scroll.column} className="tidings-column" onKeyDown={onKeyDown}>
+          <ThreadState
+            conversation={conversation}
+            snapshot={snapshot}
+            name={name}
+            opening={opening}
+            empty={rows.length === 0}
+          />
           <ol className="tidings-list" aria-label={words.messagesWith(name)}>
-            {rows.map(item)}
+            {opening ? null : rows.map(item)}
           </ol>
           {snapshot.peerTyping && (
             <div className="tidings-typing" title={words.typing(name)} aria-hidden="true">
@@ -128,11 +130,12 @@ interface ThreadStateProps {
   conversation: Conversation;
   snapshot: ConversationSnapshot;
   name: string;
+  opening: boolean;
   empty: boolean;
 }
 
 /** What stands above the messages or in their place: loading, could not load, nothing yet. */
-function ThreadState({ conversation, snapshot, name, empty }: ThreadStateProps): ReactNode {
+function ThreadState({ conversation, snapshot, name, opening, empty }: ThreadStateProps): ReactNode {
   const words = useWords();
   if (snapshot.error !== null) {
     return (
@@ -150,7 +153,7 @@ function ThreadState({ conversation, snapshot, name, empty }: ThreadStateProps):
       </div>
     );
   }
-  if (!snapshot.loaded) {
+  if (opening) {
     return (
       <div className="tidings-skeleton">
         <p className="tidings-hidden">{words.loadingMessages}</p>

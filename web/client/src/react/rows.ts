@@ -5,6 +5,7 @@
  * between neighbours, one day, and no unread line, system message or failed send between.
  */
 import type { ConversationSnapshot, Message, PendingMessage, Watermarks } from "../types.js";
+import type { Range } from "./thread-window.js";
 import { dayOf } from "./time-text.js";
 
 const GROUP_GAP_MS = 5 * 60_000;
@@ -13,6 +14,8 @@ export type Tick = "waiting" | "sending" | "cancelling" | "failed" | "sent" | "d
 
 export interface Bubble {
   own: boolean;
+  /** Its `message_type`; what a screen does not know it shows as text. */
+  type: string;
   text: string;
   at: string;
   /** Null on the other's messages. */
@@ -63,6 +66,7 @@ function acknowledged(message: Message, peerId: string, watermarks: Watermarks):
   const own = message.sender_id !== peerId;
   return {
     own,
+    type: message.message_type,
     text: message.text,
     at: message.createdAt,
     tick: own ? tickOf(message, watermarks) : null,
@@ -78,6 +82,7 @@ function acknowledged(message: Message, peerId: string, watermarks: Watermarks):
 function unacknowledged(message: PendingMessage): Bubble {
   return {
     own: true,
+    type: message.message_type,
     text: message.text,
     at: message.createdAt,
     tick: message.state === "queued" ? "waiting" : message.state,
@@ -102,11 +107,20 @@ function sameGroup(before: Bubble, after: Bubble): boolean {
 /** The part of a snapshot that rows are made of. */
 export type ThreadContent = Pick<ConversationSnapshot, "peerId" | "messages" | "pending" | "watermarks" | "hasOlder">;
 
-/** The rows of a thread, oldest first. */
-export function rowsOf(snapshot: ThreadContent, unread: Unread | null): Row[] {
+/**
+ * The rows of a thread, oldest first: those of the messages in this range, and of what is pending where the range has the end.
+ * A message's neighbours outside of it count, so that nothing changes its look when the range moves.
+ */
+export function rowsOf(
+  snapshot: ThreadContent,
+  unread: Unread | null,
+  range: Range = { start: 0, end: snapshot.messages.length },
+): Row[] {
+  const { messages, peerId, watermarks } = snapshot;
   const rows: Row[] = [];
   let day = Number.NEGATIVE_INFINITY;
   let before: Bubble | null = null;
+  let lineDrawn = false;
 
   const openDay = (at: string): void => {
     // Only a later day is a new one: a server whose clock was set back must not bring yesterday back.
@@ -125,11 +139,9 @@ export function rowsOf(snapshot: ThreadContent, unread: Unread | null): Row[] {
     rows.push({ kind: "bubble", key, bubble });
     before = bubble;
   };
-
-  let lineDrawn = false;
-  for (const message of snapshot.messages) {
+  const addMessage = (message: Message): void => {
     openDay(message.createdAt);
-    if (unread && !lineDrawn && message.seq > unread.after && message.sender_id === snapshot.peerId) {
+    if (unread && !lineDrawn && isUnread(message, unread, peerId)) {
       rows.push({ kind: "unread", key: "unread", count: unreadCount(snapshot, unread) });
       lineDrawn = true;
       before = null;
@@ -138,17 +150,38 @@ export function rowsOf(snapshot: ThreadContent, unread: Unread | null): Row[] {
       rows.push({ kind: "system", key: keyOf(message), text: message.text, at: message.createdAt });
       before = null;
     } else {
-      add(keyOf(message), acknowledged(message, snapshot.peerId, snapshot.watermarks));
+      add(keyOf(message), acknowledged(message, peerId, watermarks));
     }
-  }
+  };
 
-  const known = new Set(snapshot.messages.map((message) => message.client_id));
+  const previous = messages[range.start - 1];
+  if (previous) {
+    addMessage(previous);
+    rows.length = 0;
+    // The line stands before the first of the unread, wherever the range begins.
+    lineDrawn = unread !== null && messages.slice(0, range.start).some((one) => isUnread(one, unread, peerId));
+  }
+  for (const message of messages.slice(range.start, range.end)) addMessage(message);
+
+  const next = messages[range.end];
+  if (next) {
+    const shown = rows.length;
+    addMessage(next);
+    rows.length = shown;
+    return rows;
+  }
+  if (snapshot.pending.length === 0) return rows;
+  const known = new Set(messages.slice(range.start).map((message) => message.client_id));
   for (const message of snapshot.pending) {
     if (known.has(message.client_id)) continue;
     openDay(message.createdAt);
     add(`c:${message.client_id}`, unacknowledged(message));
   }
   return rows;
+}
+
+function isUnread(message: Message, unread: Unread, peerId: string): boolean {
+  return message.sender_id === peerId && message.seq > unread.after;
 }
 
 /** How many; null while older unread messages may not be loaded yet. */

@@ -10,6 +10,8 @@
 export const ANCHOR = "data-anchor";
 /** Space above what is shown from its upper edge. */
 const MARGIN_PX = 8;
+/** What the pill covers of the lower end. */
+const FLOATING_PX = 60;
 
 export interface Place {
   key: string;
@@ -60,22 +62,43 @@ export function placeOf(list: HTMLElement, element: HTMLElement): Place {
   };
 }
 
+/** Scroll; not at all for less than can be seen, which would stop a smooth scroll under way. */
+function scrollBy(list: HTMLElement, px: number): void {
+  if (Math.abs(px) >= 0.5) list.scrollTop += px;
+}
+
 /** Bring the message back to where it was; false when it is not there any more. */
 export function restore(list: HTMLElement, place: Place): boolean {
   const anchor = anchorOf(list, place.key);
-  if (anchor) list.scrollTop += offsetOf(list, anchor) - place.offset;
+  if (anchor) scrollBy(list, offsetOf(list, anchor) - place.offset);
   return anchor !== null;
 }
 
 /** As `restore`, where the user has scrolled meanwhile: only what was added or taken above is made good. */
 export function makeGood(list: HTMLElement, place: Place): void {
   const anchor = anchorOf(list, place.key);
-  if (anchor) list.scrollTop += offsetOf(list, anchor) + list.scrollTop - (place.offset + place.scrollTop);
+  if (anchor) scrollBy(list, offsetOf(list, anchor) + list.scrollTop - (place.offset + place.scrollTop));
+}
+
+/** As `restore`, after the message was folded: its upper edge is shown where otherwise nothing of it would be. */
+export function restoreFolded(list: HTMLElement, place: Place): void {
+  const anchor = anchorOf(list, place.key);
+  if (!anchor) return;
+  restore(list, place);
+  if (offsetOf(list, anchor) + anchor.offsetHeight <= MARGIN_PX) showTop(list, anchor);
 }
 
 /** Show this element from its upper edge. */
 export function showTop(list: HTMLElement, element: HTMLElement): void {
   list.scrollTop += offsetOf(list, element) - MARGIN_PX;
+}
+
+/** Bring this element wholly into view, clear of what floats over the lower edge; from its top where it is too tall. */
+export function showWhole(list: HTMLElement, element: HTMLElement): void {
+  const top = offsetOf(list, element);
+  const below = top + element.offsetHeight - (list.clientHeight - FLOATING_PX);
+  if (top < MARGIN_PX || element.offsetHeight > list.clientHeight - FLOATING_PX) showTop(list, element);
+  else if (below > 0) list.scrollTop += below;
 }
 
 /** Open at the unread line when the unread messages fill more than the view, else at the end. */

@@ -1,154 +1,217 @@
 /**
- * Where a thread stands when its content changes.
+ * Where a thread stands when its content changes, and how much of it is in the document.
  *
- * Pinned (at most 100 px from the end): it follows. Not pinned: the first visible message keeps its place on the screen,
- * found again by its key, whatever was added above or below. The browser's own anchoring is switched off in the
- * stylesheet, for two anchors would correct twice.
+ * Pinned (at most 100 px from the end): it follows what comes. Not pinned: the first message in view keeps its place on the
+ * screen, found again by its key, whatever was added or grew above or below. The window of messages moves along when its edge
+ * comes near. The browser's own anchoring is switched off in the stylesheet, for two anchors would correct twice.
  */
-import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
+import { useCallback, useEffect, useRef, type RefObject } from "react";
+import type { Message } from "../types.js";
 import { useLatest, useLayoutEffectOnClient } from "./hooks.js";
+import {
+  anchorOf,
+  distanceToEnd,
+  follow,
+  makeGood,
+  open,
+  placeIn,
+  placeOf,
+  restore,
+  restoreFolded,
+  type Place,
+} from "./thread-place.js";
+import { first, newer, older, windowOf, type Range, type Window } from "./thread-window.js";
 
 const PINNED_PX = 100;
-const NEAR_TOP_PX = 240;
-/** The attribute of a row that can hold the place: rows of messages, not days, which move when older ones load. */
-export const ANCHOR = "data-anchor";
-
-interface Place {
-  key: string;
-  /** From the upper edge of the view to the upper edge of the row, px. */
-  offset: number;
-}
+/** At the very end: rounding of the browser's own positions. */
+const END_PX = 2;
+const NEAR_EDGE_PX = 240;
 
 export interface ThreadScroll {
   list: RefObject<HTMLDivElement | null>;
+  /** What grows within the list, and so moves what is in view. */
+  column: RefObject<HTMLDivElement | null>;
   pinned: boolean;
   onScroll: () => void;
   toEnd: (smooth: boolean) => void;
+  /** Go to the first message that is loaded. */
+  toStart: () => void;
+  /** A message is about to be folded or unfolded by the user: its upper edge stays. */
+  onFold: (key: string) => void;
 }
 
-interface Options {
+export interface ThreadScrollOptions {
+  messages: readonly Message[];
+  /** What of them is in the document now. */
+  range: Range;
+  /** Null: it follows the end. */
+  window: Window | null;
+  setWindow: (window: Window | null) => void;
   /** True once there is something to open at. */
   ready: boolean;
   /** False while what is shown is only what this device kept; what comes is where one opens it. */
   fresh: boolean;
+  /** The key of the last row; another one means that something came. */
+  lastKey: string | undefined;
   /** Changes whenever what is shown may have. */
   content: unknown;
-  /** Called when the upper end comes near. */
+  /** Another number: open anew. */
+  visit: number;
+  /** Called when a screen that followed the end is shown again. */
+  onReturn: () => void;
+  /** Called when the upper end of all that is loaded comes near. */
   onNearTop: () => void;
 }
 
-function distanceToEnd(list: HTMLElement): number {
-  return list.scrollHeight - list.scrollTop - list.clientHeight;
-}
-
-function placeOf(list: HTMLElement): Place | null {
-  const rows = list.querySelectorAll<HTMLElement>(`[${ANCHOR}]`);
-  let low = 0;
-  let high = rows.length - 1;
-  let found: HTMLElement | null = null;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    const row = rows[middle];
-    if (!row) break;
-    if (row.offsetTop + row.offsetHeight > list.scrollTop) {
-      found = row;
-      high = middle - 1;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return found && { key: found.getAttribute(ANCHOR) ?? "", offset: found.offsetTop - list.scrollTop };
-}
-
-function restore(list: HTMLElement, place: Place): void {
-  for (const row of list.querySelectorAll<HTMLElement>(`[${ANCHOR}]`)) {
-    if (row.getAttribute(ANCHOR) !== place.key) continue;
-    list.scrollTop = row.offsetTop - place.offset;
-    return;
-  }
-}
-
-/** Open at the unread line when the unread messages fill more than the view, else at the end. */
-function open(list: HTMLElement): void {
-  const line = list.querySelector<HTMLElement>("[data-unread-line]");
-  const unreadHeight = line ? list.scrollHeight - line.offsetTop : 0;
-  list.scrollTop = line && unreadHeight > list.clientHeight ? line.offsetTop - 8 : list.scrollHeight;
-}
-
-/** Go on to the end; but a message taller than the view is shown from its top. */
-function follow(list: HTMLElement): void {
-  const rows = list.querySelectorAll<HTMLElement>(`[${ANCHOR}]`);
-  const last = rows[rows.length - 1];
-  const tall = last && last.offsetHeight > list.clientHeight && last.dataset["own"] !== "true";
-  list.scrollTop = tall ? last.offsetTop - 8 : list.scrollHeight;
-}
-
-export function useThreadScroll({ ready, fresh, content, onNearTop }: Options): ThreadScroll {
+export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
   const list = useRef<HTMLDivElement>(null);
+  const column = useRef<HTMLDivElement>(null);
   const place = useRef<Place | null>(null);
   const isPinned = useRef(true);
-  const height = useRef(0);
-  const opened = useRef(false);
-  const [pinned, setPinned] = useState(true);
-  const nearTop = useLatest(onNearTop);
+  const isAtEnd = useRef(true);
+  const size = useRef({ client: 0, content: 0 });
+  /** The visit that has been opened. */
+  const opened = useRef(-1);
+  const left = useRef(false);
+  /** Where to go once the messages there are in the document. */
+  const wanted = useRef<"start" | "end" | null>(null);
+  const folded = useRef<Place | null>(null);
+  const lastKey = useRef<string | undefined>(undefined);
+  const now = useLatest(options);
 
-  const remember = useCallback(() => {
-    const element = list.current;
-    if (!element) return;
-    isPinned.current = distanceToEnd(element) <= PINNED_PX;
-    place.current = placeOf(element);
-    height.current = element.clientHeight;
-    setPinned(isPinned.current);
-  }, []);
+  /** Look where the list stands, and follow the conversation from now on or not any more. */
+  const remember = useCallback(
+    (samePlace: boolean) => {
+      const element = list.current;
+      if (!element) return;
+      const { messages, range, window, setWindow } = now.current;
+      const left = distanceToEnd(element);
+      isPinned.current = range.end === messages.length && left <= PINNED_PX;
+      isAtEnd.current = isPinned.current && left <= END_PX;
+      // Where nobody scrolled, the place is still the one before: what the browser rounds would add up.
+      if (place.current && samePlace) place.current.scrollTop = element.scrollTop;
+      else place.current = placeIn(element);
+      size.current = { client: element.clientHeight, content: element.scrollHeight };
+      if (isPinned.current !== (window === null)) setWindow(isPinned.current ? null : windowOf(messages, range));
+    },
+    [now],
+  );
 
-  const keep = useCallback(() => {
+  /** Bring what is needed at the edges of the view into the document. */
+  const fill = useCallback(() => {
     const element = list.current;
-    if (!element) return;
-    if (isPinned.current) follow(element);
-    else if (place.current) restore(element, place.current);
-    remember();
-  }, [remember]);
-
-  useLayoutEffectOnClient(() => {
-    const element = list.current;
-    if (!element || !ready) return;
-    if (opened.current) {
-      keep();
-    } else {
-      open(element);
-      remember();
-      opened.current = fresh || !isPinned.current;
+    if (!element || element.clientHeight === 0) return;
+    const { messages, range, setWindow, onNearTop, visit } = now.current;
+    if (opened.current !== visit) return;
+    const near = Math.max(NEAR_EDGE_PX, element.clientHeight / 2);
+    if (element.scrollTop < near) {
+      if (range.start === 0) onNearTop();
+      // Who follows sees the end; a view so high that it shows the beginning of the window too changes nothing.
+      else if (!isPinned.current) setWindow(older(messages, range));
+    } else if (range.end < messages.length && distanceToEnd(element) < near) {
+      setWindow(newer(messages, range));
     }
+  }, [now]);
+
+  /** Follow, or stay; true where the same message is in the same place as before. */
+  const keep = useCallback(
+    (element: HTMLElement): boolean => {
+      const came = lastKey.current !== now.current.lastKey;
+      const to = wanted.current;
+      wanted.current = null;
+      if (to !== null) element.scrollTop = to === "end" ? element.scrollHeight : 0;
+      else if (folded.current) restoreFolded(element, folded.current);
+      else if (isPinned.current && came) follow(element);
+      else if (isAtEnd.current) element.scrollTop = element.scrollHeight;
+      else return place.current !== null && restore(element, place.current);
+      folded.current = null;
+      return false;
+    },
+    [now],
+  );
+
+  /** What is shown, or its size, may have changed: open, or stay. */
+  const settle = useCallback(() => {
+    const element = list.current;
+    // Not to be seen: there is nothing to measure, and nothing may be forgotten.
+    const { ready, fresh, visit } = now.current;
+    if (!element || !ready || element.clientHeight === 0) return;
+    const isOpen = opened.current === visit;
+    const samePlace = isOpen && keep(element);
+    if (!isOpen) open(element);
+    lastKey.current = now.current.lastKey;
+    remember(samePlace);
+    if (fresh || !isPinned.current) opened.current = visit;
     // A first page that does not fill the view can never be scrolled to its top.
-    if (element.clientHeight > 0 && element.scrollTop < NEAR_TOP_PX) nearTop.current();
-  }, [ready, fresh, content, keep, remember, nearTop]);
+    fill();
+  }, [now, keep, remember, fill]);
+
+  // Shown again after it was hidden, as React's Activity does.
+  useLayoutEffectOnClient(() => {
+    if (left.current && isPinned.current) now.current.onReturn();
+    left.current = false;
+    return () => void (left.current = true);
+  }, [now]);
+
+  const { ready, fresh, visit, content, window } = options;
+  useLayoutEffectOnClient(settle, [ready, fresh, visit, content, window, settle]);
 
   useEffect(() => {
     const element = list.current;
-    if (!element || typeof ResizeObserver === "undefined") return;
-    const observer = new ResizeObserver(() => {
-      if (place.current) keep();
-    });
+    const inner = column.current;
+    if (!element || !inner || typeof ResizeObserver === "undefined") return;
+    // Called after layout and before the page is drawn: nobody sees the step that is made good here.
+    const observer = new ResizeObserver(settle);
     observer.observe(element);
+    observer.observe(inner);
     return () => observer.disconnect();
-  }, [keep]);
+  }, [settle]);
 
   const onScroll = useCallback(() => {
     const element = list.current;
     // While the view changes its height (a growing composer, a banner) it is moved by the browser, not by the user.
-    if (!element || element.clientHeight !== height.current) return;
-    remember();
-    if (element.scrollTop < NEAR_TOP_PX) nearTop.current();
-  }, [remember, nearTop]);
+    if (!element || element.clientHeight !== size.current.client) return;
+    if (element.scrollTop === place.current?.scrollTop) return;
+    // Something grew since: the list has not been told yet, and what it remembers would be forgotten here.
+    if (place.current && !isPinned.current && element.scrollHeight !== size.current.content) {
+      makeGood(element, place.current);
+    }
+    remember(false);
+    fill();
+  }, [remember, fill]);
 
-  const toEnd = useCallback((smooth: boolean) => {
+  const toEnd = useCallback(
+    (smooth: boolean) => {
+      const element = list.current;
+      if (!element) return;
+      const { messages, range, window: shown, setWindow } = now.current;
+      const hasEnd = range.end === messages.length;
+      const calm = globalThis.matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (smooth && hasEnd && !calm) {
+        element.scrollTo({ top: element.scrollHeight, behavior: "smooth" });
+        return;
+      }
+      // What is sent next must be followed, though the document has it not yet.
+      isPinned.current = isAtEnd.current = true;
+      wanted.current = shown === null ? null : "end";
+      setWindow(null);
+      if (hasEnd) element.scrollTop = element.scrollHeight;
+    },
+    [now],
+  );
+
+  const toStart = useCallback(() => {
+    const { messages, setWindow } = now.current;
+    isPinned.current = isAtEnd.current = false;
+    wanted.current = "start";
+    setWindow(first(messages));
+  }, [now]);
+
+  const onFold = useCallback((key: string) => {
     const element = list.current;
-    if (!element) return;
-    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    element.scrollTo({ top: element.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
-    // What is sent next must be followed, though the scroll event has not come yet.
-    isPinned.current = true;
+    const anchor = element && anchorOf(element, key);
+    if (element && anchor) folded.current = placeOf(element, anchor);
   }, []);
 
-  return { list, pinned, onScroll, toEnd };
+  return { list, column, pinned: window === null, onScroll, toEnd, toStart, onFold };
 }

@@ -65,6 +65,11 @@ export function windowOf(messages: readonly Message[], { start, end }: Range): W
   return named(messages, start, end);
 }
 
+/** The beginning of what is loaded. */
+export function first(messages: readonly Message[]): Window {
+  return named(messages, 0, Math.min(messages.length, WINDOW_MAX));
+}
+
 /** The same window, moved up. */
 export function older(messages: readonly Message[], { start, end }: Range): Window {
   const from = Math.max(0, start - STEP);

@@ -90,6 +90,7 @@ export const english = {
   loadingOlder: "Loading older messages…",
   loadFailed: "Could not load messages.",
   tryAgain: "Try again",
+  deleted: "Message deleted",
   showMore: "Show more",
   showLess: "Show less",
   today: "Today",

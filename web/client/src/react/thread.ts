@@ -1,0 +1,103 @@
+/**
+ * What a thread shows of a conversation: which of its messages, the unread line, and where it stands.
+ *
+ * The unread line is fixed when the conversation opens: it must not move while one reads. It goes when the user sends or
+ * leaves; a screen that is shown again (React's `Activity`) opens anew where it followed, and stays where it did not.
+ */
+import { useCallback, useEffect, useMemo, useState } from "react";
+import type { Conversation, ConversationSnapshot } from "../types.js";
+import { rowsOf, unreadOf, type Row, type Unread } from "./rows.js";
+import { useThreadScroll, type ThreadScroll } from "./thread-scroll.js";
+import { around, placeOfSeq, rangeOf, type Window } from "./thread-window.js";
+
+/** A conversation opens at the first unread message when at most this many older ones must be loaded for it. */
+const UNREAD_LOADED_MAX = 500;
+/** How long a screen that is hidden or gone can come back to what it had loaded. */
+const HOLD_MS = 5 * 60_000;
+
+export interface Thread {
+  rows: readonly Row[];
+  scroll: ThreadScroll;
+  /** Nothing is shown yet: it is loading. */
+  opening: boolean;
+  /** The first message that is loaded is in the document, and the last one. */
+  hasStart: boolean;
+  hasEnd: boolean;
+  /** An own message was queued: the unread line goes, and the list follows its end. */
+  sent: () => void;
+}
+
+/** How many messages before the loaded ones are unread too, as far as is known; 0 when they are not worth waiting for. */
+function missingOf({ messages, watermarks, hasOlder, error }: ConversationSnapshot): number {
+  const oldest = messages[0];
+  if (!oldest || !hasOlder || error !== null) return 0;
+  const missing = oldest.seq - 1 - watermarks.read_upto;
+  return missing > 0 && missing <= UNREAD_LOADED_MAX ? missing : 0;
+}
+
+export function useThread(conversation: Conversation, snapshot: ConversationSnapshot): Thread {
+  const { peerId, messages, pending, watermarks, hasOlder, peerTyping, loaded, stored } = snapshot;
+  // Undefined: not known yet.
+  const [unread, setUnread] = useState<Unread | null | undefined>(undefined);
+  const [window, setWindow] = useState<Window | null>(null);
+  const [isShown, setShown] = useState(false);
+  const [visit, setVisit] = useState(0);
+
+  const missing = unread === undefined && loaded && !stored ? missingOf(snapshot) : 0;
+  if (unread === undefined && loaded && !stored && missing === 0) {
+    const found = unreadOf(snapshot);
+    setUnread(found);
+    if (found && placeOfSeq(messages, found.after + 1) < rangeOf(messages, window).start) {
+      setWindow(around(messages, found.after + 1));
+    }
+  }
+  if (!isShown && loaded && missing === 0) setShown(true);
+  useEffect(() => {
+    if (missing > 0) void conversation.loadOlder(missing);
+  }, [conversation, missing]);
+
+  const { start, end } = rangeOf(messages, window);
+  const range = useMemo(() => ({ start, end }), [start, end]);
+  const rows = useMemo(
+    () => rowsOf({ peerId, messages, pending, watermarks, hasOlder }, unread ?? null, { start, end }),
+    [peerId, messages, pending, watermarks, hasOlder, unread, start, end],
+  );
+  const content = useMemo(() => ({ rows, peerTyping }), [rows, peerTyping]);
+  const hasEnd = end === messages.length;
+
+  const scroll = useThreadScroll({
+    messages,
+    range,
+    window,
+    setWindow,
+    ready: isShown,
+    fresh: unread !== undefined,
+    visit,
+    onReturn: () => {
+      setUnread(undefined);
+      setVisit(visit + 1);
+    },
+    // Where the end is not in the document, what comes there moves nothing.
+    lastKey: hasEnd ? rows.at(-1)?.key : undefined,
+    content,
+    onNearTop: () => {
+      const { hasOlder: more, loading, error } = conversation.getSnapshot();
+      if (more && !loading && error === null) void conversation.loadOlder();
+    },
+  });
+
+  const isFollowing = window === null;
+  useEffect(() => {
+    if (isFollowing) return;
+    const release = conversation.hold();
+    return () => void setTimeout(release, HOLD_MS);
+  }, [conversation, isFollowing]);
+
+  const { toEnd } = scroll;
+  const sent = useCallback(() => {
+    setUnread(null);
+    toEnd(false);
+  }, [toEnd]);
+
+  return { rows, scroll, opening: !isShown, hasStart: start === 0, hasEnd, sent };
+}
