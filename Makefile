@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check fault format docs lock node page web-packages test-programs
+.PHONY: help setup demo test check fault format docs screenshots lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -21,6 +21,7 @@ help:
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
 	@echo "make docs     write anew what the documents have from the code"
+	@echo "make screenshots   pictures of every state of the page, to look at; some minutes"
 	@echo "make lock     resolve all dependencies anew and write the lock files"
 
 setup: .venv/.installed page
@@ -51,6 +52,10 @@ format: .venv/.dev web-packages
 docs: .venv/.dev .venv/.installed
 	.venv/bin/python docs/write_settings.py
 	.venv/bin/python docs/write_states.py
+
+# Two devices, light and dark, both directions of writing. Emoji need a font: apt-get install fonts-noto-color-emoji
+screenshots: setup .venv/.dev test-programs
+	.venv/bin/python tests/browser/screenshots.py screenshots
 
 # Hashes without addresses: the same files install from any index or mirror.
 lock: .venv/.dev node

@@ -1,224 +1,58 @@
-"""Pictures of the page's main states, for the eye: wide and narrow, light and dark.
+"""Pictures of every state of the page, for the eye: two devices, light and dark, both directions of writing.
 
-Run by hand: ``python tests/browser/screenshots.py OUTDIR``. It starts the demo (and `tidings serve` for the sign-in)
-and writes OUTDIR/STATE-WIDTH-SCHEME.png. What is on them is asserted by the tests; whether it looks right is not.
+``make screenshots``, or ``python tests/browser/screenshots.py OUTDIR [STATE ...]``, which writes
+OUTDIR/STATE-DEVICE-SCHEME-DIRECTION.png. What is on them is asserted by the tests; whether it looks right is not.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
+from typing import Literal
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests/, which pytest's configuration adds for the tests
 
 from chromium import launched
-from demo import Demo
-from node import Node
-from playwright.sync_api import Browser, expect
-from proxy import Proxy
-from window import Window
+from playwright.sync_api import expect
+from states import SIZES, STATES, Scene, Studio, visit
 
-SIZES = {1280: 800, 390: 844}
-SCHEMES = ("light", "dark")
+PATIENCE_MS = 20_000
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
-class Studio:
-    """One browser, one demo, and a network in front of it that can be broken."""
-
-    def __init__(self, browser: Browser, demo: Demo, proxy: Proxy, node: Node) -> None:
-        self.browser = browser
-        self.demo = demo
-        self.proxy = proxy
-        self.node = node
-        self.width = 0
-        self.scheme = "light"
-
-    @contextmanager
-    def window(self) -> Iterator[Window]:
-        """An empty profile of the present size and scheme."""
-        context = self.browser.new_context(
-            locale="en-GB",
-            color_scheme="dark" if self.scheme == "dark" else "light",
-            viewport={"width": self.width, "height": SIZES[self.width]},
-        )
-        try:
-            yield Window(context)
-        finally:
-            self.proxy.restore()
-            context.close()
-
-    def person(self, name: str) -> str:
-        """A person for one picture only."""
-        return f"{name}-{self.width}-{self.scheme}"
-
-    def talk(self, me: str, peer: str) -> None:
-        """Something to look at: groups, long lines, an address, other directions of writing, emoji."""
-        for sender, text in [
-            (peer, "Hi! Did you get home all right?"),
-            (peer, "The train was late, I hear."),
-            (
-                me,
-                "Yes, half an hour.\nBut there was a seat, a window, and the sea behind it the whole way down.",
-            ),
-            (me, "🌊"),
-            (
-                peer,
-                "I read https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage meanwhile",
-            ),
-            (peer, "مرحبا! هل وصلت الكتب؟"),
-            (me, "x" * 120),
-            (peer, "\n".join(f"{number}. line of a long list" for number in range(1, 20))),
-        ]:
-            self.demo.sends(sender, peer if sender == me else me, text)
+def shoot(scene: Scene, folder: Path) -> None:
+    """Four pictures of this window as it is."""
+    page = scene.window.page
+    for direction in ("ltr", "rtl"):
+        page.evaluate("direction => { document.documentElement.dir = direction }", direction)
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            scene.refresh()
+            page.screenshot(path=folder / f"{scene.name}-{scene.device}-{scheme}-{direction}.png", caret="initial")
 
 
-def shoot_list(studio: Studio, window: Window) -> None:
-    window.page.goto(f"{studio.demo.url}/?as=ada")
-    expect(window.entry("Ben")).to_be_visible()
-
-
-def shoot_list_empty(studio: Studio, window: Window) -> None:
-    window.page.goto(f"{studio.demo.url}/?as={studio.person('newcomer')}")
-    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
-
-
-def shoot_new_message(studio: Studio, window: Window) -> None:
-    window.page.goto(f"{studio.demo.url}/?as=ada")
-    window.begins_conversation_with("not/possible")
-    expect(window.page.get_by_role("alert")).to_contain_text("no / or")
-
-
-def shoot_thread(studio: Studio, window: Window) -> None:
-    me = studio.person("me")
-    with studio.window() as other:
-        _open(studio.demo.url, other, "Robin", me)
-        studio.talk(me, "Robin")
-        _open(studio.demo.url, window, me, "Robin")
-        window.says("Good night!")
-        window.ticks("Good night!", "Read")
-
-
-def shoot_thread_of_the_demo(studio: Studio, window: Window) -> None:
-    _open(studio.demo.url, window, "ada", "ben")
-    expect(window.messages.filter(has_text="More about it")).to_be_visible()
-
-
-def shoot_thread_unread(studio: Studio, window: Window) -> None:
-    me = studio.person("away")
-    studio.demo.sends(me, "Robin", "I am off for a while")
-    for text in ("Are you there?", "Hello?", "Then not."):
-        studio.demo.sends("Robin", me, text)
-    _open(studio.demo.url, window, me, "Robin")
-    expect(window.page.get_by_text("new messages")).to_be_visible()
-
-
-def shoot_thread_empty(studio: Studio, window: Window) -> None:
-    _open(studio.demo.url, window, studio.person("shy"), "Somebody with quite a long name of eight or nine words")
-    expect(window.page.get_by_text("Say hello to")).to_be_visible()
-
-
-def shoot_typing(studio: Studio, window: Window) -> None:
-    me = studio.person("listener")
-    studio.demo.sends(me, "Robin", "Well?")
-    _open(studio.demo.url, window, me, "Robin")
-    with studio.window() as other:
-        _open(studio.demo.url, other, "Robin", me)
-        other.composer.press_sequentially("I think")
-        expect(window.status).to_contain_text("typing")
-        window.page.screenshot()  # lets the picture settle while they still type
-
-
-def shoot_reconnecting(studio: Studio, window: Window) -> None:
-    me = studio.person("cut")
-    studio.talk(me, "Robin")
-    _open(studio.proxy.url, window, me, "Robin")
-    studio.proxy.refuse()
-    expect(window.banner).to_contain_text("Trying again")
-    window.says("Typed while the network is gone")
-
-
-def shoot_list_reconnecting(studio: Studio, window: Window) -> None:
-    window.page.goto(f"{studio.proxy.url}/?as=ada")
-    expect(window.entry("Ben")).to_be_visible()
-    studio.proxy.refuse()
-    expect(window.banner).to_contain_text("Trying again")
-
-
-def shoot_polling(studio: Studio, window: Window) -> None:
-    me = studio.person("polling")
-    studio.talk(me, "Robin")
-    _open(studio.proxy.url, window, me, "Robin")
-    studio.proxy.hold_streams()
-    studio.proxy.end_open()
-    expect(window.banner).to_contain_text("Using polling mode", timeout=15_000)
-
-
-def shoot_failed(studio: Studio, window: Window) -> None:
-    me = studio.person("refused")
-    studio.talk(me, "Robin")
-    _open(studio.demo.url, window, me, "Robin")
-    window.says("A bell that no message may hold: \x07")
-    expect(window.messages.filter(has_text="Not sent.")).to_be_visible()
-
-
-def shoot_too_long(studio: Studio, window: Window) -> None:
-    _open(studio.demo.url, window, studio.person("verbose"), "Robin")
-    window.composer.fill("Far too long. " * 1200)
-    expect(window.page.get_by_text("Too long by")).to_be_visible()
-
-
-def shoot_who_are_you(studio: Studio, window: Window) -> None:
-    window.page.goto(studio.demo.url)
-    expect(window.page.get_by_role("heading", name="Who are you?")).to_be_visible()
-
-
-def shoot_sign_in(studio: Studio, window: Window) -> None:
-    window.page.goto(f"{studio.node.url}/#token=hello")
-    expect(window.page.get_by_role("alert")).to_contain_text("not a token")
-
-
-def shoot_signed_out(studio: Studio, window: Window) -> None:
-    window.page.goto(f"{studio.node.url}/#token={studio.node.token('late', ttl_s=-99)}")
-    expect(window.page.get_by_role("heading", name="Your sign-in has ended")).to_be_visible()
-
-
-SHOTS: list[Callable[[Studio, Window], None]] = [
-    shoot_list, shoot_list_empty, shoot_new_message, shoot_thread, shoot_thread_of_the_demo, shoot_thread_unread,
-    shoot_thread_empty, shoot_typing, shoot_reconnecting, shoot_list_reconnecting, shoot_polling, shoot_failed,
-    shoot_too_long, shoot_who_are_you, shoot_sign_in, shoot_signed_out,
-]  # fmt: skip
-
-
-def _open(url: str, window: Window, user_id: str, peer: str) -> None:
-    window.page.goto(f"{url}/?as={user_id}#/{peer}")
-    window.is_connected()
-
-
-def main(folder: Path) -> None:
-    """Take every picture in every size and scheme."""
+def main(folder: Path, names: list[str]) -> int:
+    """Take all pictures; 1 when a state could not be reached."""
     folder.mkdir(parents=True, exist_ok=True)
+    failed = 0
     with tempfile.TemporaryDirectory() as scratch, launched() as browser:
-        (Path(scratch) / "demo").mkdir()
-        with (
-            Demo(Path(scratch) / "demo") as demo,
-            Proxy(("127.0.0.1", demo.port)) as proxy,
-            Node(Path(scratch) / "node") as node,
-        ):
-            studio = Studio(browser, demo, proxy, node)
-            for shoot in SHOTS:
-                for studio.width in SIZES:
-                    for studio.scheme in SCHEMES:
-                        name = shoot.__name__.removeprefix("shoot_").replace("_", "-")
-                        with studio.window() as window:
-                            shoot(studio, window)
-                            window.page.screenshot(path=folder / f"{name}-{studio.width}-{studio.scheme}.png")
-                            print(f"{name}-{studio.width}-{studio.scheme}", flush=True)
+        expect.set_options(timeout=PATIENCE_MS)
+        for device in SIZES:
+            with Studio(browser, Path(scratch) / device) as studio:
+                before = time.monotonic()
+                for scene, failure in visit(studio, device, names or None):
+                    if failure is None:
+                        shoot(scene, folder)
+                    failed += failure is not None
+                    now = time.monotonic()
+                    print(f"{now - before:5.1f} s  {scene.name} {device}", failure or "", flush=True)
+                    before = now
+    return int(failed > 0)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python tests/browser/screenshots.py OUTDIR")
-    main(Path(sys.argv[1]))
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(STATES):
+        raise SystemExit(f"usage: python tests/browser/screenshots.py OUTDIR [STATE ...]\nstates: {' '.join(STATES)}")
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))

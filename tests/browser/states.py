@@ -1,0 +1,514 @@
+"""Every state that the served chat can be in, brought about by what brings it about in life.
+
+Nothing is injected into the page: a state is reached by what people do, by messages that arrive, and by a network
+(tests/proxy.py) and servers that fail. Each state is a function of a `Scene`; `visit` goes through them. Where only
+waiting remains, a state yields: the slow ones begin first and ripen while the quick ones are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Literal
+from urllib.parse import quote
+
+from demo import Demo
+from node import Node
+from playwright.sync_api import Browser, expect
+from proxy import Proxy
+from window import Window
+
+Device = Literal["desktop", "phone"]
+SIZES: dict[Device, tuple[int, int]] = {"desktop": (1280, 800), "phone": (390, 844)}
+SLOW_MS = 40_000
+"""How long a state may take that the page shows only after some seconds of trouble."""
+
+NAMES = [
+    "Mia Brandt", "Robin", "Noor", "Tom Lindqvist", "Ines", "Jonas", "Amara Obi", "Lukas", "Sofia Marin", "Elif",
+    "Pavel", "Greta", "Hugo", "Leila", "Otto", "Nina", "Samir", "Clara", "Marek", "Yuki", "Anton", "Selma", "Bruno",
+    "Maya", "Viktor", "Lena", "Oskar", "Zoé", "Emil", "Ruth", "Felix", "Ida", "Karim", "Vera", "Nils", "Alma",
+    "Theo", "Jana", "Rafael", "Eva", "Milan", "Dora", "Isak", "Hana", "Leo", "Frida", "Adam", "Rosa", "Kaspar",
+    "Linn", "Jakub", "Ella", "Simon", "Aylin", "Paul", "Nora", "David", "Lotte", "Max", "Ana",
+]  # fmt: skip
+
+
+class Studio:
+    """One browser, a demo and a node of their own, and names that nobody else has there."""
+
+    def __init__(self, browser: Browser, directory: Path) -> None:
+        self.browser = browser
+        self._directory = directory
+        self._open = ExitStack()
+        self._named = 0
+
+    def __enter__(self) -> Studio:
+        for name in ("demo", "node"):
+            (self._directory / name).mkdir(parents=True)
+        self.demo = self._open.enter_context(Demo(self._directory / "demo"))
+        self.node = self._open.enter_context(Node(self._directory / "node"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def person(self) -> str:
+        """The id of somebody who has not written or read anything yet; it looks like a name."""
+        turn, index = divmod(self._named, len(NAMES))
+        self._named += 1
+        return NAMES[index] + (f" {turn + 1}" if turn else "")
+
+
+class Scene:
+    """One window on its way into a state, with a network of its own.
+
+    Attributes:
+        refresh: To be called before each look: keeps up what passes by itself, such as somebody's typing.
+    """
+
+    def __init__(self, studio: Studio, device: Device, name: str) -> None:
+        self.studio = studio
+        self.demo = studio.demo
+        self.device = device
+        self.name = name
+        self.refresh: Callable[[], None] = lambda: None
+        self._open = ExitStack()
+        self.network = self._open.enter_context(Proxy(("127.0.0.1", studio.demo.port)))
+        self.window = self.another_window()
+        self.me, self.peer = studio.person(), studio.person()
+
+    def close(self) -> None:
+        self._open.close()
+
+    def another_window(self) -> Window:
+        """In a profile of its own."""
+        width, height = SIZES[self.device]
+        context = self.studio.browser.new_context(
+            locale="en-GB", viewport={"width": width, "height": height}, has_touch=self.device == "phone"
+        )
+        self._open.callback(context.close)
+        return Window(context)
+
+    def on_leaving(self, do: Callable[[], object]) -> None:
+        self._open.callback(do)
+
+    def opens(self, peer: str | None = None, url: str | None = None, me: str | None = None) -> None:
+        """The conversation with `peer`, connected; the list alone without one."""
+        fragment = "" if peer is None else f"#/{quote(peer, safe='')}"
+        self.window.page.goto(f"{url or self.demo.url}/?as={quote(me or self.me, safe='')}{fragment}")
+        if peer is None:
+            expect(self.window.conversations).to_be_visible()
+        else:
+            self.window.is_connected()
+
+    def peer_says(self, *texts: str) -> None:
+        for text in texts:
+            self.demo.sends(self.peer, self.me, text)
+
+    def talk(self) -> None:
+        """Something to look at: groups, long lines, an address, other directions of writing, emoji."""
+        for mine, text in [
+            (False, "Hi! Did you get home all right?"),
+            (False, "The train was late, I hear."),
+            (True, "Yes, half an hour.\nBut there was a seat, a window, and the sea behind it the whole way down."),
+            (True, "🌊"),
+            (False, "I read https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage meanwhile"),
+            (False, "مرحبا! هل وصلت الكتب؟"),
+            (True, "نعم، وصلت اليوم: SSE in practice, 2nd edition"),
+            (True, "x" * 120),
+            (False, "\n".join(f"{number}. line of a long list" for number in range(1, 20))),
+        ]:
+            self.demo.sends(*((self.me, self.peer) if mine else (self.peer, self.me)), text)
+
+
+Enter = Callable[[Scene], Iterator[None]]
+STATES: dict[str, Enter] = {}
+SLOW: set[str] = set()
+
+
+def state(enter: Callable[[Scene], Iterator[None] | None]) -> Callable[[Scene], Iterator[None] | None]:
+    """Register a state under the function's name; one that waits long is a generator that yields before it does."""
+    name = _name(enter)
+
+    def entering(scene: Scene) -> Iterator[None]:
+        waiting = enter(scene)
+        if waiting is not None:
+            yield from waiting
+
+    STATES[name] = entering
+    return enter
+
+
+def _name(enter: Callable[[Scene], object]) -> str:
+    return enter.__name__.strip("_").replace("_", "-")
+
+
+def slow(enter: Callable[[Scene], Iterator[None]]) -> Callable[[Scene], Iterator[None] | None]:
+    SLOW.add(_name(enter))
+    return state(enter)
+
+
+def visit(studio: Studio, device: Device, names: list[str] | None = None) -> Iterator[tuple[Scene, Exception | None]]:
+    """Enter the states; each scene is closed when the next one is asked for.
+
+    With a scene comes what went wrong on the way into its state, if anything did; the others go on.
+    """
+    wanted = list(STATES) if names is None else names
+    begun: list[tuple[Scene, Iterator[None], Exception | None]] = []
+    for name in [each for each in wanted if each in SLOW]:
+        scene = Scene(studio, device, name)
+        waiting = STATES[name](scene)
+        begun.append((scene, waiting, _failure(partial(next, waiting))))
+    for name in [each for each in wanted if each not in SLOW]:
+        scene = Scene(studio, device, name)
+        yield scene, _failure(partial(list, STATES[name](scene)))
+        scene.close()
+    for scene, waiting, failure in begun:
+        yield scene, failure or _failure(partial(list, waiting))
+        scene.close()
+
+
+def _failure(act: Callable[[], object]) -> Exception | None:
+    try:
+        act()
+    except Exception as failure:  # told by whoever looks at this state
+        return failure
+    return None
+
+
+# Before there is a chat
+
+
+@state
+def choosing_who_to_be(scene: Scene) -> None:
+    scene.window.page.goto(scene.demo.url)
+    expect(scene.window.page.get_by_role("heading", name="Who are you?")).to_be_visible()
+
+
+@state
+def sign_in(scene: Scene) -> None:
+    scene.window.page.goto(f"{scene.studio.node.url}/#token=hello")
+    expect(scene.window.page.get_by_role("alert")).to_contain_text("not a token")
+
+
+@state
+def signed_out(scene: Scene) -> None:
+    scene.window.page.goto(f"{scene.studio.node.url}/#token={scene.studio.node.token('late', ttl_s=-99)}")
+    expect(scene.window.page.get_by_role("heading", name="Your sign-in has ended")).to_be_visible()
+
+
+# The list
+
+
+@state
+def list_(scene: Scene) -> None:
+    """Unread ones, own ones with each tick, other scripts, long names."""
+    for peer, texts in {
+        scene.peer: ["Ten o'clock at the fountain, then."],
+        "دانا": ["مرحبا! هل وصلت الكتب؟", "وصلت اليوم؟"],
+        "Somebody with quite a long name of eight or nine words": ["One", "Two"],
+    }.items():
+        for text in texts:
+            scene.demo.sends(peer, scene.me, text)
+    scene.demo.sends(scene.me, scene.studio.person(), "Are you coming to the market on Saturday? I need tomatoes.")
+    scene.opens()
+    expect(scene.window.entry(scene.peer)).to_be_visible()
+
+
+@state
+def list_empty(scene: Scene) -> None:
+    scene.opens()
+    expect(scene.window.conversations.get_by_text("No messages yet")).to_be_visible()
+
+
+@state
+def new_message(scene: Scene) -> None:
+    scene.peer_says("Hello")
+    scene.opens()
+    scene.window.begins_conversation_with("not/possible")
+    expect(scene.window.page.get_by_role("alert").filter(has_text="no / or")).to_be_visible()
+
+
+@state
+def talking_to_oneself(scene: Scene) -> None:
+    scene.opens()
+    scene.window.goes_to(scene.me)
+    expect(scene.window.page.get_by_text("That is you")).to_be_visible()
+
+
+@slow
+def list_reconnecting(scene: Scene) -> Iterator[None]:
+    scene.peer_says("Hello")
+    scene.opens(url=scene.network.url)
+    expect(scene.window.entry(scene.peer)).to_be_visible()
+    scene.network.refuse()
+    yield
+    expect(scene.window.banner).to_contain_text("Trying again", timeout=SLOW_MS)
+
+
+# A conversation
+
+
+@state
+def thread(scene: Scene) -> None:
+    """Own messages in each state that the other side knows, and everything that can stand in a text."""
+    scene.talk()
+    other = scene.another_window()
+    other.page.goto(f"{scene.demo.url}/?as={quote(scene.peer)}#/{quote(scene.me)}")
+    scene.opens(scene.peer)
+    scene.window.says("Good night!")
+    expect(other.message("Good night!")).to_be_attached()
+    other.page.locator(".tidings-scroll").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    scene.window.ticks("Good night!", "Read")
+    other.page.context.close()
+    scene.window.says("And thanks for the book")
+    scene.window.ticks("And thanks for the book", "Sent")
+
+
+@state
+def thread_of_the_demo(scene: Scene) -> None:
+    scene.opens("ben", me="ada")
+    expect(scene.window.messages.filter(has_text="More about it")).to_be_visible()
+
+
+@state
+def thread_empty(scene: Scene) -> None:
+    scene.opens("Somebody with quite a long name of eight or nine words")
+    expect(scene.window.page.get_by_text("Say hello to")).to_be_visible()
+
+
+@state
+def long_text_unfolded(scene: Scene) -> None:
+    scene.talk()
+    scene.opens(scene.peer)
+    scene.window.page.get_by_role("button", name="Show more").click()
+    expect(scene.window.page.get_by_role("button", name="Show less")).to_be_visible()
+
+
+@state
+def loading(scene: Scene) -> None:
+    """Answers do not come; the composer can be used at once."""
+    scene.talk()
+    scene.opens(url=scene.network.url)
+    expect(scene.window.entry(scene.peer)).to_be_visible()
+    scene.network.stall(up=False)
+    scene.window.chooses(scene.peer)
+    expect(scene.window.page.locator(".tidings-skeleton")).to_be_visible()
+
+
+@state
+def loading_failed(scene: Scene) -> None:
+    scene.talk()
+    scene.opens(url=scene.network.url)
+    expect(scene.window.entry(scene.peer)).to_be_visible()
+    scene.network.refuse()
+    scene.window.chooses(scene.peer)
+    expect(scene.window.page.get_by_text("Could not load messages.")).to_be_visible(timeout=SLOW_MS)
+
+
+@state
+def unread_line(scene: Scene) -> None:
+    scene.demo.sends(scene.me, scene.peer, "I am off for a while")
+    scene.peer_says("Are you there?", "Hello?", "Then not.")
+    scene.opens(scene.peer)
+    expect(scene.window.page.get_by_text("3 new messages")).to_be_visible()
+
+
+@state
+def pill(scene: Scene) -> None:
+    """Scrolled up, while messages arrive."""
+    for number in range(16):
+        sides = (scene.me, scene.peer) if number % 3 else (scene.peer, scene.me)
+        scene.demo.sends(*sides, f"Message {number + 1}\nhas a second line\nand a third one")
+    scene.opens(scene.peer)
+    expect(scene.window.messages).to_have_count(16)
+    scene.window.page.locator(".tidings-scroll").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    expect(scene.window.page.locator(".tidings-badge")).to_have_count(0)  # read, to the last
+    scene.window.page.locator(".tidings-scroll").evaluate("list => list.scrollTo(0, list.scrollHeight / 4)")
+    expect(scene.window.page.get_by_role("button", name="Go to the latest message")).to_be_visible()
+    scene.peer_says("One", "Two", "Three", "Four")
+    expect(scene.window.page.locator(".tidings-pill")).to_contain_text("4 new")
+
+
+@state
+def typing(scene: Scene) -> None:
+    scene.demo.sends(scene.me, scene.peer, "Well?")
+    scene.peer_says("Let me think")
+    scene.opens(scene.peer)
+    other = scene.another_window()
+    other.page.goto(f"{scene.demo.url}/?as={quote(scene.peer)}#/{quote(scene.me)}")
+    other.is_connected()
+
+    def types() -> None:
+        other.composer.press_sequentially("a")
+        expect(scene.window.status).to_contain_text("typing")
+
+    scene.refresh = types
+    types()
+
+
+@state
+def sending(scene: Scene) -> None:
+    scene.talk()
+    scene.opens(scene.peer, url=scene.network.url)
+    scene.network.stall(up=False)
+    scene.window.says("On its way")
+    scene.window.ticks("On its way", "Sending")
+
+
+@slow
+def still_sending(scene: Scene) -> Iterator[None]:
+    scene.talk()
+    scene.opens(scene.peer, url=scene.network.url)
+    scene.network.stall(up=False)
+    scene.window.says("Slowly on its way")
+    yield
+    expect(scene.window.page.get_by_text("Still sending")).to_be_visible(timeout=SLOW_MS)
+
+
+@state
+def send_refused(scene: Scene) -> None:
+    scene.talk()
+    scene.opens(scene.peer)
+    scene.window.says("A bell that no message may hold: \x07")
+    expect(scene.window.messages.filter(has_text="Not sent.")).to_be_visible()
+    scene.window.says("Another one: \x07")
+    expect(scene.window.messages.filter(has_text="Not sent.")).to_have_count(2)
+
+
+@state
+def text_too_long(scene: Scene) -> None:
+    scene.talk()
+    scene.opens(scene.peer)
+    scene.window.composer.fill("Far too long. " * 1200)
+    expect(scene.window.page.get_by_text("Too long by")).to_be_visible()
+
+
+@state
+def composing(scene: Scene) -> None:
+    """Several lines, and the focus where one writes."""
+    scene.talk()
+    scene.opens(scene.peer)
+    scene.window.composer.fill("\n".join(["Dear all,", "", "the parcel", "is here.", "", "M.", "", "PS: thanks"]))
+    scene.window.composer.focus()
+
+
+@state
+def message_focused(scene: Scene) -> None:
+    scene.talk()
+    scene.opens(scene.peer)
+    scene.window.composer.focus()
+    scene.window.page.keyboard.press("Shift+Tab")
+    for _ in range(3):
+        scene.window.page.keyboard.press("ArrowUp")
+
+
+# Safety
+
+
+@state
+def more_about_somebody(scene: Scene) -> None:
+    scene.talk()
+    scene.opens(scene.peer)
+    scene.window.page.get_by_role("button", name=f"More about {scene.peer}").click()
+    expect(scene.window.page.get_by_role("button", name=f"Block {scene.peer}")).to_be_visible()
+
+
+@state
+def block_question(scene: Scene) -> None:
+    more_about_somebody(scene)
+    scene.window.page.get_by_role("button", name=f"Block {scene.peer}").click()
+    expect(scene.window.page.get_by_text("is not told")).to_be_visible()
+
+
+@state
+def report(scene: Scene) -> None:
+    more_about_somebody(scene)
+    scene.window.page.get_by_role("button", name=f"Report {scene.peer}").click()
+    scene.window.page.get_by_label("What happened?").fill("They sell parcels that do not exist.")
+
+
+@state
+def blocked(scene: Scene) -> None:
+    block_question(scene)
+    scene.window.page.get_by_role("button", name="Block", exact=True).click()
+    expect(scene.window.page.get_by_text(f"You blocked {scene.peer}.")).to_be_visible()
+
+
+# Trouble with the connection
+
+
+@slow
+def reconnecting(scene: Scene) -> Iterator[None]:
+    scene.talk()
+    scene.opens(scene.peer, url=scene.network.url)
+    scene.network.refuse()
+    yield
+    expect(scene.window.banner).to_contain_text("Trying again", timeout=SLOW_MS)
+    scene.window.says("Typed while the network is gone")
+
+
+@slow
+def polling(scene: Scene) -> Iterator[None]:
+    scene.talk()
+    scene.opens(scene.peer, url=scene.network.url)
+    scene.network.hold_streams()
+    scene.network.end_open()
+    yield
+    expect(scene.window.banner).to_contain_text("Using polling mode", timeout=SLOW_MS)
+
+
+@slow
+def offline(scene: Scene) -> Iterator[None]:
+    """The network is gone, and the platform says so."""
+    scene.talk()
+    scene.opens(scene.peer, url=scene.network.url)
+    scene.network.refuse()
+    scene.window.page.context.set_offline(True)
+    yield
+    expect(scene.window.banner).to_contain_text("offline", timeout=SLOW_MS)
+    scene.window.says("For later")
+
+
+@slow
+def refused(scene: Scene) -> Iterator[None]:
+    """Behind the same address there is another server now, which knows nothing of messages."""
+    scene.talk()
+    scene.opens(scene.peer, url=scene.network.url)
+    stranger = HTTPServer(("127.0.0.1", 0), _Stranger)
+    thread = Thread(target=stranger.serve_forever, daemon=True)
+    thread.start()
+    scene.on_leaving(lambda: (stranger.shutdown(), stranger.server_close()))
+    scene.network.target = ("127.0.0.1", stranger.server_port)
+    scene.network.end_open()
+    yield
+    expect(scene.window.banner).to_contain_text("refused the connection", timeout=SLOW_MS)
+
+
+class _Stranger(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def do_POST(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@state
+def back_online(scene: Scene) -> None:
+    """Stands for three seconds; a look that comes later sees the conversation as it always is."""
+    scene.talk()
+    scene.opens(scene.peer, url=scene.network.url)
+
+    def breaks_and_heals() -> None:
+        scene.network.refuse()
+        expect(scene.window.banner).to_contain_text("Trying again", timeout=SLOW_MS)
+        scene.network.restore()
+        scene.window.banner.get_by_role("button").click()
+        expect(scene.window.banner).to_contain_text("Back online", timeout=SLOW_MS)
+
+    scene.refresh = breaks_and_heals
