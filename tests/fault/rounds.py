@@ -138,6 +138,7 @@ def judge(letters: list[Letter], starts: dict[str, str], followers: Iterable[Fol
         log = log_after(person, starts[person.id])
         first = position(starts[person.id]) + 1
         out_of_order += sum(at != position(event["id"]) for at, event in enumerate(log, first))
+        log = [event for event in log if event["type"] == "new_message"]
         counts = Counter(event["data"]["_id"] for event in log)
         lost |= {
             id_ for id_, letter in acknowledged.items() if person in (letter.sender, letter.recipient)
@@ -154,7 +155,7 @@ def judge(letters: list[Letter], starts: dict[str, str], followers: Iterable[Fol
         for follower in followers:
             if follower.person.id == person.id:
                 wanted = {event["id"]: event["data"]["_id"] for event in log}
-                got = [frame.id for frame in follower.events]
+                got = [frame.id for frame in follower.events if frame.type == "new_message"]
                 lost |= {wanted[cursor] for cursor in wanted.keys() - set(got)}
                 lost |= {(person.id, frame.raw) for frame in follower.other if frame.type == "reset"}
                 doubled += len(got) - len(set(got))

@@ -20,10 +20,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from crowd import UNLIMITED
+from disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_disk, start_on_a_full_disk
 from killing import kill_rounds
 from node import Node
 from powercut import kill_within_fsync, power_cuts
 from rounds import Outcome
+from stops import no_descriptors, stands_still
 
 RESULT = Path(__file__).parents[2] / "build" / "fault.json"
 COLUMNS = ("fault", "rounds", "acknowledged", "in flight", "lost", "doubled", "order", "seen", "recovery s")
@@ -52,6 +54,61 @@ def power_cut_after_a_kill_within_fsync(directory: Path) -> Outcome:
     return stopped(Node(directory, **UNLIMITED), kill_within_fsync)
 
 
+def disk_full(directory: Path) -> Outcome:
+    """A real small disk."""
+    with SmallDisk(directory / "disk") as disk:
+        node = Node(directory / "node", database=disk.directory / "tidings.db", heartbeat_interval_s=0.5, **UNLIMITED)
+        node.under = disk.under
+        return stopped(node, lambda node: full_disk(node, disk.fills, disk.has_room))
+
+
+def disk_full_at_a_start(directory: Path) -> Outcome:
+    """As above."""
+    with SmallDisk(directory / "disk") as disk:
+        return start_on_a_full_disk(directory / "node", disk, **UNLIMITED)
+
+
+def disk_read_only(directory: Path) -> Outcome:
+    """As above."""
+    with SmallDisk(directory / "disk") as disk:
+        return read_only_disk(directory / "node", disk, **UNLIMITED)
+
+
+def disk_fsync_fails(directory: Path) -> Outcome:
+    """EIO, whereupon the writer thread dies."""
+    node = Node(directory, **UNLIMITED)
+    return stopped(node, lambda node: failing_disk(node, "fsync 5", "fsync fails (EIO), the writer dies"))
+
+
+def disk_write_fails(directory: Path) -> Outcome:
+    """EIO, whereupon the writer thread dies."""
+    node = Node(directory, **UNLIMITED)
+    return stopped(node, lambda node: failing_disk(node, "write 5", "write fails (EIO), the writer dies"))
+
+
+def disk_becomes_read_only(directory: Path) -> Outcome:
+    """EROFS, as of a file system that the kernel has remounted."""
+    node = Node(directory, **UNLIMITED)
+    return stopped(node, lambda node: failing_disk(node, "write 30", "write fails (EROFS), the writer dies"))
+
+
+def disk_damaged(directory: Path) -> Outcome:
+    """Pages with other bytes."""
+    return stopped(Node(directory, **UNLIMITED), damaged_file)
+
+
+def stop_for_half_a_minute(directory: Path) -> Outcome:
+    """SIGSTOP, 30 s."""
+    with Node(directory, **UNLIMITED) as node:
+        return stands_still(node, 30)
+
+
+def descriptors(directory: Path) -> Outcome:
+    """RLIMIT_NOFILE."""
+    with Node(directory, **UNLIMITED) as node:
+        return no_descriptors(node)
+
+
 def stopped(node: Node, scene: Callable[[Node], Outcome]) -> Outcome:
     """The scene of a node that it starts by itself."""
     try:
@@ -60,7 +117,21 @@ def stopped(node: Node, scene: Callable[[Node], Outcome]) -> Outcome:
         node.kill()
 
 
-SCENES: list[Scene] = [kill, power_cut, power_cut_after_a_kill_within_fsync, power_cut_on_a_lying_disk]
+SCENES: list[Scene] = [
+    kill,
+    power_cut,
+    power_cut_after_a_kill_within_fsync,
+    power_cut_on_a_lying_disk,
+    disk_full,
+    disk_full_at_a_start,
+    disk_read_only,
+    disk_fsync_fails,
+    disk_write_fails,
+    disk_becomes_read_only,
+    disk_damaged,
+    stop_for_half_a_minute,
+    descriptors,
+]
 
 
 def main(words: list[str]) -> int:

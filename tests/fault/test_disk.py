@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from crowd import UNLIMITED, Crowd, Follower, Letter, log_after, until_acknowledged
+from baddisk import BadDisk
+from crowd import UNLIMITED, log_after
+from disks import damaged_file, failing_disk, full_disk
 from node import Node, refused, wait_for
-
-ROOM_BYTES = 300_000
 
 
 @pytest.fixture
@@ -30,55 +29,38 @@ def refused_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nod
 
 
 def test_a_full_disk_refuses_and_loses_nothing(node: Node) -> None:
-    """No file of the node may grow any more, in the middle of sends. They are answered 503 `unavailable` and not
-    left waiting, `/readyz` is red and `/healthz` green, everything can be read still; after a restart with room all
-    that was acknowledged is there, and what was not can be sent again. PROTOCOL 5.0.4, 9.0.1, 9.0.13
+    """There is no room any more, in the middle of sends. They are answered 503 `unavailable` and not left waiting,
+    `/readyz` is red and `/healthz` green, everything can be read still and streams live on. With room again the same
+    sends are taken, without a restart. PROTOCOL 5.0.4, 9.0.1, 9.0.13
     """
-    node.start()
+    disk = BadDisk(node)
     try:
-        people = [node.person(f"user-{number}") for number in range(8)]
-        reader = people[0]
-        start = reader.head()
-        letters = [
-            Letter(people[1 + number % 7], reader, f"{number} {'x' * 1000}", f"{number}") for number in range(2_000)
-        ]
-        until_acknowledged(letters[:200])
-        follower = Follower(reader, start).open()
-        follower.wait_at_head()
-        assert 200 == node.http.get(f"{node.url}/readyz").status_code
-
-        assert node.process is not None
-        size = max(path.stat().st_size for path in node.directory.iterdir()) + ROOM_BYTES
-        resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        crowd = Crowd(8)
-        unacknowledged = crowd.sends(letters[200:])
-        assert 0 < crowd.acknowledged < len(letters) - 200, "the disk was not full in the middle"
-        assert {(503, "unavailable")} == set(crowd.refused)
-        assert len(unacknowledged) == len(crowd.refused)
-        refused(people[1].posts("/send", {"recipientId": reader.id, "text": "hi"}), 503, "unavailable")
-        refused(people[1].posts("/receipts", {"chatUserId": reader.id, "read_upto": 1}), 503, "unavailable")
-        assert 503 == node.http.get(f"{node.url}/readyz").status_code
-        assert 200 == node.http.get(f"{node.url}/healthz").status_code
-        acknowledged = {letter.message["_id"] for letter in letters if letter.message}
-        follower.wait_at_head()
-        assert acknowledged <= {frame.data["_id"] for frame in follower.events}
-        wait_for(lambda: follower.other[-1].type == "heartbeat", what="a stream that lives on")
-        assert reader.history(people[1])["messages"]
-        node.signal_stop()
-        assert node.process.wait(10) == 0
-        follower.join()
-        assert "clean" == follower.ended
-
+        outcome = full_disk(node, lambda: disk.told("write 28"), disk.is_well, sends=800)
+        assert outcome.holds, outcome
+        node.stop()
+    finally:
         node.kill()
-        node.restart()
-        assert acknowledged <= {event["data"]["_id"] for event in log_after(reader, start)}
-        assert 200 == node.http.get(f"{node.url}/readyz").status_code
-        until_acknowledged(letters)
-        log = [event["data"]["_id"] for event in log_after(reader, start)]
-        assert len(letters) == len(log) == len(set(log))
-        assert set(log) == {letter.message["_id"] for letter in letters if letter.message}
-        follower.open().wait_at_head()
-        assert log == [frame.data["_id"] for frame in follower.events]
+
+
+def test_a_disk_that_fails_ends_the_node_and_its_successor_has_everything(node: Node) -> None:
+    """fsync fails in the middle of sends. They are 503, also those that wait; the node drains and exits with 1, so that
+    its supervisor starts another, which has every acknowledged message once and takes the rest. PROTOCOL 9.0.1, 9.0.13
+    """
+    try:
+        outcome = failing_disk(node, "fsync 5", "fsync fails")
+        assert outcome.holds, outcome
+        assert outcome.errors["503 unavailable"] >= 1
+    finally:
+        node.kill()
+
+
+def test_a_damaged_file_shows_nothing_that_nobody_wrote_and_a_backup_brings_it_back(node: Node) -> None:
+    """What cannot be read is 503 `unavailable`; damaged all over, the file is refused at the start with a sentence that
+    names the remedy; `tidings restore` is one, and clients are told to reload by another epoch.
+    """
+    try:
+        outcome = damaged_file(node, sends=300)
+        assert outcome.holds, outcome
     finally:
         node.kill()
 

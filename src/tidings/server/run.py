@@ -3,6 +3,9 @@
 At the first SIGTERM or SIGINT the node drains: every stream gets its goodbye, new streams and sends are refused with
 ``Retry-After``, what is being sent finishes, and the listener stays open until the window ends, so that refusals are
 answers. Then the process exits with 0. A second signal exits at once.
+
+When the writer has died it drains too, and exits with STORE_FAILED: whoever started the process starts another, which
+reads what is really on the disk. As long as it stayed, every send would be refused.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ log = logging.getLogger("tidings.run")
 KEEP_ALIVE_S = 75  # longer than the 60 s of common load balancers: they must not send into a closing connection
 BACKLOG = 4096  # connections of a reconnect storm that wait to be accepted
 DESCRIPTORS_BESIDE_STREAMS = 500  # database, log, and the requests that are not streams
+STORE_FAILED = 1  # the exit status after which a supervisor starts the server again; 2 is a wrong configuration
 GC_THRESHOLDS = (50_000, 50, 1_000)  # full collections stall a storm of 18,000 streams for 270 ms, these 29 ms
 
 
@@ -109,13 +113,24 @@ async def _serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    failing = False
+
+    async def leave_when_failed() -> None:
+        nonlocal failing
+        await node.store.failed()
+        failing = True
+        log.critical("nothing can be written any more: draining, for another process to take over")
+        await _drain(node, server)
+
     try:
         async with asyncio.TaskGroup() as tasks:
             _on_signals(tasks, node, server)
+            watching = tasks.create_task(leave_when_failed())
             await server.serve(sockets=listeners)
+            watching.cancel()
     finally:
         await node.stop()
-    return 0
+    return STORE_FAILED if failing else 0
 
 
 def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) -> None:

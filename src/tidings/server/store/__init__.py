@@ -166,6 +166,9 @@ class Store(Protocol):
     async def check(self) -> None:
         """Return when a write would be taken now; raise ``Unavailable`` otherwise."""
 
+    async def failed(self) -> None:
+        """Return when this process can write no more, and another may: the disk was not to be trusted."""
+
     async def append(self, message: NewMessage) -> Appended:
         """Put a message into the logs of both participants.
 

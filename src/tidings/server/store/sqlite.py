@@ -36,7 +36,7 @@ from tidings.server.store import (
 from tidings.server.store import sqlite_read as read
 from tidings.server.store import sqlite_write as write
 from tidings.server.store.lock import DatabaseLock
-from tidings.server.store.sqlite_file import connect, migrate, read_epoch, settle
+from tidings.server.store.sqlite_file import connect, migrate, read_epoch, settle, touch_tables
 from tidings.server.store.threads import Readers, Writer, Written
 
 T = TypeVar("T")
@@ -85,6 +85,11 @@ class SqliteStore:
         else:
             await self._write(_write_as_much_as_a_message)
             self._writer.trouble = None
+
+    async def failed(self) -> None:
+        """See ``Store.failed``."""
+        assert self._writer is not None, "start it first"
+        await self._writer.died.wait()
 
     async def append(self, message: NewMessage) -> Appended:
         """See ``Store.append``."""
@@ -212,16 +217,18 @@ class SqliteStore:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 migrate(connection)
                 self._epoch = read_epoch(connection)
+                touch_tables(connection)
             except BaseException:
                 connection.close()
                 raise
         except (OSError, sqlite3.Error) as failure:
             self._lock.release()
             reason = failure.strerror if isinstance(failure, OSError) else failure
-            raise ConfigurationError(
-                f"db (TIDINGS_DB): {self._path} cannot be opened: {reason};"
-                " name a file that this user may write, in a directory that exists, with --db"
-            ) from failure
+            if getattr(failure, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
+                advice = "it is damaged; keep a copy of it, and restore the last backup with: tidings restore"
+            else:
+                advice = "name a file that this user may write, in a directory that exists, with --db"
+            raise ConfigurationError(f"db (TIDINGS_DB): {self._path} cannot be opened: {reason}; {advice}") from failure
         except DatabaseTooNew:
             self._lock.release()
             raise

@@ -102,6 +102,17 @@ def read_epoch(connection: sqlite3.Connection) -> str:
     return str(epoch)
 
 
+def touch_tables(connection: sqlite3.Connection) -> None:
+    """Read a row of each table, so that a file that is damaged all over is noticed at the start.
+
+    Raises:
+        sqlite3.DatabaseError: It is.
+    """
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (name,) in names:
+        connection.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchone()
+
+
 def check_whole(connection: sqlite3.Connection, name: str) -> None:
     """Return when this is a whole database of ours that this Tidings can serve.
 

@@ -16,6 +16,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -90,6 +91,7 @@ class Writer:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._stopped: str | None = None
         self.trouble: str | None = None  # why the last write was refused, if it was
+        self.died = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
 
@@ -127,6 +129,8 @@ class Writer:
         except BaseException:
             log.critical("the writer thread died; sends are refused until a restart", exc_info=True)
             self._stopped = "The database cannot be written; the server needs a restart."
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self.died.set)
         finally:
             self._fail_queued()
             self._connection.close()
