@@ -8,8 +8,8 @@ from playwright.sync_api import Page
 
 DRIFT_MAX_PX = 1.0
 
-# Runs in the page. `steady()` resolves when nothing has moved or come for some frames; `watch(element)` measures, frame by
-# frame, how far it is from where it was.
+# Runs in the page. `steady()` resolves when nothing has moved or come for some frames; `watch()` and `drift()` measure,
+# frame by frame, how far the first message in view is from where it was.
 MEASURE = """
 window.measure = (() => {
   const list = () => document.querySelector('.tidings-scroll');
