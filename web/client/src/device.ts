@@ -47,7 +47,7 @@ export class Device {
     private readonly api: Api,
     private readonly handlers: DeviceHandlers,
   ) {
-    this.#keeper = new Keeper(storage, api.environment, (key) => key === INBOX || key.startsWith(CONVERSATION));
+    this.#keeper = new Keeper(storage, api.environment, isExpendable, isPrecious);
   }
 
   /**
@@ -123,6 +123,11 @@ export class Device {
     void this.#keeper.flush();
   }
 
+  /** The page is hidden, and may never be seen again. */
+  leave(): void {
+    void this.#keeper.leave();
+  }
+
   /** Write what is waiting and give the database back, as a page must that may be frozen. */
   rest(): void {
     this.#keeper.rest();
@@ -163,6 +168,15 @@ export class Device {
     const spared = new Set(latest.map((peerId) => CONVERSATION + peerId));
     for (const key of held) if (!spared.has(key)) this.#keeper.mark(key, () => undefined);
   }
+}
+
+/** The server has it, too. */
+function isExpendable(key: string): boolean {
+  return key === INBOX || key.startsWith(CONVERSATION);
+}
+
+function isPrecious(key: string): boolean {
+  return key.startsWith(OUTBOX) || key.startsWith(DRAFT);
 }
 
 function unsentIn(rows: ReadonlyMap<string, unknown>): PendingMessage[] {

@@ -1,6 +1,10 @@
 /**
- * Writes what changed to the storage of one user: rows that changed at the same time in one transaction, at most every
- * `INTERVAL_MS`, and at once what must not be lost (unsent messages) and when the page is hidden or left.
+ * Writes what changed to the storage of one user: rows that changed at the same time in one transaction, at once after a
+ * pause and then at most every `INTERVAL_MS`, and at once what must not be lost (unsent messages).
+ *
+ * When the page is hidden or left, it may not live to see a write end, and a browser gives up those that wait for one: what
+ * is waiting or under way is handed over in that very turn, and what exists only here (unsent messages, drafts) is held by
+ * other means until the storage has answered.
  *
  * The cursor is a row like the others. It is made when the write is made, from state that has been applied, together with
  * the conversations that it belongs to: what is stored never claims events that are not in it.
@@ -18,6 +22,8 @@ export class Keeper {
   #dirty = new Map<string, Make>();
   #timer: TimerHandle | null = null;
   #tail: Promise<void> = Promise.resolve();
+  /** What the storage was given and has not answered, oldest first. */
+  readonly #underWay = new Set<ReadonlyMap<string, unknown>>();
   #soon = false;
   #era = 0;
 
@@ -26,6 +32,8 @@ export class Keeper {
     private readonly environment: Pick<Environment, "setTimer" | "clearTimer">,
     /** Rows that may be given up when there is no room, so that the others fit. */
     private readonly expendable: (key: string) => boolean,
+    /** Rows that nobody else has. */
+    private readonly precious: (key: string) => boolean,
   ) {}
 
   /** Whose rows are kept; null keeps nothing, and what is marked waits for an owner. */
@@ -62,26 +70,44 @@ export class Keeper {
     this.#soon = true;
     queueMicrotask(() => {
       this.#soon = false;
-      void this.flush();
+      this.#writeAll();
     });
   }
 
   /** Write what is waiting. Resolves when all writes so far have ended, well or not. */
   flush(): Promise<void> {
-    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
-    this.#timer = null;
-    const owner = this.#owner;
-    if (owner === null || this.#dirty.size === 0) return this.#tail;
-    const rows = new Map([...this.#dirty].map(([key, make]) => [key, make()]));
-    this.#dirty.clear();
-    const era = this.#era;
-    this.#tail = this.#tail.then(() => (era === this.#era ? this.#write(owner, rows) : undefined));
+    this.#disarm();
+    this.#writeAll();
     return this.#tail;
   }
 
-  /** Write what is waiting and give the database back, as a page must that may be frozen. */
+  /** The page is hidden or left: see above. Resolves as `flush` does. */
+  leave(): Promise<void> {
+    this.#disarm();
+    const owner = this.#owner;
+    if (owner === null) return this.#tail;
+    const rows = new Map([...this.#underWay].flatMap((batch) => [...batch]));
+    for (const [key, make] of this.#dirty) rows.set(key, make());
+    this.#dirty.clear();
+    if (rows.size === 0) return this.#tail;
+    const precious = [...rows].filter(([key]) => this.precious(key));
+    if (precious.length > 0) this.storage.hold?.(owner, new Map(precious));
+    const before = this.#tail;
+    this.#underWay.clear();
+    this.#underWay.add(rows);
+    const written = this.#write(owner, rows);
+    const era = this.#era;
+    this.#tail = before
+      .then(() => written)
+      .then(() => {
+        if (era === this.#era && this.#underWay.size === 0) this.storage.hold?.(owner, null);
+      });
+    return this.#tail;
+  }
+
+  /** As `leave`, and give the database back, as a page must that may be frozen. */
   rest(): void {
-    void this.flush().then(() => this.storage.release());
+    void this.leave().then(() => this.storage.release());
   }
 
   /** Forget the owner and everything that is kept under that name. */
@@ -90,8 +116,8 @@ export class Keeper {
     this.#era += 1;
     this.#owner = null;
     this.#dirty.clear();
-    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
-    this.#timer = null;
+    this.#underWay.clear();
+    this.#disarm();
     if (owner === null) return;
     this.#tail = this.#tail.then(() => this.storage.clear(owner)).catch(report);
     await this.#tail;
@@ -106,11 +132,29 @@ export class Keeper {
     }
   }
 
+  /** What changes after a pause is written at once; what follows within the interval, together at its end. */
   #arm(): void {
-    this.#timer ??= this.environment.setTimer(() => {
+    if (this.#timer !== null) return;
+    this.#timer = this.environment.setTimer(() => {
       this.#timer = null;
-      void this.flush();
+      if (this.#dirty.size > 0) this.#arm();
     }, INTERVAL_MS);
+    queueMicrotask(() => this.#writeAll());
+  }
+
+  #disarm(): void {
+    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
+    this.#timer = null;
+  }
+
+  #writeAll(): void {
+    const owner = this.#owner;
+    if (owner === null || this.#dirty.size === 0) return;
+    const rows = new Map([...this.#dirty].map(([key, make]) => [key, make()]));
+    this.#dirty.clear();
+    this.#underWay.add(rows);
+    const era = this.#era;
+    this.#tail = this.#tail.then(() => (era === this.#era ? this.#write(owner, rows) : undefined));
   }
 
   async #write(owner: string, rows: ReadonlyMap<string, unknown>): Promise<void> {
@@ -126,6 +170,8 @@ export class Keeper {
       } catch (again) {
         report(again);
       }
+    } finally {
+      this.#underWay.delete(rows);
     }
   }
 }

@@ -279,7 +279,7 @@ export class RealtimeService {
   }
 
   #page(event: PageEvent): void {
-    if (event === "hidden") this.#device.flush();
+    if (event === "hidden") this.#device.leave();
     if (event === "visible") for (const store of this.#conversations.values()) store.seen();
     if (event === "frozen") {
       // Locks and open databases keep a page out of the back/forward cache, and others waiting.

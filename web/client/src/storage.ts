@@ -5,10 +5,12 @@
  * there is none (a server, Node, a browser that forbids it, a database of a newer version), memory takes its place: what
  * is unsent then lives as long as the page.
  */
+import { report } from "./store.js";
 import type { ClientStorage } from "./types.js";
 
 const VERSION = 1;
 const ROWS = "rows";
+const HELD = "tidings.held ";
 /** Some browsers neither open nor refuse a database after a crash; the page must not wait for that. */
 const OPEN_TIMEOUT_MS = 3000;
 
@@ -45,9 +47,28 @@ export class IndexedDbStorage implements ClientStorage {
   /** Stands in once the browser has refused. */
   #instead: MemoryStorage | null = null;
 
-  constructor(private readonly factory: IDBFactory) {}
+  /** `held`: what is written to it in a page's last turn is there for the next page of the same tab. */
+  constructor(
+    private readonly factory: IDBFactory,
+    private readonly held: Pick<Storage, "getItem" | "setItem" | "removeItem"> | null = null,
+  ) {}
+
+  hold(owner: string, rows: ReadonlyMap<string, unknown> | null): void {
+    try {
+      // JSON knows no undefined.
+      if (rows === null) this.held?.removeItem(HELD + owner);
+      else this.held?.setItem(HELD + owner, JSON.stringify([...rows].map(([key, value]) => [key, value ?? null])));
+    } catch (error) {
+      report(error);
+    }
+  }
 
   async read(owner: string): Promise<ReadonlyMap<string, unknown>> {
+    const held = this.held?.getItem(HELD + owner) ?? null;
+    if (held !== null) {
+      await this.write(owner, heldRows(held));
+      this.hold(owner, null);
+    }
     const rows = new Map<string, unknown>();
     const done = await this.#use(owner, "readonly", (store) => {
       store.openCursor().onsuccess = (event) => {
@@ -71,6 +92,7 @@ export class IndexedDbStorage implements ClientStorage {
   }
 
   async clear(owner: string): Promise<void> {
+    this.hold(owner, null);
     // Emptied first: deleting waits for other tabs that have it open, and what it held is gone then already.
     const done = await this.#use(owner, "readwrite", (store) => void store.clear());
     if (!done) return this.#memory().clear(owner);
@@ -133,6 +155,16 @@ export class IndexedDbStorage implements ClientStorage {
   }
 }
 
+function heldRows(text: string): ReadonlyMap<string, unknown> {
+  try {
+    const rows = JSON.parse(text) as [string, unknown][];
+    return new Map(rows.map(([key, value]) => [key, value ?? undefined]));
+  } catch (error) {
+    report(error);
+    return new Map();
+  }
+}
+
 function open(factory: IDBFactory, name: string, gone: () => void): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the database does not open")), OPEN_TIMEOUT_MS);
@@ -179,11 +211,17 @@ function run(database: IDBDatabase, mode: IDBTransactionMode, work: (store: IDBO
 export function storageOf(named: "indexeddb" | "memory" | ClientStorage = "indexeddb"): ClientStorage {
   if (typeof named !== "string") return named;
   if (named === "memory") return new MemoryStorage();
-  let factory: IDBFactory | undefined;
+  const factory = allowed(() => globalThis.indexedDB);
+  return factory
+    ? new IndexedDbStorage(factory, allowed(() => globalThis.sessionStorage) ?? null)
+    : new MemoryStorage();
+}
+
+/** A document in a sandbox may not even ask. */
+function allowed<T>(ask: () => T): T | undefined {
   try {
-    factory = globalThis.indexedDB;
+    return ask();
   } catch {
-    // A document in a sandbox may not even ask.
+    return undefined;
   }
-  return factory ? new IndexedDbStorage(factory) : new MemoryStorage();
 }

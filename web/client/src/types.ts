@@ -246,9 +246,17 @@ export interface Channel {
  */
 export interface ClientStorage {
   read(owner: string): Promise<ReadonlyMap<string, unknown>>;
-  /** Put these rows, and delete those that are `undefined`: all of it or nothing. */
+  /**
+   * Put these rows, and delete those that are `undefined`: all of it or nothing. It may be called while an earlier call is
+   * under way, when the page is left; what is called later is kept.
+   */
   write(owner: string, rows: ReadonlyMap<string, unknown>): Promise<void>;
-  /** Delete everything under this name. */
+  /**
+   * The page may end before a `write` answers: hold these rows by a means that needs no answer, until null. What is held is
+   * in the next `read`, over what was written. Values are text and plain objects; undefined is a row that is deleted.
+   */
+  hold?(owner: string, rows: ReadonlyMap<string, unknown> | null): void;
+  /** Delete everything under this name, what is held included. */
   clear(owner: string): Promise<void>;
   /** Give back what is held open; the next call opens it again. */
   release(): void;

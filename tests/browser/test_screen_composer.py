@@ -1,0 +1,42 @@
+"""Where one writes: what is typed is never lost, and the field grows with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from node import Node, Person
+from playwright.sync_api import BrowserContext, expect
+from window import Window
+
+TYPE_AND_RELOAD = """([texts, gap]) => {
+    const field = document.querySelector(".tidings-composer textarea");
+    const set = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
+    texts.forEach((text, index) => setTimeout(() => {
+        set.call(field, text);
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        if (index === texts.length - 1) location.reload();
+    }, index * gap));
+}"""
+"""Types one text after the other and leaves the page in the same turn as the last."""
+
+
+@pytest.fixture(scope="module")
+def node(start_node: Callable[..., Node]) -> Node:
+    return start_node()
+
+
+@pytest.fixture
+def window(node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person) -> Window:
+    """Alice in the conversation with Bob."""
+    return Window.as_user(profile(), node.url, alice, bob.id)
+
+
+@pytest.mark.parametrize("gap", [5, 30, 250])
+def test_what_is_typed_in_the_moment_before_a_reload_is_there_after_it(gap: int, window: Window) -> None:
+    """The page is left while the row of the key before is on its way to the disk, or still waits to be written."""
+    for number in range(2):
+        texts = [f"{number}: {text}" for text in ("H", "Hel", "Hello, I am not")]
+        with window.page.expect_navigation():
+            window.page.evaluate(TYPE_AND_RELOAD, [texts, gap])
+        expect(window.composer).to_have_value(texts[-1])
