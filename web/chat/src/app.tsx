@@ -1,8 +1,11 @@
-import { useEffect, useRef, useSyncExternalStore, type ReactNode } from "react";
-import { Avatar, ChatScreen, ConnectionBanner, InboxList, TidingsProvider, useInbox } from "tidings/react";
+import { useEffect, useSyncExternalStore, type ReactNode } from "react";
+import { Avatar, Inbox, TidingsProvider, useInbox } from "tidings/react";
+import { keepListWidth, keptListWidth } from "./preference.js";
 import { hrefOf, openConversation, openList, route } from "./route.js";
 import { session, signOut, type Session } from "./session.js";
 import { ChoosePerson, SignIn, StartFailed } from "./sign-in.js";
+
+const SCREEN = { autoFocus: true };
 
 type SignedIn = Extract<Session, { phase: "signed_in" }>;
 
@@ -26,7 +29,7 @@ export function App(): ReactNode {
   }
 }
 
-/** Two panes, or one at a time where there is no room for two. */
+/** The inbox, with who one is above the list. */
 function Chat({ now }: { now: SignedIn }): ReactNode {
   const peerId = useSyncExternalStore(route.subscribe, route.getSnapshot);
   const { entries } = useInbox();
@@ -39,48 +42,23 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
     document.title = `${unread > 0 ? `(${unread}) ` : ""}${name ?? peerId ?? now.me.name} · Tidings`;
   }, [unread, name, peerId, now.me.name]);
 
-  const list = useRef<HTMLDivElement>(null);
-  const before = useRef(peerId);
-  useEffect(() => {
-    const left = before.current;
-    before.current = peerId;
-    // What had the focus went with the conversation: it returns to where that was opened.
-    if (left === null || peerId !== null || document.activeElement !== document.body) return;
-    for (const link of list.current?.querySelectorAll("a") ?? []) {
-      if (link.getAttribute("href") === hrefOf(left)) link.focus();
-    }
-  }, [peerId]);
-
-  const self = peerId === now.userId;
   return (
-    <div className="page tidings" data-open={peerId !== null}>
+    <>
       <h1 className="tidings-hidden">Tidings</h1>
-      <div ref={list} className="page-list">
-        <Identity now={now} />
-        {(peerId === null || self) && <ConnectionBanner />}
-        <InboxList activeId={peerId} onOpen={openConversation} hrefFor={hrefOf} suggestions={now.people} />
-      </div>
-      <main className="page-thread">
-        {peerId === null || self ? (
-          <div className="tidings-empty">
-            <p className="tidings-empty-title">{self ? "That is you" : "Your messages"}</p>
-            <p>{self ? "A conversation needs somebody else." : "Choose a conversation, or start a new one."}</p>
-            {self && (
-              <button type="button" className="tidings-button" onClick={openList}>
-                Show conversations
-              </button>
-            )}
-          </div>
-        ) : (
-          <ChatScreen
-            chatUserId={peerId}
-            {...(name === undefined ? {} : { chatUserName: name })}
-            onBack={openList}
-            autoFocus
-          />
-        )}
-      </main>
-    </div>
+      <Inbox
+        chatUserId={peerId}
+        {...(name === undefined ? {} : { chatUserName: name })}
+        onOpen={openConversation}
+        onClose={openList}
+        hrefFor={hrefOf}
+        suggestions={now.people}
+        above={<Identity now={now} />}
+        screen={SCREEN}
+        initialListWidth={keptListWidth()}
+        onListWidth={keepListWidth}
+        isMain
+      />
+    </>
   );
 }
 

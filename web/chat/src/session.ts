@@ -5,6 +5,7 @@
  * `tidings serve`: the token comes once in the fragment `#token=...`, is taken out of the address bar at once and kept in
  * memory and `sessionStorage`. `tidings demo`: the person is `?as=ada`, and the server gives a short-lived token on demand.
  */
+import { forgetPreferences } from "./preference.js";
 import { RealtimeService, type Person, type TokenReason } from "tidings";
 
 const STORED = "tidings.token";
@@ -164,6 +165,7 @@ function keptToken({ reason }: { reason: TokenReason }): string | null {
 }
 
 export function signOut(): void {
+  forgetPreferences();
   void tokenClient?.client.signOut();
   tokenClient = null;
   token = null;

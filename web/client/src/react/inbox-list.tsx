@@ -16,22 +16,34 @@ export interface InboxListProps {
   hrefFor: (userId: string) => string;
   /** People to offer under "New message". */
   suggestions?: readonly Person[];
+  /** What to do where there are no conversations yet, in place of "New message". */
+  emptyAction?: ReactNode;
+  /** Whether "New message" is open, where its owner decides that. */
+  isWriting?: boolean;
+  onWriting?: (isWriting: boolean) => void;
 }
 
 const NOBODY: readonly Person[] = [];
 
 /** The conversations, newest first, and the way to a new one. */
-export function InboxList({ activeId = null, onOpen, hrefFor, suggestions = NOBODY }: InboxListProps): ReactNode {
+export function InboxList(props: InboxListProps): ReactNode {
+  const { activeId = null, onOpen, hrefFor, suggestions = NOBODY, emptyAction, onWriting } = props;
   const words = useWords();
   const language = useLanguage();
   const inbox = useInbox();
   const { userId } = useConnection();
-  const [writing, setWriting] = useState(false);
+  const [isWritingHere, setWritingHere] = useState(false);
+  const writing = props.isWriting ?? isWritingHere;
   const opener = useRef<HTMLButtonElement>(null);
   const now = Date.now();
 
+  const setWriting = (wanted: boolean): void => {
+    if (onWriting) return onWriting(wanted);
+    setWritingHere(wanted);
+    if (!wanted) opener.current?.focus();
+  };
   const open = (id: string): void => {
-    setWriting(false);
+    if (!onWriting) setWritingHere(false);
     onOpen(id);
   };
 
@@ -52,15 +64,7 @@ export function InboxList({ activeId = null, onOpen, hrefFor, suggestions = NOBO
         </button>
       </div>
       {writing && (
-        <NewMessage
-          ownId={userId}
-          suggestions={suggestions}
-          onOpen={open}
-          onCancel={() => {
-            setWriting(false);
-            opener.current?.focus();
-          }}
-        />
+        <NewMessage ownId={userId} suggestions={suggestions} onOpen={open} onCancel={() => setWriting(false)} />
       )}
       <div className="tidings-inbox-scroll" aria-busy={inbox.loading}>
         {inbox.error !== null && (
@@ -77,9 +81,11 @@ export function InboxList({ activeId = null, onOpen, hrefFor, suggestions = NOBO
           <div className="tidings-empty">
             <p className="tidings-empty-title">{words.noConversations}</p>
             <p>{words.noConversationsHint}</p>
-            <button type="button" className="tidings-button" data-primary="true" onClick={() => setWriting(true)}>
-              {words.newMessage}
-            </button>
+            {emptyAction ?? (
+              <button type="button" className="tidings-button" data-primary="true" onClick={() => setWriting(true)}>
+                {words.newMessage}
+              </button>
+            )}
           </div>
         )}
         <ul className="tidings-conversations">

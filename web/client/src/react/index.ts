@@ -10,6 +10,8 @@ export type { ChatScreenProps } from "./chat-screen.js";
 export type { CustomMessage, RenderMessage } from "./message-body.js";
 export { ConnectionBanner } from "./banner.js";
 export type { ConnectionBannerProps } from "./banner.js";
+export { Inbox } from "./inbox.js";
+export type { InboxProps } from "./inbox.js";
 export { InboxList } from "./inbox-list.js";
 export type { InboxListProps } from "./inbox-list.js";
 export { Avatar } from "./avatar.js";

@@ -168,6 +168,8 @@ export const english = {
   listWidth: "Width of the list of conversations",
   chooseTitle: "Your messages",
   chooseHint: "Choose a conversation, or start a new one.",
+  selfTitle: "That is you",
+  selfHint: "A conversation needs somebody else.",
   /** Of the page, while something is unread. */
   titleWithUnread: (number: number, title: string) => `(${number > 99 ? "99+" : number}) ${title}`,
 
