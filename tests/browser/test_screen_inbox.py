@@ -82,7 +82,7 @@ def test_the_list_is_as_wide_as_one_drags_it_or_moves_it_with_the_arrow_keys(
 def test_on_a_phone_there_is_one_pane_and_the_browsers_back_leads_to_the_list(
     node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person, talk: None
 ) -> None:
-    """From the list to a conversation and back, by the browser and by the button; a link into it leads to the list, too."""
+    """To a conversation and back, by the browser and by the button; a link into one leads to the list, too."""
     window = Window.as_user(profile(), node.url, alice)
     page = window.page
     page.set_viewport_size(PHONE)
