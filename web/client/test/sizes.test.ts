@@ -10,7 +10,8 @@ it.each([
   ["index.ts", 22_500],
   ["react/hooks.ts", 1400],
   // 1.0 kB of it: of a long conversation only a part is in the document, and the place is kept when it moves.
-  ["react/index.ts", 15_500],
+  // All of it; whoever takes only ChatScreen leaves the inbox with its panes, keys and separator to the bundler.
+  ["react/index.ts", 19_500],
   ["react/styles/index.css", 5500],
 ])("%s and what it imports is at most %i bytes", async (module, budget) => {
   expect(await packedSize(module)).toBeLessThanOrEqual(budget);
