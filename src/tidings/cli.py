@@ -197,7 +197,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from tidings.server.demo import run_demo
+    from tidings.server.demo.run import run_demo
 
     return run_demo(port=options.port, db=options.db) or DONE
 

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
 from node import API, START_DEADLINE_S, wait_for
 
 EXIT_DEADLINE_S = 10.0
+KEY_HEADER = "Tidings-Demo-Key"
 
 
 class Demo:
@@ -44,10 +46,15 @@ class Demo:
             self.process.wait()
             raise
         self.http = httpx2.Client(trust_env=False, base_url=self.url)
+        self.outside = httpx2.Client(trust_env=False)
+        self.control: dict[str, str] = self.http.get("/page.json").json()["control"]
         return self
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
+        self.outside.close()
+        if self.process.poll() is not None:
+            return
         self.process.send_signal(signal.SIGINT)
         try:
             code = self.process.wait(EXIT_DEADLINE_S)
@@ -55,25 +62,56 @@ class Demo:
             self.process.kill()
             self.process.wait()
             raise
-        assert code == 0, f"the demo exited with {code}:\n{(self.directory / 'demo.txt').read_text()}"
+        assert code == 0, f"the demo exited with {code}:\n{self.output}"
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def output(self) -> str:
+        """What it has printed and logged."""
+        return (self.directory / "demo.txt").read_text()
+
+    def orders(self, order: str, **what: object) -> dict[str, Any]:
+        """What the drawer of a page would ask the control channel for; the state of everything."""
+        answer = self.asks(order, what)
+        assert answer.status_code == 200, answer.text
+        state: dict[str, Any] = answer.json()
+        return state
+
+    def asks(self, order: str, what: object, **headers: str) -> httpx2.Response:
+        """A request to the control channel, with headers of one's own."""
+        where = self.control
+        return self.outside.post(f"{where['url']}/{order}", json=what, headers={KEY_HEADER: where["key"], **headers})
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state of everything, as a page hears it that has done nothing."""
+        return self.orders("report", tab="a test", user="nobody")
+
+    def breaks(self, kind: str, user: str | None = None, **more: object) -> None:
+        """Begin a fault."""
+        self.orders("fault", kind=kind, on=True, user=user, **more)
+
+    def restores(self) -> None:
+        """End all faults, and wait until the server answers."""
+        self.orders("restore")
+        wait_for(lambda: self.state["server"]["state"] == "running", START_DEADLINE_S, "the server is back")
+
     def sends(self, sender: str, recipient: str, text: str) -> None:
         """A message from somebody who has no window open."""
         answer = self.http.post(
-            f"{API}/send", json={"recipientId": recipient, "text": text}, headers=self._headers(sender)
+            f"{API}/send", json={"recipientId": recipient, "text": text}, headers=self.headers(sender)
         )
         assert answer.status_code == 201, answer.text
 
     def texts(self, user_id: str, peer: str) -> list[str]:
         """What the server has of a conversation."""
-        answer = self.http.get(f"{API}/{quote(peer, safe='')}", headers=self._headers(user_id))
+        answer = self.http.get(f"{API}/{quote(peer, safe='')}", headers=self.headers(user_id))
         assert answer.status_code == 200, answer.text
         return [message["text"] for message in answer.json()["messages"]]
 
-    def _headers(self, user_id: str) -> dict[str, str]:
+    def headers(self, user_id: str) -> dict[str, str]:
         token = self.http.post("/demo/token", json={"as": user_id}).json()["token"]
         return {"Authorization": f"Bearer {token}"}

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "": {"server", "client", "protocol", "errors"},  # tidings/__init__.py: public names
 }
-ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fastapi"}
+ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fastapi", "tidings.server.demo.child"}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl", "sqlite3", "threading", "time"}
 NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
 LOCK_FILES = ["requirements.lock", "requirements-dev.lock", "requirements-node.lock", "web/package-lock.json"]

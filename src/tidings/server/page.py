@@ -36,14 +36,19 @@ _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Tidings</title>
 """
 
 
-def page_routes(node: Node, page_settings: dict[str, Any]) -> list[BaseRoute]:
-    """Routes for the page, whose script reads ``page.json``, and for those who operate the server."""
+def page_routes(node: Node, page_settings: dict[str, Any], connects_to: str = "") -> list[BaseRoute]:
+    """Routes for the page, whose script reads ``page.json``, and for those who operate the server.
+
+    ``connects_to`` is an origin that the page may talk to beside its own.
+    """
+    allowed = f"connect-src 'self' {connects_to}".rstrip()
+    page_headers = {**_PAGE_HEADERS, "Content-Security-Policy": _POLICY.replace("connect-src 'self'", allowed)}
 
     async def page(_request: Request) -> Response:
         index = PAGE_FOLDER / "index.html"
         if not index.is_file():
-            return HTMLResponse(_NOT_BUILT, 503, headers=_PAGE_HEADERS)
-        return HTMLResponse(index.read_text("utf-8"), headers={**_PAGE_HEADERS, "Cache-Control": "no-cache"})
+            return HTMLResponse(_NOT_BUILT, 503, headers=page_headers)
+        return HTMLResponse(index.read_text("utf-8"), headers={**page_headers, "Cache-Control": "no-cache"})
 
     async def settings(_request: Request) -> Response:
         return JSONResponse({"api": API_PREFIX, **page_settings}, headers={"Cache-Control": "no-store"})

@@ -26,10 +26,10 @@ import uvicorn
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tidings.errors import ConfigurationError
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S, DRAIN_MARGIN_S, Config
 from tidings.server.connection import Connections
+from tidings.server.listen import listen
 from tidings.server.log import configure
 from tidings.server.node import Node
 from tidings.server.page import metrics_app, page_routes
@@ -55,9 +55,11 @@ def serve(config: Config, *, host: str, port: int) -> int:
     )
 
 
-def served(node: Node, page_settings: dict[str, Any], extra: Sequence[BaseRoute] = ()) -> ASGIApp:
+def served(
+    node: Node, page_settings: dict[str, Any], extra: Sequence[BaseRoute] = (), *, page_connects_to: str = ""
+) -> ASGIApp:
     """The page and the API. A bare router: Starlette's middleware would cost every idle stream 2 KiB."""
-    table = [*page_routes(node, page_settings), *extra, *routes(node, API_PREFIX)]
+    table = [*page_routes(node, page_settings, page_connects_to), *extra, *routes(node, API_PREFIX)]
     return Router(table, redirect_slashes=False, default=not_found)
 
 
@@ -73,9 +75,9 @@ def run(
     """Run an application around a node: start it, ``prepare``, listen, and print ``ready_text(url)`` on stdout."""
     configure(node.config.log_format, node.config.log_level)
     _allow_descriptors(node.config.streams_max + DESCRIPTORS_BESIDE_STREAMS)
-    listeners = [_listen(host, port)]
+    listeners = [listen(host, port)]
     if node.config.metrics_port:
-        listeners.append(_listen(host, node.config.metrics_port, "TIDINGS_METRICS_PORT"))
+        listeners.append(listen(host, node.config.metrics_port, "TIDINGS_METRICS_PORT"))
         app = _ByPort(node.config.metrics_port, metrics_app(node), app)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(_serve(node, app, listeners, ready_text, prepare))
@@ -202,27 +204,6 @@ class _ByPort:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         await (self._metrics if scope["server"][1] == self._metrics_port else self._app)(scope, receive, send)
-
-
-def _listen(host: str, port: int, setting: str = "--host and --port") -> socket.socket:
-    """A listening socket, so that a port in use is a sentence and port 0 is known.
-
-    Raises:
-        ConfigurationError: The address cannot be listened on.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as failure:
-        raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {failure.strerror}; choose another with {setting}"
-        ) from None
-    listener.setblocking(False)
-    return listener
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

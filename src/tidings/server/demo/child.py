@@ -1,0 +1,108 @@
+"""The server of the demo, in a process of its own: what ``serve`` serves, and a token for whoever one says to be.
+
+Rules of this file:
+
+- It listens on loopback and answers to loopback names only: a page of somebody else's that points a name of its own at
+  127.0.0.1 is refused.
+- The first line of standard input says how (``Orders``); then that stream stays open as long as the parent lives. When
+  it ends, however the parent ended, the server drains and is gone: no process is left behind.
+- Standard output is one line for the parent: ``ready URL``, or ``failed SENTENCE``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import jwt
+import msgspec
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from tidings.errors import MethodNotAllowed, Problem, TidingsError
+from tidings.protocol.events import encode_json
+from tidings.server.answer import Answer, problem_answer
+from tidings.server.config import Config
+from tidings.server.demo.limits import DRAIN_WINDOW_S, TOKEN_TTL_S
+from tidings.server.demo.people import PEOPLE, fill_if_empty
+from tidings.server.demo.supervisor import FAILED, READY
+from tidings.server.node import Node
+from tidings.server.request import read_json, read_user_id, require
+from tidings.server.run import run, served
+
+HOSTS = ["127.0.0.1", "localhost"]
+FAILED_EXIT_CODE = 2
+
+
+class Orders(msgspec.Struct):
+    """What the parent wants: the database's URL, the secret of the tokens, and where the page finds the control."""
+
+    db: str
+    secret: str
+    control: dict[str, str]
+
+
+def main() -> int:
+    """Serve until told to stop, or until the parent has gone; the process's exit status."""
+    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
+    threading.Thread(target=_end_with_parent, name="tidings-demo-parent", daemon=True).start()
+    config = Config(db=orders.db, secret=orders.secret, drain_window_s=DRAIN_WINDOW_S)
+    node = Node(config, people=lambda _ids: PEOPLE, owns_process=True)
+    settings: dict[str, Any] = {
+        "sign_in": "demo",
+        "people": [{"id": user, **profile} for user, profile in PEOPLE.items()],
+        "control": orders.control,
+    }
+    extra = [Route("/demo/token", _TokenEndpoint(config))]
+    app = served(node, settings, extra, page_connects_to=orders.control["url"])
+    guarded = TrustedHostMiddleware(app, allowed_hosts=HOSTS, www_redirect=False)
+    try:
+        return run(
+            node,
+            guarded,
+            host=HOSTS[0],
+            port=0,
+            prepare=fill_if_empty,
+            ready_text=lambda url: f"{READY}{url}",
+        )
+    except (TidingsError, OSError) as failure:
+        print(f"{FAILED}{failure}", flush=True)
+        return FAILED_EXIT_CODE
+
+
+def _end_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):  # not the buffered reader: its lock would be held at the interpreter's end
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _TokenEndpoint:
+    """``POST /demo/token`` with ``{"as": user}``: a token for whoever one says to be."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            answer = await self._answer(scope, receive)
+        except Problem as problem:
+            answer = problem_answer(problem)
+        await answer.write(send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] != "POST":
+            raise MethodNotAllowed("POST")
+        body = await read_json(scope, receive, self._config)
+        require(body, **{"as": str})
+        claims = {"sub": read_user_id(body["as"]), "exp": int(time.time()) + TOKEN_TTL_S}
+        return Answer(200, encode_json({"token": jwt.encode(claims, self._config.secret, algorithm="HS256")}))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
