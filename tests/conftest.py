@@ -22,14 +22,22 @@ _number = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def stream_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How the nodes of a test hold their streams: detached, or as a test's parameter says."""
+    Node.default_limits["detached_streams"] = getattr(request, "param", True)
+    yield
+    del Node.default_limits["detached_streams"]
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory, stream_path: None) -> Iterator[Node]:
     """The node with default limits."""
     with Node(tmp_path_factory.mktemp("node")) as node:
         yield node
 
 
 @pytest.fixture(scope="module")
-def start_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
+def start_node(tmp_path_factory: pytest.TempPathFactory, stream_path: None) -> Iterator[Callable[..., Node]]:
     """Start a node with limits of its own, e.g. `start_node(heartbeat_interval_s=0.5)`; it stops with the module."""
     nodes: list[Node] = []
 

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -76,12 +76,14 @@ class Node:
     machine: `under` is a command that runs it (and becomes it, by exec), `variables` are added to its environment.
     """
 
+    # A drain keeps the listener for its whole window; tests that do not look at it should not wait for it.
+    default_limits: ClassVar[dict[str, object]] = {"drain_window_s": 0.3}
+
     def __init__(self, directory: Path, *, port: int = 0, database: Path | None = None, **limits: object) -> None:
         self.directory = directory
         self.database = database or directory / "tidings.db"
         self.port = port
-        # A drain keeps the listener for its whole window; tests that do not look at it should not wait for it.
-        self.limits: dict[str, object] = {"drain_window_s": 0.3, **limits}
+        self.limits: dict[str, object] = {**self.default_limits, **limits}
         self.under: list[str] = []
         self.variables: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None

@@ -61,6 +61,8 @@ BODY_GRACE_S = 2.0  # a body that is late is answered (408) before its connectio
 PIPELINED_MAX = 16  # requests that wait behind one on the same connection; browsers and proxies send none
 HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
 DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener late, and who comes before gets a 503
+TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
+DETACH_TEST_MAX_S = 2.0  # one request over the loopback at the start takes a millisecond
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
 TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
 PRESENCE_WATCH_S = 60  # how long changes of somebody's presence are told without being asked for again
@@ -147,6 +149,9 @@ class Config:
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
     log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
     log_events_max: int = setting(20_000, "events per user", "Catching up with more costs more than reloading")
+    detached_streams: bool = setting(
+        True, "yes/no", "An idle stream costs 2 KiB instead of 12; off, uvicorn serves streams to their end"
+    )
     metrics_port: int = setting(
         0, "port", "0: `/metrics` is on the port of everything else; on its own it is not routed by mistake", least=0
     )

@@ -7,7 +7,8 @@ Rules
 3. At most PIPELINED_MAX requests wait behind the one that is being answered.
 4. What is no HTTP is answered by a problem, unless an answer is under way: nothing is written into the middle of one.
    It is counted, and no line of the log: anybody could write those.
-5. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
+5. An open stream leaves uvicorn where it can: ``detach.py``. Its place is given back when its connection is lost.
+6. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -23,11 +25,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tidings.errors import BadRequest, HeadTooLarge, Problem
 from tidings.server.address import Addresses
 from tidings.server.answer import problem_answer
-from tidings.server.config import BODY_GRACE_S, HEAD_SIZE_MAX_BYTES, PIPELINED_MAX, Config
-from tidings.server.follow import TRANSPORT_EXTENSION
+from tidings.server.config import BODY_GRACE_S, HEAD_SIZE_MAX_BYTES, PIPELINED_MAX, TCP_USER_TIMEOUT_MS, Config
+from tidings.server.detach import Detached
+from tidings.server.follow import CONNECTION_EXTENSION
 from tidings.server.metrics import Metrics
-
-TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
 
 _of_uvicorn = logging.getLogger("tidings.connection")
 _of_uvicorn.setLevel(logging.ERROR)  # its warnings are of what peers send, one for each
@@ -41,6 +42,7 @@ class Connections:
 
     def __init__(self, config: Config, metrics: Metrics) -> None:
         self.request_wait_max_s = config.request_wait_max_s
+        self.may_detach = config.detached_streams
         self._per_address_max = config.connections_per_address_max
         self._addresses = Addresses(config.trusted_proxies)
         self._metrics = metrics
@@ -61,10 +63,11 @@ class Connections:
         return name
 
     def release(self, name: str) -> None:
-        """One that was counted under this name has ended."""
-        self._open[name] -= 1
-        if self._open[name] <= 0:
-            del self._open[name]
+        """One that was counted under this name has ended; nothing if it was not counted."""
+        if name:
+            self._open[name] -= 1
+            if self._open[name] <= 0:
+                del self._open[name]
 
     def ended(self, reason: str) -> None:
         """Count a connection that was ended for what its peer did."""
@@ -107,9 +110,42 @@ class Connection(HttpToolsProtocol):
             self._answering.disconnected = True
             self._answering.message_event.set()
         self._stop_waiting()
-        if self._counted_as:
-            self._connections.release(self._counted_as)
-            self._counted_as = ""
+        self._connections.release(self._counted_as)
+        self._counted_as = ""
+
+    def detach(self, gone: Callable[[], None]) -> Detached | None:
+        """Give the socket of the response that is being sent away; ``gone`` is called once, when it is lost.
+
+        None: this response cannot be detached, and nothing has changed.
+        """
+        cycle, transport = self.cycle, self.transport
+        if not (
+            self._connections.may_detach
+            and cycle.response_started
+            and cycle.chunked_encoding
+            and not cycle.response_complete
+            and not cycle.disconnected
+            and not cycle.more_body
+            and not cycle.body
+            and cycle.scope is self.scope  # else the first bytes of another request have been parsed
+            and not self.pipeline
+            and self.scope["http_version"] == "1.1"
+            and self.scope["method"] == "GET"
+            and not self.parser.should_upgrade()
+            and not self.flow.read_paused
+            and not self.flow.write_paused
+            and not transport.is_closing()
+        ):
+            return None
+        self._unset_keepalive_if_required()
+        self._stop_waiting()
+        self.connections.discard(self)
+        cycle.response_complete = cycle.disconnected = True  # uvicorn has nothing left to do for it
+        detached = Detached(transport, gone, self._connections, self._counted_as)
+        transport.set_protocol(detached)
+        # They hold each other; without this they would stay until a collection.
+        self.parser = self.cycle = self.flow = self.scope = self.headers = self.transport = self._answering = None  # type: ignore[assignment]
+        return detached
 
     def data_received(self, data: bytes) -> None:
         """Read what came, and go on waiting if a request is incomplete."""
@@ -128,9 +164,9 @@ class Connection(HttpToolsProtocol):
             self._wait()
 
     def on_message_begin(self) -> None:
-        """Offer the transport to the stream endpoint."""
+        """Offer the connection to the stream endpoint."""
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT_EXTENSION: self.transport}  # type: ignore[dict-item]
+        self.scope["extensions"] = {CONNECTION_EXTENSION: self}  # type: ignore[dict-item]
         self._is_in_head, self._is_in_body = True, False
         self._head_size_bytes = self._head_received_bytes = 0
 

@@ -1,4 +1,6 @@
-"""``GET /sse/{me}``: open a stream. Raw ASGI: its task only waits for the other side to go."""
+"""``GET /sse/{me}``: open a stream. Raw ASGI: its task only waits for the other side to go, or ends at once where
+the connection can be detached.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,13 @@ from tidings.server.store import Place
 from tidings.server.stream import Stream
 
 if TYPE_CHECKING:
+    from tidings.server.connection import Connection
     from tidings.server.node import Node
 
 log = logging.getLogger("tidings.stream")
 
 STREAM_ROUTE = "/sse/{me}"
-TRANSPORT_EXTENSION = "tidings.transport"  # in scope["extensions"] where run.py owns the socket
+CONNECTION_EXTENSION = "tidings.connection"  # in scope["extensions"] where run.py owns the socket: the Connection
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -52,9 +55,11 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
         )
 
+    connection: Connection | None = (scope.get("extensions") or {}).get(CONNECTION_EXTENSION)
     hub.stream_count += 1
     user_log = hub.hold(caller.user)
     stream: Stream | None = None
+    is_detached = False
     try:
         place = await node.store.place(caller.user, cursor)
         user_log.join_at(place.head)
@@ -69,7 +74,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             send,
             tab=tab,
             expires_in_s=None if caller.expires_at is None else caller.expires_at - time.time(),
-            transport=(scope.get("extensions") or {}).get(TRANSPORT_EXTENSION),
+            transport=None if connection is None else connection.transport,
         )
         make_room(hub, user_log, tab)
         user_log.streams.append(stream)
@@ -89,7 +94,8 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             }
         )
         await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
-        while (await receive())["type"] != "http.disconnect":
+        is_detached = connection is not None and stream.detach(connection)
+        while not is_detached and (await receive())["type"] != "http.disconnect":
             pass
     except asyncio.CancelledError:
         task = asyncio.current_task()
@@ -97,22 +103,11 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             raise
         task.uncancel()  # we ended it ourselves: return, and the server closes the connection
     finally:
-        hub.stream_count -= 1
-        if stream is not None:
-            stream.close()
-            user_log.streams.remove(stream)
-            hub.metrics.count("tidings_streams_closed_total", f'reason="{stream.reason}"')
-            log.info(
-                Line(
-                    "stream ended",
-                    user=caller.user,
-                    cursor=stream.cursor,
-                    events=stream.event_count,
-                    seconds=round(hub.loop.time() - stream.opened_at, 1),
-                    reason=stream.reason,
-                )
-            )
-        hub.release(user_log)
+        if stream is None:
+            hub.stream_count -= 1
+            hub.release(user_log)
+        elif not is_detached:
+            stream.leave()
 
 
 def refuse_while_draining(hub: Hub) -> None:

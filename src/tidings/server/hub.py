@@ -68,7 +68,7 @@ class UserLog:
         self.user = user
         self.tail: int | None = None  # not known before the store told the head
         self.streams: list[Stream] = []  # the oldest first
-        self.waiters: set[asyncio.Future[None]] = set()
+        self.waiters: list[asyncio.Future[None]] = []  # few; an empty set would be 160 bytes more for every user
         self.holders = 0
         self._ring: deque[Rendered] | None = None
         self._ring_used_at = 0.0
@@ -123,14 +123,14 @@ class UserLog:
         if (self.tail or 0) > position or self._hub.is_draining:
             return
         waiter = self._hub.loop.create_future()
-        self.waiters.add(waiter)
+        self.waiters.append(waiter)
         try:
             async with asyncio.timeout(wait_s):
                 await waiter
         except TimeoutError:
             pass
         finally:
-            self.waiters.discard(waiter)
+            self.waiters.remove(waiter)
 
     def wake_waiters(self) -> None:
         """Let every waiting poll look again."""

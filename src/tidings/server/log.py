@@ -16,6 +16,8 @@ import random
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -57,6 +59,16 @@ def begin_request(scope: Scope) -> tuple[bytes, bytes]:
 def request_id() -> str:
     """The id of the request that is being served; empty outside of one."""
     return _request_id.get("")
+
+
+@contextmanager
+def in_request(id: str) -> Iterator[None]:
+    """Write lines of a request whose task has ended."""
+    token = _request_id.set(id)
+    try:
+        yield
+    finally:
+        _request_id.reset(token)
 
 
 def configure(log_format: str, level: str) -> None:

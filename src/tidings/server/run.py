@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S, DRAIN_MARGIN_S, Config
 from tidings.server.connection import Connections
+from tidings.server.detach import detaching_works
 from tidings.server.listen import listen
 from tidings.server.log import configure
 from tidings.server.node import Node
@@ -96,10 +97,12 @@ async def _serve(
     shown_host, shown_port = listeners[0].getsockname()[:2]
     if ":" in shown_host:
         shown_host = f"[{shown_host}]"
+    connections = Connections(node.config, node.metrics)
+    connections.may_detach = connections.may_detach and await detaching_works(connections)
     server = _Server(
         uvicorn.Config(
             app,
-            http=Connections(node.config, node.metrics),  # type: ignore[arg-type]  # it is called like the class
+            http=connections,  # type: ignore[arg-type]  # it is called like the class
             ws="none",
             proxy_headers=False,  # addresses are told apart by address.py alone
             lifespan="off",
@@ -154,13 +157,15 @@ def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) ->
 
 
 async def _drain(node: Node, server: uvicorn.Server) -> None:
-    has_guests = bool(server.server_state.connections)
+    hub = node.hub
+    has_guests = bool(server.server_state.connections) or hub.stream_count > 0
     try:
         window_s = node.config.drain_window_s
-        await node.hub.drain(window_s, refused_for_s=window_s + DRAIN_MARGIN_S)
+        await hub.drain(window_s, refused_for_s=window_s + DRAIN_MARGIN_S)
         if has_guests:
-            await asyncio.sleep(max(0.0, node.hub.drain_ends_at - node.hub.loop.time()))
-        node.hub.abort_streams("draining")
+            await asyncio.sleep(max(0.0, hub.drain_ends_at - hub.loop.time()))
+        hub.abort_streams("draining")
+        await asyncio.sleep(0)  # detached connections are lost in the next turn of the loop
     finally:
         server.should_exit = True
 

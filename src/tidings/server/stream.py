@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Send
 
@@ -35,7 +35,11 @@ from tidings.server.config import (
 )
 from tidings.server.frame import Rendered
 from tidings.server.hub import Frame, Hub, UserLog, body_message
+from tidings.server.log import Line, in_request, request_id
 from tidings.server.store import Place
+
+if TYPE_CHECKING:
+    from tidings.server.connection import Connection
 
 log = logging.getLogger("tidings.stream")
 
@@ -57,6 +61,7 @@ class Stream:
         "_is_last_write",
         "_log",
         "_pull",
+        "_request_id",
         "_send",
         "_steps",
         "_task",
@@ -90,6 +95,7 @@ class Stream:
         self._send = send
         self._transport = transport
         self._task = asyncio.current_task()
+        self._request_id = request_id()
         self.tab = tab
         self.position = place.position
         self.cursor = format_cursor(hub.epoch, place.position, place.tag)
@@ -128,6 +134,39 @@ class Stream:
         self._wrote_at = self._hub.loop.time()
         if self.state is not ENDED:
             self._settle()
+
+    def detach(self, connection: Connection) -> bool:
+        """Go on without the ASGI task, which may end then; ``leave`` is called when the connection is lost.
+
+        To be asked right after ``open``, in the same turn of the loop: nothing is half written then.
+        """
+        if self.state not in (LIVE, PULLING) or not self._is_direct:
+            return False
+        detached = connection.detach(self.leave)
+        if detached is None:
+            return False
+        self._send, self._task = detached.send, None
+        return True
+
+    def leave(self) -> None:
+        """The one way out of the log, whoever held the connection."""
+        self.close()
+        hub, user_log = self._hub, self._log
+        hub.stream_count -= 1
+        user_log.streams.remove(self)
+        hub.metrics.count("tidings_streams_closed_total", f'reason="{self.reason}"')
+        with in_request(self._request_id):
+            log.info(
+                Line(
+                    "stream ended",
+                    user=user_log.user,
+                    cursor=self.cursor,
+                    events=self.event_count,
+                    seconds=round(hub.loop.time() - self.opened_at, 1),
+                    reason=self.reason,
+                )
+            )
+        hub.release(user_log)
 
     def offer(self, rendered: Rendered, message: Frame) -> None:
         """An event was appended to the log: take it at once if it is the next one and nothing is in the way."""

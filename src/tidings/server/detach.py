@@ -1,0 +1,123 @@
+"""An open stream that has left uvicorn: its socket, and nothing else.
+
+An idle stream under ASGI keeps its task, its request and its parser for as long as it is open, some 10 KiB. None of
+them is needed once the first bytes are out. So ``Connection.detach`` gives the socket to an object of a few words.
+
+Rules
+1. Only what cannot be mistaken is detached: ``GET`` over HTTP/1.1, the response begun and its bytes with the
+   transport, no byte of another request seen. All else stays with uvicorn, which serves it as well, at its price.
+2. A detached stream has the one way out that every stream has, ``Stream.leave``: called when the connection is lost.
+3. What a client says on a detached connection is not listened to: nobody pipelines after an event stream.
+4. Detaching reads attributes of uvicorn that are not its interface. ``detaching_works`` tries it at every start; where
+   it fails, nothing is detached and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+
+from tidings.server.config import DETACH_TEST_MAX_S
+from tidings.server.follow import CONNECTION_EXTENSION
+
+if TYPE_CHECKING:
+    from tidings.server.connection import Connections
+
+log = logging.getLogger("tidings.detach")
+
+
+class Detached(asyncio.Protocol):
+    """The connection of one open stream, and nothing else."""
+
+    __slots__ = ("_connections", "_counted_as", "_gone", "_transport", "_writable")
+
+    def __init__(
+        self, transport: asyncio.Transport, gone: Callable[[], None], connections: Connections, counted_as: str
+    ) -> None:
+        self._transport: asyncio.Transport | None = transport  # until it is lost
+        self._gone = gone
+        self._connections = connections
+        self._counted_as = counted_as
+        self._writable: asyncio.Future[None] | None = None  # while the socket takes nothing
+
+    async def send(self, message: Message) -> None:
+        """An ASGI ``send`` for the body: waits only while the socket takes nothing. RFC 9112 7.1: chunks."""
+        if self._writable is not None:
+            await self._writable
+        transport, body = self._transport, message["body"]
+        if transport is None:
+            return
+        if message["more_body"]:
+            transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        else:
+            transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+            transport.close()
+
+    def pause_writing(self) -> None:
+        """The socket's buffer is full."""
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """It has room again."""
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Nothing is due on this connection: what comes would wait for ever."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever ended it."""
+        self._transport = None
+        self._connections.release(self._counted_as)
+        self._gone()
+        self.resume_writing()
+
+
+async def detaching_works(connections: Connections) -> bool:
+    """Detach a response over a real socket, and read what arrives; where it fails the log says so."""
+    try:
+        async with asyncio.timeout(DETACH_TEST_MAX_S):
+            arrived = await _detach_one(connections)
+    except Exception:
+        log.exception("trying to detach a stream failed with uvicorn %s", uvicorn.__version__)
+        arrived = b""
+    if arrived.partition(b"\r\n\r\n")[2] == b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n":
+        return True
+    log.warning("streams are not detached: it does not work here; each costs some 10 KiB more")
+    return False
+
+
+async def _detach_one(connections: Connections) -> bytes:
+    """What a client receives of a response that is detached after its first chunk; returns when both ends are gone."""
+    lost = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        detached = scope["extensions"][CONNECTION_EXTENSION].detach(lost.set)
+        await detached.send({"body": b"b", "more_body": False})
+
+    config = uvicorn.Config(application, ws="none", lifespan="off", log_config=None)
+    state = uvicorn.Server(config).server_state
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: connections(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    try:
+        reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            arrived = await reader.read()
+            await lost.wait()
+        finally:
+            writer.transport.abort()
+    finally:
+        listener.close()
+    return arrived
