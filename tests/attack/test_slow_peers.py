@@ -11,12 +11,12 @@ import pytest
 from node import API, Node, Person, wait_for
 from wire import Wire
 
-WAIT_S = 1.0
+WAIT_S = 2.0
 
 
 @pytest.fixture(scope="module")
 def slow_node(start_node: Callable[..., Node]) -> Node:
-    """A node that waits a second, where it would wait ten."""
+    """A node that waits two seconds, where it would wait ten."""
     return start_node(request_wait_max_s=WAIT_S, trusted_proxies="10.0.0.1", connections_per_address_max=40)
 
 

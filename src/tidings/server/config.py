@@ -72,7 +72,7 @@ PRESENCE_TOLD_AT_ONCE = 250  # frames in one tick: about a millisecond, and 1000
 REPORTS_PER_H = 10  # reports of one user; a person reads each of them
 REPORT_REASON_LENGTH_MAX = 1000  # characters
 REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
-RATE_USERS_MAX = 50_000  # users whose rates are remembered; an older one starts with a full bucket
+RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
 SLOW_TIMER_TICK_S = 0.25  # resolution of heartbeats, ages and write limits
 TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
 TRIM_INTERVAL_S = 3600.0  # and comes again; logs grow by days
@@ -138,6 +138,14 @@ class Config:
     )
     connections_per_address_max: int = setting(
         1000, "connections", "One address may be a whole office; not one that takes all the descriptors"
+    )
+    refused_tokens_per_s: float = setting(
+        10.0,
+        "per second and address",
+        "A whole office that comes with dead tokens passes; one who tries tokens does not",
+    )
+    refused_tokens_burst: int = setting(
+        200, "tokens", "Everybody of an office, in the minute after a secret was changed"
     )
     trusted_proxies: tuple[str, ...] = setting(
         ("127.0.0.1", "::1"),

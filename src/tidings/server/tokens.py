@@ -8,7 +8,9 @@ Rules
    a cookie with requests that its owner did not make, so one of another site that comes with it is refused.
 4. A token whose signature was good is known by its hash, also when it has expired: a client that sends often, or
    comes every second with a dead token, costs a look-up.
-5. No token is ever logged; a refusal says what is wrong with it and not what it was.
+5. An address that came with too many bad tokens is told to wait before another is looked at; tokens that are known to
+   be good pass all the same, so nobody shuts out whoever shares an address.
+6. No token is ever logged; a refusal says what is wrong with it and not what it was.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from tidings.errors import ConfigurationError, Unauthorized
 from tidings.protocol.events import UserId
 from tidings.protocol.user_id import check_user_id
 from tidings.server.access_log import hide_tokens_in_access_log
+from tidings.server.address import Addresses
 from tidings.server.config import TOKEN_CACHE_MAX, TOKEN_LEEWAY_S, TOKEN_SIZE_MAX_BYTES, Config
 from tidings.server.cors import refuse_cross_site
+from tidings.server.limits import RateLimit
 from tidings.server.revocation import Revocations
 
 if TYPE_CHECKING:
@@ -98,6 +102,8 @@ class TokenIdentity:
         self._cookie = config.session_cookie.encode()
         self._trusted_origins = frozenset(origin.encode() for origin in config.cors_origins)
         self._clock = clock
+        self._addresses = Addresses(config.trusted_proxies)
+        self._refusals = RateLimit(config.refused_tokens_per_s, config.refused_tokens_burst, time.monotonic)
         self._known: OrderedDict[bytes, Caller] = OrderedDict()
         self._withdrawn = 0
         for secret in self._secrets:
@@ -117,6 +123,15 @@ class TokenIdentity:
 
     async def identify(self, scope: Scope) -> Caller:
         """See ``Identity.identify``."""
+        try:
+            return await self._identify(scope)
+        except Unauthorized:
+            address = self._addresses.of(scope)
+            if address:
+                self._refusals.take(address)
+            raise
+
+    async def _identify(self, scope: Scope) -> Caller:
         token = self._find(scope)
         if self._keys is not None and self._keys.withdrawn != self._withdrawn:
             self._withdrawn = self._keys.withdrawn
@@ -124,6 +139,9 @@ class TokenIdentity:
         digest = sha256(token).digest()
         known = self._known.get(digest)
         if known is None:
+            address = self._addresses.of(scope)
+            if address:
+                self._refusals.check(address)
             known = await self._check(token)
             self._known[digest] = known
             if len(self._known) > TOKEN_CACHE_MAX:
