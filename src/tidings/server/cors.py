@@ -90,7 +90,7 @@ def refuse_cross_site(scope: Scope, trusted: frozenset[bytes]) -> None:
     else:
         is_ours = origin is None or origin.partition(b"://")[2] == _header(scope, b"host")
     if not is_ours:
-        raise Forbidden("cross_site", "A page of another origin may not use this user's cookie.")
+        raise Forbidden("cross_site", "A page of another origin may not do this in the user's name.")
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes | None:

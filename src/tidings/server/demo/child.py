@@ -28,6 +28,7 @@ from tidings.errors import MethodNotAllowed, Problem, TidingsError
 from tidings.protocol.events import encode_json
 from tidings.server.answer import Answer, problem_answer
 from tidings.server.config import Config
+from tidings.server.cors import refuse_cross_site
 from tidings.server.demo.limits import DRAIN_WINDOW_S, TOKEN_TTL_S
 from tidings.server.demo.people import PEOPLE, fill_if_empty
 from tidings.server.demo.supervisor import FAILED, READY
@@ -98,6 +99,7 @@ class _TokenEndpoint:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
             raise MethodNotAllowed("POST")
+        refuse_cross_site(scope, frozenset())  # there is no other proof of who asks
         body = await read_json(scope, receive, self._config)
         require(body, **{"as": str})
         claims = {"sub": read_user_id(body["as"]), "exp": int(time.time()) + TOKEN_TTL_S}
