@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import unquote_to_bytes
 
 import jwt
 from starlette.types import Scope
@@ -171,10 +171,11 @@ class TokenIdentity:
                 if scheme.lower() != b"bearer":
                     raise _refused("The Authorization header is not 'Bearer <token>'.")
                 return _sized(token.strip())
-        if self._allow_query and b"token=" in scope["query_string"]:
-            values = parse_qs(scope["query_string"].decode("latin-1")).get("token")
-            if values:
-                return _sized(values[0].encode())
+        if self._allow_query:
+            for parameter in scope["query_string"].split(b"&"):
+                # By this name as it stands: logs are cleaned of it by us and by proxies, and not of %74oken.
+                if parameter.startswith(b"token=") and len(parameter) > len(b"token="):
+                    return _sized(unquote_to_bytes(parameter.removeprefix(b"token=")))
         if self._cookie:
             cookie = _cookie(scope, self._cookie)
             if cookie:
