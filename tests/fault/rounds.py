@@ -62,7 +62,7 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """For `build/fault.json`."""
         given = asdict(self)
-        given["errors"] = dict(self.errors)
+        given["errors"] = dict(+self.errors)
         given["recovery_s"] = {
             "median": round(statistics.median(self.recovery_s), 2) if self.recovery_s else None,
             "most": round(max(self.recovery_s), 2) if self.recovery_s else None,

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bounds import LIMITS, limits_hold
+from catching_up import catch_up_under_traffic
 from crowd import UNLIMITED
 from disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_disk, start_on_a_full_disk
 from killing import kill_rounds
@@ -26,6 +28,8 @@ from node import Node
 from powercut import kill_within_fsync, power_cuts
 from rounds import Outcome
 from stops import no_descriptors, stands_still
+from storm import crowded_drain, reconnection_storm
+from unread import never_reads
 
 RESULT = Path(__file__).parents[2] / "build" / "fault.json"
 COLUMNS = ("fault", "rounds", "acknowledged", "in flight", "lost", "doubled", "order", "seen", "recovery s")
@@ -109,6 +113,40 @@ def descriptors(directory: Path) -> Outcome:
         return no_descriptors(node)
 
 
+def unread_streams(directory: Path) -> Outcome:
+    """20 of them."""
+    return never_reads(directory, 20, messages=4_000, **UNLIMITED)
+
+
+def catch_up(directory: Path) -> Outcome:
+    """10,000 messages."""
+    with Node(directory, **UNLIMITED) as node:
+        return catch_up_under_traffic(node, 10_000)
+
+
+def reconnections(directory: Path) -> Outcome:
+    """5,000 clients."""
+    return running(Node(directory, **UNLIMITED), lambda node: reconnection_storm(node, 5_000, backlog=5))
+
+
+def drain(directory: Path) -> Outcome:
+    """2,000 streams, in the usual window."""
+    node = Node(directory, **UNLIMITED | {"drain_window_s": 5})
+    return running(node, lambda node: crowded_drain(node, 2_000, 5.0))
+
+
+def limits(directory: Path) -> Outcome:
+    """All at once."""
+    with Node(directory, **LIMITS) as node:
+        return limits_hold(node)
+
+
+def running(node: Node, scene: Callable[[Node], Outcome]) -> Outcome:
+    """The scene of a node that runs, and may be gone afterwards."""
+    node.start()
+    return stopped(node, scene)
+
+
 def stopped(node: Node, scene: Callable[[Node], Outcome]) -> Outcome:
     """The scene of a node that it starts by itself."""
     try:
@@ -131,6 +169,11 @@ SCENES: list[Scene] = [
     disk_damaged,
     stop_for_half_a_minute,
     descriptors,
+    unread_streams,
+    catch_up,
+    reconnections,
+    drain,
+    limits,
 ]
 
 
@@ -175,7 +218,7 @@ def line(outcome: Outcome) -> str:
         f"{outcome.lost} lost",
         f"{outcome.doubled} doubled",
         f"{outcome.out_of_order} out of order",
-        ", ".join(f"{error} x{count}" for error, count in outcome.errors.items()) or "-",
+        ", ".join(f"{error} x{count}" for error, count in shown["errors"].items()) or "-",
         "-" if recovery["median"] is None else f"back in {recovery['median']} s (at most {recovery['most']} s)",
     ]
     verdict = "holds" if outcome.holds else "DOES NOT HOLD"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import resource
-import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from crowd import UNLIMITED, Follower, Letter, metric, until_acknowledged
-from node import API, Node, Person, wait_for
+from node import Node, wait_for
 from proxy import Proxy
+from unread import queued_kib, resident_kib, unread
 
 GONE = 1_000
 FLOOD = 5_000
@@ -90,14 +90,14 @@ def flooded(directory: Path, *, stuck_count: int) -> float:
         ada, ben = node.person("ada"), node.person("ben")
         reader = Follower(ben, ben.head()).open()
         assert reader.is_caught_up.wait(10)
-        stuck = [stuck_reader(ben) for _ in range(stuck_count)]
+        stuck = [unread(ben) for _ in range(stuck_count)]
         wait_for(lambda: open_now(node) == stuck_count + 1)
-        before = resident_bytes(node)
+        before = resident_kib(node) * 1024
         most = before
         letters = [Letter(ada, ben, f"{number} {FLOOD_TEXT}", f"{number}") for number in range(FLOOD)]
         for start in range(0, FLOOD, 1_000):
             until_acknowledged(letters[start : start + 1_000])
-            most = max(most, resident_bytes(node))
+            most = max(most, resident_kib(node) * 1024)
         reader.wait_at_head()
         assert sorted(letter.text for letter in letters) == sorted(reader.texts)
         wait_for(lambda: open_now(node) == 1, WRITE_BLOCKED_MAX_S + 10, "the end of those that do not read")
@@ -111,13 +111,17 @@ def flooded(directory: Path, *, stuck_count: int) -> float:
         return most - before
 
 
-def stuck_reader(person: Person) -> socket.socket:
-    """A client that asks for its stream and reads nothing, with a small receive buffer."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    client.connect(person.address)
-    client.sendall(f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {person.token}\r\n\r\n".encode())
-    return client
+def test_readers_that_never_read_cost_the_kernel_little(tmp_path: Path) -> None:
+    """A kernel would take 4 MB for each of them; it holds less than 128 KiB. PROTOCOL 14.0.12"""
+    with Node(tmp_path, write_blocked_max_s=300, **UNLIMITED) as node:
+        ada, ben = node.person("ada"), node.person("ben")
+        stuck = [unread(ben) for _ in range(STUCK)]
+        wait_for(lambda: open_now(node) == STUCK)
+        until_acknowledged([Letter(ada, ben, FLOOD_TEXT, f"{number}") for number in range(1_000)])
+        wait_for(lambda: queued_kib(node) > STUCK, what="a kernel that holds something")
+        assert queued_kib(node) / STUCK < 128
+        for each in stuck:
+            each.close()
 
 
 def test_a_reader_that_reads_slowly_gets_everything(tmp_path: Path) -> None:
@@ -182,12 +186,3 @@ def open_now(node: Node) -> float:
 
 def connected_now(node: Node) -> float:
     return metric(node.url, "tidings_users_connected")
-
-
-def resident_bytes(node: Node) -> int:
-    """RSS of the node's process."""
-    assert node.process is not None
-    status = Path(f"/proc/{node.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found
-    return int(found[1]) * 1024

@@ -62,6 +62,7 @@ PIPELINED_MAX = 16  # requests that wait behind one on the same connection; brow
 HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
 DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener late, and who comes before gets a 503
 TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
+UNSENT_SIZE_MAX_BYTES = 32_768  # a peer that does not read would have the kernel hold 4 MB for it
 DETACH_TEST_MAX_S = 2.0  # one request over the loopback at the start takes a millisecond
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
 TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing

@@ -25,7 +25,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tidings.errors import BadRequest, HeadTooLarge, Problem
 from tidings.server.address import Addresses
 from tidings.server.answer import problem_answer
-from tidings.server.config import BODY_GRACE_S, HEAD_SIZE_MAX_BYTES, PIPELINED_MAX, TCP_USER_TIMEOUT_MS, Config
+from tidings.server.config import (
+    BODY_GRACE_S,
+    HEAD_SIZE_MAX_BYTES,
+    PIPELINED_MAX,
+    TCP_USER_TIMEOUT_MS,
+    UNSENT_SIZE_MAX_BYTES,
+    Config,
+)
 from tidings.server.detach import Detached
 from tidings.server.follow import CONNECTION_EXTENSION
 from tidings.server.metrics import Metrics
@@ -96,6 +103,8 @@ class Connection(HttpToolsProtocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        if sock is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_SIZE_MAX_BYTES)
         counted_as = self._connections.admit(self.client[0] if self.client else "")
         if counted_as is None:
             transport.abort()
