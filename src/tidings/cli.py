@@ -129,6 +129,24 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_operating(command)
 
+    bench = command(
+        "bench", _bench, "load a server, and count what arrives", "Reads TIDINGS_SECRET. Its messages stay."
+    )
+    bench.add_argument("url", metavar="URL", type=_text, help="of the server, or of its API")
+    bench.add_argument(
+        "--streams", metavar="N", type=_count, default=1000, help="idle streams of users of their own (%(default)s)"
+    )
+    bench.add_argument(
+        "--pairs", metavar="N", type=_count, default=500, help="pairs of people, one writes to the other (%(default)s)"
+    )
+    bench.add_argument("--devices", metavar="N", type=_count, default=1, help="streams of each of them (%(default)s)")
+    bench.add_argument(
+        "--connections", metavar="N", type=_count, default=64, help="connections that send (%(default)s)"
+    )
+    bench.add_argument("--rate", metavar="R", type=_count, default=0, help="messages a second; 0: as many as go")
+    bench.add_argument("--seconds", metavar="S", type=_seconds, default=10, help="how long (%(default)s)")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+
     chat = command("chat", _chat, "talk with somebody in the terminal", f"Ctrl+C leaves. {reads}")
     chat.add_argument("who", metavar="WITH", type=_text, help="user id of the other person")
 
@@ -288,6 +306,12 @@ def _settings(options: argparse.Namespace, **overrides: object) -> Config:
 
 
 def _token(options: argparse.Namespace) -> int:
+    print(_mint()(options.user, options.ttl))
+    return DONE
+
+
+def _mint() -> Callable[[str, int], str]:
+    """What makes a token for a user that lives so many seconds, with the server's own secret."""
     import jwt
 
     from tidings.protocol.user_id import check_user_id
@@ -299,16 +323,40 @@ def _token(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             "TIDINGS_SECRET is not set: set it to the secret of the server; make one with: openssl rand -hex 32"
         )
-    now = int(time.time())
-    claims: dict[str, object] = {config.user_claim: check_user_id(options.user), "iat": now, "exp": now + options.ttl}
+    shared: dict[str, object] = {}
     if config.issuer:
-        claims["iss"] = config.issuer
+        shared["iss"] = config.issuer
     if config.audience:
-        claims["aud"] = config.audience[0]
+        shared["aud"] = config.audience[0]
     if config.authorized_parties:
-        claims["azp"] = config.authorized_parties[0]
-    print(jwt.encode(claims, config.secret, algorithm="HS256"))
-    return DONE
+        shared["azp"] = config.authorized_parties[0]
+
+    def mint(user: str, ttl_s: int) -> str:
+        now = int(time.time())
+        claims = {config.user_claim: check_user_id(user), "iat": now, "exp": now + ttl_s, **shared}
+        return jwt.encode(claims, config.secret, algorithm="HS256")
+
+    return mint
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from tidings.bench.dialect import tidings
+    from tidings.bench.run import Plan, is_whole, run, table
+    from tidings.client.call import api_url
+
+    mint, url = _mint(), api_url(options.url)
+    plan = Plan(
+        idle_streams=options.streams,
+        pairs=options.pairs,
+        devices=options.devices,
+        connections=options.connections,
+        rate=options.rate,
+        seconds=options.seconds,
+    )
+    dialect = tidings(url, lambda user: mint(user, TOKEN_TTL_DEFAULT_S))
+    outcome = run(dialect, url, plan, name=f"bench-{uuid.uuid4().hex[:8]}")
+    print(json.dumps(outcome._asdict()) if options.json else table(outcome))
+    return DONE if is_whole(outcome) and not outcome.refused else REFUSED
 
 
 def _send(options: argparse.Namespace) -> int:

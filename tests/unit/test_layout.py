@@ -19,11 +19,12 @@ MAY_IMPORT = {
     "protocol": {"protocol", "errors"},
     "server": {"server", "protocol", "errors"},
     "client": {"client", "protocol", "errors"},
+    "bench": {"bench", "protocol", "errors"},
     "fastapi": {"server", "protocol", "errors"},  # integrations know the server, which knows nothing of them
     "django": {"server", "protocol", "errors"},
     "terminal_text": {"terminal_text"},
     "chat_terminal": {"chat_terminal", "client", "terminal_text", "protocol", "errors"},
-    "cli": {"cli", "server", "client", "chat_terminal", "terminal_text", "protocol", "errors"},
+    "cli": {"cli", "server", "client", "bench", "chat_terminal", "terminal_text", "protocol", "errors"},
     "__main__": {"cli"},
     "": {"server", "client", "protocol", "errors"},  # tidings/__init__.py: public names
 }

@@ -1,0 +1,1 @@
+"""``tidings bench``: load for a server that speaks HTTP, and a count of what arrives."""

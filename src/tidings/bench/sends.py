@@ -1,0 +1,159 @@
+"""Send messages over a few kept connections: as many as go, or so many a second.
+
+At a rate a message is late from the moment when it was due, not from when a connection was free for it: a server that
+stalls is seen to stall (coordinated omission). A sender belongs to one connection: its messages have an order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from array import array
+from collections import Counter, deque
+from collections.abc import Sequence
+from functools import partial
+
+from tidings.bench.dialect import Dialect
+from tidings.bench.streams import HEAD_END, Server, clock, marked
+from tidings.errors import StreamLost
+
+ANSWERS_MAX_S = 30.0  # after the last send
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_LAST_CHUNK = b"0\r\n\r\n"
+
+Pair = tuple[str, str]  # sender and recipient
+
+
+class Senders:
+    """Connections that take turns, and what was answered."""
+
+    def __init__(self, dialect: Dialect, server: Server, pairs: Sequence[Pair], text_size: int) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.answered_us = array("L")
+        self.accepted = 0
+        self._dialect = dialect
+        self._server = server
+        self._pairs = pairs
+        self._text_size = text_size
+        self._due: deque[float] = deque()  # sends that wait for a connection
+        self._idle: list[SendConnection] = []
+        self._all: list[SendConnection] = []
+        self._ends_at: float | None = None
+        self._done = asyncio.Event()
+
+    async def connect(self, count: int) -> None:
+        """Open the connections; there are at least as many pairs."""
+        for nth in range(count):
+            pairs = self._pairs[nth::count]
+            _, connection = await self._server.connect(partial(SendConnection, self, pairs))
+            self._all.append(connection)
+            self._idle.append(connection)
+
+    async def as_many_as_go(self, seconds: float) -> float:
+        """Every connection sends again as soon as it is answered; how many seconds it took."""
+        began = clock()
+        self._ends_at = began + seconds
+        self._done.clear()
+        while self._idle:
+            self._begin(self._idle.pop(), clock())
+        await self._settled(seconds)
+        return clock() - began
+
+    async def at_rate(self, per_s: float, seconds: float) -> float:
+        """Messages fall due evenly; how many seconds it took until the last was answered."""
+        began = clock()
+        self._ends_at = None
+        for nth in range(round(per_s * seconds)):
+            due = began + nth / per_s
+            if (wait := due - clock()) > 0:
+                await asyncio.sleep(wait)
+            if self._idle:
+                self._begin(self._idle.pop(), due)
+            else:
+                self._due.append(due)
+        self._done.clear()
+        if len(self._idle) < len(self._all):
+            await self._settled(0.0)
+        return clock() - began
+
+    def close(self) -> None:
+        """Cut the connections."""
+        for connection in self._all:
+            connection.abort()
+
+    def finished(self, connection: SendConnection, status: int, due: float) -> None:
+        """A connection was answered: give it what is due next."""
+        now = clock()
+        self.statuses[status] += 1
+        self.accepted += 200 <= status < 300
+        self.answered_us.append(max(0, round((now - due) * 1e6)))
+        if self._due:
+            self._begin(connection, self._due.popleft())
+        elif self._ends_at is not None and now < self._ends_at:
+            self._begin(connection, now)
+        else:
+            self._idle.append(connection)
+            if len(self._idle) == len(self._all):
+                self._done.set()
+
+    async def _settled(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds + ANSWERS_MAX_S):
+                await self._done.wait()
+        except TimeoutError:
+            raise StreamLost(f"{len(self._all) - len(self._idle)} sends were never answered") from None
+
+    def _begin(self, connection: SendConnection, due: float) -> None:
+        connection.send(self._dialect, due, self._text_size)
+
+
+class SendConnection(asyncio.Protocol):
+    """One kept connection, with one request at a time on it."""
+
+    def __init__(self, senders: Senders, pairs: Sequence[Pair]) -> None:
+        self._senders = senders
+        self._pairs = pairs
+        self._turn = 0
+        self._numbers: Counter[str] = Counter()  # of each sender, the last that was accepted or is on its way
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._due = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP has no other
+        """Ready."""
+        self._transport = transport
+
+    def send(self, dialect: Dialect, due: float, text_size: int) -> None:
+        """Send a message of the next pair; ``Senders.finished`` is told of the answer."""
+        assert self._transport is not None
+        self._turn = (self._turn + 1) % len(self._pairs)
+        sender, recipient = self._pairs[self._turn]
+        self._numbers[sender] += 1
+        self._due = due
+        text = marked(sender, self._numbers[sender], round(due * 1e6), text_size)
+        self._transport.write(dialect.send(sender, recipient, text, self._numbers[sender]))
+
+    def abort(self) -> None:
+        """Cut it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Read until the answer is whole."""
+        self._received += data
+        head, end, body = self._received.partition(HEAD_END)
+        if not end:
+            return
+        length = _LENGTH.search(head)
+        if length is not None:
+            if len(body) < int(length[1]):
+                return
+        elif _CHUNKED.search(head) and not body.endswith(_LAST_CHUNK):
+            return
+        self._received = b""
+        status = int(head[9:12])
+        if not 200 <= status < 300:
+            self._numbers[self._pairs[self._turn][0]] -= 1
+        self._senders.finished(self, status, self._due)

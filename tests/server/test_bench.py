@@ -1,0 +1,151 @@
+"""`tidings bench`: what it says of a good server, and that it sees what a bad one does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from node import SECRET, Node
+
+from tidings.bench.dialect import Dialect, post_body
+from tidings.bench.run import Outcome, Plan, is_whole, measure, shares_ms
+from tidings.bench.streams import marked
+
+PROGRAM = Path(sys.executable).with_name("tidings")
+
+
+def bench(*arguments: str, secret: str = SECRET) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, "bench", *arguments],
+        env={**os.environ, "TIDINGS_SECRET": secret},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("rate", [[], ["--rate", "50"]], ids=["as many as go", "at a rate"])
+def test_everything_that_a_server_accepts_is_seen_to_arrive(node: Node, rate: list[str]) -> None:
+    """On all devices of both; exit 0."""
+    crowd = ["--streams", "20", "--pairs", "60", "--devices", "2", "--connections", "4"]
+    ended = bench(node.url, *crowd, "--seconds", "1", "--json", *rate)
+    seen = json.loads(ended.stdout)
+    assert 20 + 60 * 2 * 2 == seen["streams"]
+    assert 0 < seen["accepted"] * 4 == seen["frames"]
+    assert ({}, 0, 0, 0, 0) == tuple(
+        seen[name] for name in ("refused", "missing", "doubled", "disordered", "streams_lost")
+    )
+    assert (0, "") == (ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "code", "sentence"),
+    [
+        ("http://127.0.0.1:9", SECRET, 3, "cannot be reached"),
+        ("ftp://x", SECRET, 2, "http://"),
+        ("http://127.0.0.1:9", "", 2, "TIDINGS_SECRET is not set"),
+    ],
+)
+def test_what_cannot_be_loaded_is_a_sentence(url: str, secret: str, code: int, sentence: str) -> None:
+    """And the exit code of docs/cli.md."""
+    ended = bench(url, secret=secret)
+    assert code == ended.returncode
+    assert ended.stderr.startswith("tidings: ")
+    assert 1 == ended.stderr.count("\n")
+    assert sentence in ended.stderr
+
+
+def test_a_secret_of_another_server_is_refused(node: Node) -> None:
+    """In the first stream's own words."""
+    ended = bench(node.url, "--streams", "1", secret="x" * 64)
+    assert 3 == ended.returncode
+    assert "a stream was refused: HTTP/1.1 401" in ended.stderr
+
+
+class Bad:
+    """A server that accepts every message and does something else to its streams with it."""
+
+    def __init__(self, does: Callable[[int], list[int]]) -> None:
+        self._does = does
+        self._streams: list[asyncio.StreamWriter] = []
+        self._count = 0
+        self.left: list[asyncio.Task[None]] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.left.append(task)
+        try:
+            await self._answer(reader, writer)
+        except ConnectionError:
+            pass  # the other side is done with it
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            while (line := await reader.readline()) != b"\r\n":
+                size = int(line.split()[1]) if line.lower().startswith(b"content-length") else 0
+            if head.startswith(b"GET"):
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\ndata: hello\n\n")
+                self._streams.append(writer)
+                await reader.read()
+                return
+            await reader.readexactly(size)
+            self._count += 1
+            for number in self._does(self._count):
+                for stream in self._streams:
+                    stream.write(b"data: %b\n\n" % marked("a", number, 0, 0).encode())
+            writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+
+DIALECT = Dialect(
+    lambda user: b"GET / HTTP/1.1\r\n\r\n",
+    lambda sender, recipient, text, number: b"POST / HTTP/1.1\r\n" + post_body(text.encode()),
+)
+
+
+@pytest.mark.parametrize(
+    ("does", "missing", "doubled", "disordered"),
+    [
+        (lambda n: [n], 0, 0, 0),
+        (lambda n: [] if n == 5 else [n], 2, 0, 2),
+        (lambda n: [n, n] if n == 5 else [n], 0, 2, 0),
+        (lambda n: [] if n == 5 else [6, 5] if n == 6 else [n], 0, 0, 4),
+    ],
+    ids=["nothing", "loses", "doubles", "swaps"],
+)
+def test_what_a_bad_server_does_is_counted(
+    does: Callable[[int], list[int]], missing: int, doubled: int, disordered: int
+) -> None:
+    """On each of the two streams."""
+
+    async def work() -> Outcome:
+        bad = Bad(does)
+        server = await asyncio.start_server(bad.serve, "127.0.0.1", 0)
+        try:
+            port = server.sockets[0].getsockname()[1]
+            plan = Plan(idle_streams=0, pairs=1, devices=1, connections=1, rate=100, seconds=0.2)
+            return await measure(DIALECT, f"http://127.0.0.1:{port}", plan, name="a")
+        finally:
+            server.close()
+            await asyncio.wait(bad.left)
+
+    outcome = asyncio.run(work())
+    assert 20 == outcome.accepted
+    assert (missing, doubled) == (outcome.missing, outcome.doubled)
+    assert disordered == outcome.disordered
+    assert (missing + doubled + disordered == 0) == is_whole(outcome)
+
+
+def test_shares_are_of_the_sorted_latencies() -> None:
+    """In milliseconds."""
+    assert {"p50": 0.5, "p99": 0.99, "p99.9": 0.999} == shares_ms(list(range(1000, -1, -1)))
+    assert {} == shares_ms([])
