@@ -3,6 +3,7 @@
 # except that `make test`, when it runs as root on Debian, installs the programs it needs (TEST_PROGRAMS).
 
 PYTHON ?= python3
+SECONDS ?= 60
 TEST_PROGRAMS := chromium curl nginx caddy gcc
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
@@ -11,12 +12,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check fault format docs screenshots lock node page web-packages test-programs
+.PHONY: help setup demo test check fault fuzz format docs screenshots lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
 	@echo "make test     every test, with real browsers and real processes; some minutes"
 	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
+	@echo "make fuzz     made-up bytes and requests to everything that reads them; SECONDS=60, of all together; ONLY='sse body' picks"
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
@@ -35,6 +37,10 @@ test: setup .venv/.dev web-packages test-programs
 
 fault: setup .venv/.dev test-programs
 	PYTHONPATH=tests .venv/bin/python tests/fault/run_faults.py $(ONLY)
+
+# What it finds goes to .fuzz/; an input that fails goes into tests/fuzz/corpus with the fix.
+fuzz: setup .venv/.dev .venv/.fuzz
+	.venv/bin/python tests/fuzz/run_fuzz.py --seconds $(SECONDS) $(ONLY)
 
 check: setup .venv/.dev web-packages
 	.venv/bin/ruff format --check .
@@ -61,6 +67,7 @@ screenshots: setup .venv/.dev test-programs
 lock: .venv/.dev node
 	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build -o requirements.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o requirements-node.lock
 	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
@@ -90,6 +97,11 @@ UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no
 .venv/.dev: requirements-dev.lock .venv/.runtime
 	@echo "Installing the tools of development (requirements-dev.lock)"
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.fuzz: requirements-fuzz.lock .venv/.dev
+	@echo "Installing the fuzzers (requirements-fuzz.lock)"
+	@$(PIP_INSTALL) --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
 .venv/.installed: pyproject.toml hatch_build.py .venv/.runtime | page

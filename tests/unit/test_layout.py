@@ -31,7 +31,10 @@ MAY_IMPORT = {
 ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fastapi", "tidings.server.demo.child"}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl", "sqlite3", "threading", "time"}
 NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
-LOCK_FILES = ["requirements.lock", "requirements-dev.lock", "requirements-node.lock", "web/package-lock.json"]
+LOCK_FILES = [
+    *("requirements.lock", "requirements-dev.lock", "requirements-node.lock", "requirements-fuzz.lock"),
+    "web/package-lock.json",
+]
 
 
 def module_name(path: Path) -> str:

@@ -23,6 +23,9 @@ END_WAIT_MAX_MS: Final = 5000
 RETRY_AFTER_JITTER: Final = 0.2
 """Added on top of ``Retry-After``, so that those who were told the same number come spread."""
 
+WAIT_MAX_MS: Final = 86_400_000
+"""A day: the longest that anybody is told to wait. Beyond 24 days timers of browsers fire at once, Python's raise."""
+
 _TEMPORARY_STATUSES: Final = frozenset({408, 425, 429})
 _EXPONENT_MAX: Final = 32  # beyond it any backoff has met its cap; keeps the power small
 
@@ -92,7 +95,7 @@ def next_attempt(
     match outcome.kind:
         case "goodbye":
             assert outcome.retry_ms is not None, "a goodbye says when to return"
-            return NextAttempt("retry", outcome.retry_ms, failures)
+            return NextAttempt("retry", min(outcome.retry_ms, WAIT_MAX_MS), failures)
         case "end":
             return NextAttempt("retry", random * END_WAIT_MAX_MS, failures if outcome.stable else failures + 1)
         case "status":
@@ -114,4 +117,4 @@ def _backoff_ms(failures: int, retry_after_s: float | None, random: float, optio
     wait_ms = max(options.floor_ms, random * backoff_ms)
     if retry_after_s is None:
         return wait_ms
-    return max(wait_ms, retry_after_s * 1000 * (1 + RETRY_AFTER_JITTER * random))
+    return max(wait_ms, min(retry_after_s * 1000, WAIT_MAX_MS) * (1 + RETRY_AFTER_JITTER * random))

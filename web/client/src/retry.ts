@@ -31,6 +31,9 @@ export const RETRY_DEFAULTS: RetryOptions = { base_ms: 1000, cap_ms: 30_000, flo
 /** After a clean end without goodbye (a server that was not ours to drain) everybody returns within this time. */
 const CLEAN_END_SPREAD_MS = 5000;
 
+/** A day: the longest that anybody is told to wait. A browser's timer fires at once beyond 24 days. */
+const WAIT_MAX_MS = 86_400_000;
+
 const TEMPORARY = new Set([408, 425, 429]);
 
 /** Whether a later attempt may get another answer than this status. */
@@ -52,7 +55,9 @@ export function nextAttempt(
   options: RetryOptions = RETRY_DEFAULTS,
 ): NextAttempt {
   const before = outcome.stable ? 0 : failures;
-  if (outcome.kind === "goodbye") return { action: "retry", wait_ms: outcome.retry_ms, failures: before };
+  if (outcome.kind === "goodbye") {
+    return { action: "retry", wait_ms: Math.min(outcome.retry_ms, WAIT_MAX_MS), failures: before };
+  }
   if (outcome.kind === "end") {
     return { action: "retry", wait_ms: random * CLEAN_END_SPREAD_MS, failures: outcome.stable ? 0 : before + 1 };
   }
@@ -64,7 +69,7 @@ export function nextAttempt(
       return { action: "stop", wait_ms: 0, failures: before };
     }
     if (outcome.retry_after_s !== undefined) {
-      wait_ms = Math.max(wait_ms, outcome.retry_after_s * 1000 * (1 + 0.2 * random));
+      wait_ms = Math.max(wait_ms, Math.min(outcome.retry_after_s * 1000, WAIT_MAX_MS) * (1 + 0.2 * random));
     }
   }
   return { action: "retry", wait_ms, failures: before + 1 };
