@@ -1,14 +1,34 @@
-import { useEffect, useState, type ReactNode } from "react";
-import type { ConnectionSnapshot, ConnectionStatus } from "../types.js";
-import { useConnection } from "./hooks.js";
+import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
+import type { ConnectionSnapshot } from "../types.js";
+import { Announcements, useAnnouncer, type Announcer } from "./announcer.js";
+import { useConnection, useLatest } from "./hooks.js";
+import type { ShownStatus } from "./icons.js";
+import { useTidings } from "./provider.js";
 import { useLanguage, useWords } from "./words/context.js";
 import type { Words } from "./words/en.js";
 
 /** A stream that is back within this time was never worth a banner. */
 const QUIET_MS = 2000;
 const BACK_ONLINE_MS = 3000;
+/** What was missed has mostly come by then. */
+const CATCH_UP_MS = 1000;
 
-export type BannerKind = "reconnecting" | "polling" | "offline" | "unauthorized" | "refused" | "back";
+/** This long without an answer is more than a bad moment. */
+const UNREACHABLE_MS = 180_000;
+
+export type BannerKind = "reconnecting" | "polling" | "offline" | "unreachable" | "unauthorized" | "refused" | "back";
+
+/** What a user must know at once, for nothing goes on by itself, or has not for long. */
+const URGENT: ReadonlySet<BannerKind> = new Set(["unreachable", "unauthorized", "refused"]);
+
+export interface BannerState {
+  /** Null: no banner. */
+  kind: BannerKind | null;
+  /** How many messages of others the connection brought when it came back. */
+  news: number;
+  /** Whether it is still bringing them: they are told as one number. */
+  isCatchingUp: () => boolean;
+}
 
 function troubleOf({ status, attempt, reason }: ConnectionSnapshot): BannerKind | null {
   // A hidden page gave its stream back; it takes it up again when somebody looks, and nothing was lost.
@@ -33,10 +53,11 @@ function troubleOf({ status, attempt, reason }: ConnectionSnapshot): BannerKind 
  *
  * A short loss (reconnecting for less than two seconds) is not shown.
  */
-export function useBanner(connection: ConnectionSnapshot): BannerKind | null {
+export function useBanner(connection: ConnectionSnapshot): BannerState {
   const trouble = troubleOf(connection);
   const live = connection.status === "connected";
   const [shown, setShown] = useState<BannerKind | null>(null);
+  const { news, isCatchingUp } = useNews();
 
   useEffect(() => {
     if (trouble) {
@@ -44,8 +65,11 @@ export function useBanner(connection: ConnectionSnapshot): BannerKind | null {
         setShown(trouble);
         return;
       }
-      const timer = setTimeout(() => setShown(trouble), QUIET_MS);
-      return () => clearTimeout(timer);
+      const timers = [
+        setTimeout(() => setShown(trouble), QUIET_MS),
+        setTimeout(() => setShown("unreachable"), UNREACHABLE_MS),
+      ];
+      return () => timers.forEach(clearTimeout);
     }
     if (!live) {
       setShown(null);
@@ -56,14 +80,45 @@ export function useBanner(connection: ConnectionSnapshot): BannerKind | null {
     return () => clearTimeout(timer);
   }, [trouble, live]);
 
-  return shown;
+  return { kind: shown, news, isCatchingUp };
+}
+
+/** Counts what a stream brings between its beginning and the end of its catch-up. */
+function useNews(): Pick<BannerState, "news" | "isCatchingUp"> {
+  const client = useTidings();
+  const [news, setNews] = useState(0);
+  const counting = useRef(false);
+  useEffect(() => {
+    const { connection } = client;
+    let { status, userId } = connection.getSnapshot();
+    const undo = [
+      // By the store itself: rendering comes later than the messages.
+      connection.subscribe(() => {
+        const now = connection.getSnapshot();
+        if (now.status === "connected" && status !== "connected") {
+          counting.current = true;
+          setNews(0);
+        }
+        ({ status, userId } = now);
+      }),
+      client.on("message", (message) => {
+        if (counting.current && message.sender_id !== userId) setNews((before) => before + 1);
+      }),
+      client.on("caught_up", () => {
+        counting.current = false;
+      }),
+    ];
+    return () => undo.forEach((fn) => fn());
+  }, [client]);
+  return { news, isCatchingUp: useCallback(() => counting.current, []) };
 }
 
 /** Why a server ends a stream that nothing is wrong with; another one follows within 1.5 s. */
 const PLANNED: readonly (string | null)[] = ["token_expired", "max_age"];
 
 /** What the status says: a planned pause too short for a banner is nothing that a user should be told of. */
-export function shownStatus({ status, reason }: ConnectionSnapshot, banner: BannerKind | null): ConnectionStatus {
+export function shownStatus({ status, reason }: ConnectionSnapshot, banner: BannerKind | null): ShownStatus {
+  if (banner === "unreachable") return banner;
   return status === "reconnecting" && banner === null && PLANNED.includes(reason) ? "connected" : status;
 }
 
@@ -85,41 +140,67 @@ function Countdown({ connection }: { connection: ConnectionSnapshot }): ReactNod
   return <span>{words.retryIn(seconds, Math.max(1, connection.attempt))}</span>;
 }
 
-/** What a screen reader hears when a banner appears: once, without the countdown. */
-export function bannerSentence(kind: BannerKind, words: Words): string {
+function sentenceOf(kind: BannerKind, { reason }: ConnectionSnapshot, news: number, words: Words): string {
   switch (kind) {
     case "reconnecting":
-      return `${words.connectionLost} ${words.sendsAreKept}`;
+      return [words.connectionLost, words.cause(reason), words.sendsAreKept].filter((part) => part !== "").join(" ");
     case "polling":
       return words.polling;
     case "offline":
       return words.offline;
+    case "unreachable":
+      return `${words.unreachable} ${words.textIsSafe}`;
     case "unauthorized":
       return words.unauthorized;
     case "refused":
       return words.refused;
     case "back":
-      return words.backOnline(0);
+      return words.backOnline(news);
   }
 }
 
+/** Says once what a banner shows, without the countdown; "back" when it is known what it brought. */
+export function useBannerVoice(banner: BannerState, connection: ConnectionSnapshot, announcer: Announcer): void {
+  const { kind } = banner;
+  const { say, warn } = announcer;
+  const now = useLatest({ banner, connection, words: useWords() });
+  useEffect(() => {
+    if (kind === null) return;
+    const speak = (): void => {
+      const { banner: shown, connection: state, words } = now.current;
+      (URGENT.has(kind) ? warn : say)(sentenceOf(kind, state, shown.news, words));
+    };
+    if (kind !== "back") return speak();
+    say("");
+    const timer = setTimeout(speak, CATCH_UP_MS);
+    return () => clearTimeout(timer);
+  }, [kind, now, say, warn]);
+}
+
 interface BannerProps {
-  kind: BannerKind;
+  banner: BannerState;
   connection: ConnectionSnapshot;
   onReconnect: () => void;
   onSignIn: (() => void) | undefined;
 }
 
 /** One line about the connection, above the messages. Not a live region: the announcer says it once. */
-export function Banner({ kind, connection, onReconnect, onSignIn }: BannerProps): ReactNode {
+export function Banner({ banner, connection, onReconnect, onSignIn }: BannerProps): ReactNode {
   const words = useWords();
+  const { kind, news } = banner;
+  if (kind === null) return null;
+  const cause = words.cause(connection.reason);
   return (
     <div className="tidings-banner" data-kind={kind}>
       <p>
-        {kind === "reconnecting" ? (
+        {kind === "reconnecting" || kind === "unreachable" ? (
           <>
-            <strong>{words.connectionLost}</strong> <Countdown connection={connection} />{" "}
-            <span className="tidings-banner-detail">{words.sendsAreKept}</span>
+            <strong>{kind === "reconnecting" ? words.connectionLost : words.unreachable}</strong>{" "}
+            {cause !== "" && `${cause} `}
+            <Countdown connection={connection} />{" "}
+            <span className="tidings-banner-detail">
+              {kind === "reconnecting" ? words.sendsAreKept : words.textIsSafe}
+            </span>
           </>
         ) : kind === "polling" ? (
           <>
@@ -129,10 +210,10 @@ export function Banner({ kind, connection, onReconnect, onSignIn }: BannerProps)
             </span>
           </>
         ) : (
-          bannerSentence(kind, words)
+          sentenceOf(kind, connection, news, words)
         )}
       </p>
-      {(kind === "reconnecting" || kind === "polling" || kind === "refused") && (
+      {(kind === "reconnecting" || kind === "polling" || kind === "unreachable" || kind === "refused") && (
         <button type="button" className="tidings-button" onClick={onReconnect}>
           {words.reconnect}
         </button>
@@ -153,18 +234,15 @@ export interface ConnectionBannerProps {
 
 /** The banner for where no chat screen is open, which has its own: a list of conversations must not look live either. */
 export function ConnectionBanner({ onSignIn }: ConnectionBannerProps): ReactNode {
-  const words = useWords();
   const language = useLanguage();
   const connection = useConnection();
   const banner = useBanner(connection);
+  const announcer = useAnnouncer();
+  useBannerVoice(banner, connection, announcer);
   return (
     <div {...language} className="tidings tidings-connection">
-      {banner && (
-        <Banner kind={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
-      )}
-      <div className="tidings-hidden" role="status" aria-live="polite">
-        {banner && bannerSentence(banner, words)}
-      </div>
+      <Banner banner={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
+      <Announcements announcer={announcer} />
     </div>
   );
 }

@@ -1,17 +1,18 @@
-import { useEffect, useRef, useState, type ReactNode, type RefObject } from "react";
-import type { ConnectionStatus, ConversationSnapshot, Notice, Person } from "../types.js";
-import { useAnnouncer } from "./announcer.js";
+import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode, type RefObject } from "react";
+import type { ConversationSnapshot, Notice, Person } from "../types.js";
+import { Announcements, useAnnouncer } from "./announcer.js";
 import { Avatar } from "./avatar.js";
-import { Banner, bannerSentence, shownStatus, useBanner } from "./banner.js";
+import { Banner, shownStatus, useBanner, useBannerVoice } from "./banner.js";
 import { Composer } from "./composer.js";
 import { useConnection, useConversationState, useLatest } from "./hooks.js";
-import { BackIcon, MoreIcon, StatusDot } from "./icons.js";
+import { BackIcon, MoreIcon, StatusDot, type ShownStatus } from "./icons.js";
 import { RenderMessageContext, type RenderMessage } from "./message-body.js";
 import { MessageList } from "./message-list.js";
 import { useNotices } from "./notices.js";
 import { useTidings } from "./provider.js";
-import { BlockedNote, Safety } from "./safety.js";
+import { BlockedNote, RefusedNote, Safety } from "./safety.js";
 import { useThread } from "./thread.js";
+import { Unsent } from "./unsent.js";
 import { useLanguage, useWords } from "./words/context.js";
 
 export interface ChatScreenProps {
@@ -30,6 +31,10 @@ export interface ChatScreenProps {
    * later, such as a picture, should have its size from the start; if it has not, the list keeps its place nevertheless.
    */
   renderMessage?: RenderMessage;
+  /** True (the default): Enter sends, and Shift+Enter begins a line. False: Enter begins a line, and Ctrl or Cmd with Enter sends. */
+  enterSends?: boolean;
+  /** What to do in a conversation that has no messages yet: suggestions for a first one, say. */
+  emptyAction?: ReactNode;
   /** Put the focus into the composer when the conversation opens; only where there is a fine pointer. */
   autoFocus?: boolean;
 }
@@ -46,7 +51,16 @@ function hasFinePointer(): boolean {
 }
 
 function Thread(props: ChatScreenProps): ReactNode {
-  const { chatUserId, chatUserName, onNotice, onBack, onSignIn, renderMessage, autoFocus = false } = props;
+  const {
+    chatUserId,
+    chatUserName,
+    onNotice,
+    onBack,
+    onSignIn,
+    renderMessage,
+    autoFocus = false,
+    enterSends = true,
+  } = props;
   const client = useTidings();
   const words = useWords();
   const language = useLanguage();
@@ -59,23 +73,21 @@ function Thread(props: ChatScreenProps): ReactNode {
   const thread = useThread(conversation, snapshot);
 
   const banner = useBanner(connection);
-  const { say, incoming } = announcer;
-  const wordsNow = useLatest(words);
-  useEffect(() => {
-    if (banner) say(bannerSentence(banner, wordsNow.current));
-  }, [banner, say, wordsNow]);
+  const { warn, incoming } = announcer;
+  useBannerVoice(banner, connection, announcer);
+  const { isCatchingUp } = banner;
 
   const nameNow = useLatest(name);
   useEffect(
     () =>
       client.on("message", (message) => {
-        if (message.sender_id === chatUserId) incoming(nameNow.current, message.text);
+        if (message.sender_id === chatUserId && !isCatchingUp()) incoming(nameNow.current, message.text);
       }),
-    [client, chatUserId, incoming, nameNow],
+    [client, chatUserId, incoming, nameNow, isCatchingUp],
   );
 
   useNotices(snapshot, connection, (notice) => {
-    if (notice.kind === "send_failed") say(words.announceFailed(notice.message));
+    if (notice.kind === "send_failed") warn(words.announceFailed(notice.message));
     onNotice?.(notice);
   });
 
@@ -93,13 +105,35 @@ function Thread(props: ChatScreenProps): ReactNode {
     moreButton.current?.focus({ preventScroll: true });
   };
 
-  const [focusComposer] = useState(() => autoFocus && hasFinePointer());
+  const [focusComposer, setFocusComposer] = useState(() => autoFocus && hasFinePointer());
+  const screen = useRef<HTMLElement>(null);
+  const toComposer = (): void => {
+    screen.current?.querySelector<HTMLElement>(".tidings-composer textarea")?.focus({ preventScroll: true });
+  };
+  /** Who refuses one message refuses the next one. */
+  const refused = snapshot.pending
+    .filter(({ state, error }) => state === "failed" && error?.code === "not_allowed")
+    .at(-1);
+  const [overlooked, setOverlooked] = useState<string | null>(null);
+
+  /** Escape closes what is open, else leads to the end; what is inside takes it first. */
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key !== "Escape" || event.defaultPrevented || event.nativeEvent.isComposing) return;
+    if (isSafetyOpen) closeSafety();
+    else thread.scroll.toEnd(true);
+  };
 
   return (
-    <section {...language} className="tidings tidings-screen" aria-label={words.messagesWith(name)}>
+    <section
+      {...language}
+      ref={screen}
+      className="tidings tidings-screen"
+      aria-label={words.messagesWith(name)}
+      onKeyDown={onKeyDown}
+    >
       <Header
         person={{ ...person, name }}
-        status={shownStatus(connection, banner)}
+        status={shownStatus(connection, banner.kind)}
         snapshot={snapshot}
         focus={autoFocus && !focusComposer}
         onBack={onBack}
@@ -110,38 +144,53 @@ function Thread(props: ChatScreenProps): ReactNode {
       {isSafetyOpen && (
         <Safety name={name} conversation={conversation} blocked={snapshot.blocked} onClose={closeSafety} />
       )}
-      {banner && (
-        <Banner kind={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
+      {banner.kind === null ? (
+        <Unsent pending={snapshot.pending} conversation={conversation} onDone={toComposer} />
+      ) : (
+        <Banner banner={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
       )}
       <RenderMessageContext.Provider value={renderMessage ?? null}>
-        <MessageList conversation={conversation} snapshot={snapshot} thread={thread} name={name} />
+        <MessageList
+          conversation={conversation}
+          snapshot={snapshot}
+          thread={thread}
+          name={name}
+          emptyAction={props.emptyAction}
+        />
       </RenderMessageContext.Provider>
       {snapshot.blocked ? (
         <BlockedNote name={name} conversation={conversation} />
+      ) : refused && refused.client_id !== overlooked ? (
+        <RefusedNote
+          name={name}
+          reason={words.refusal("not_allowed", refused.error?.message ?? "")}
+          onWrite={() => {
+            setOverlooked(refused.client_id);
+            setFocusComposer(true);
+          }}
+        />
       ) : (
         <Composer
           name={name}
           initialText={conversation.getDraft()}
           bytesMax={connection.textBytesMax}
           focusOnMount={focusComposer}
+          enterSends={enterSends}
           onChange={(text) => {
             conversation.setDraft(text);
             if (text !== "") conversation.typing();
           }}
           onSend={send}
-          onEscape={() => thread.scroll.toEnd(true)}
         />
       )}
-      <div className="tidings-hidden" role="status" aria-live="polite">
-        {announcer.text}
-      </div>
+      <Announcements announcer={announcer} />
     </section>
   );
 }
 
 interface HeaderProps {
   person: Person;
-  status: ConnectionStatus;
+  status: ShownStatus;
   snapshot: ConversationSnapshot;
   focus: boolean;
   onBack: (() => void) | undefined;

@@ -12,9 +12,10 @@ interface ComposerProps {
   /** Largest text in bytes of UTF-8. */
   bytesMax: number;
   focusOnMount: boolean;
+  /** False: Enter begins a line, and Ctrl or Cmd with Enter sends. */
+  enterSends: boolean;
   onChange: (text: string) => void;
   onSend: (text: string) => void;
-  onEscape: () => void;
 }
 
 /** True while a key belongs to an input method: Safari reports the closing Enter only by `keyCode` 229. */
@@ -24,7 +25,7 @@ function isComposing(event: KeyboardEvent): boolean {
 
 /** Where one writes: Enter sends, Shift+Enter starts a line, and nothing typed is ever cut or lost. */
 export function Composer(props: ComposerProps): ReactNode {
-  const { name, bytesMax, onChange, onSend, onEscape } = props;
+  const { name, bytesMax, enterSends, onChange, onSend } = props;
   const words = useWords();
   const [text, setText] = useState(props.initialText);
   const isTouched = useRef(false);
@@ -67,12 +68,10 @@ export function Composer(props: ComposerProps): ReactNode {
   };
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
     if (isComposing(event)) return;
-    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
-      event.preventDefault();
-      send();
-    } else if (event.key === "Escape") {
-      onEscape();
-    }
+    if (event.key !== "Enter" || event.shiftKey || event.altKey) return;
+    if (!enterSends && !event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    send();
   };
 
   return (
@@ -89,7 +88,7 @@ export function Composer(props: ComposerProps): ReactNode {
           className="tidings-input"
           rows={1}
           dir="auto"
-          enterKeyHint="send"
+          enterKeyHint={enterSends ? "send" : "enter"}
           autoComplete="off"
           aria-label={words.composer(name)}
           placeholder={words.composer(name)}

@@ -72,20 +72,24 @@ export function TickMark({ tick }: { tick: Tick }): ReactNode {
 
 type DotShape = "full" | "half" | "ring" | "cross";
 
-const dotShapes: Record<ConnectionStatus, DotShape> = {
+/** As a user sees it: a server that has not answered for long is another state than one that is tried again. */
+export type ShownStatus = ConnectionStatus | "unreachable";
+
+const dotShapes: Record<ShownStatus, DotShape> = {
   idle: "ring",
   connecting: "ring",
   connected: "full",
   reconnecting: "half",
   polling: "half",
   offline: "ring",
+  unreachable: "cross",
   unauthorized: "cross",
   refused: "cross",
   closed: "ring",
 };
 
 /** The state of the connection as a dot; the text stands beside it. */
-export function StatusDot({ status }: { status: ConnectionStatus }): ReactNode {
+export function StatusDot({ status }: { status: ShownStatus }): ReactNode {
   const shape = dotShapes[status];
   return (
     <svg className="tidings-dot" data-status={status} viewBox="0 0 10 10" aria-hidden="true" focusable="false">

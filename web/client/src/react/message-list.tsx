@@ -16,10 +16,12 @@ interface MessageListProps {
   snapshot: ConversationSnapshot;
   thread: Thread;
   name: string;
+  /** Stands where there are no messages yet. */
+  emptyAction?: ReactNode;
 }
 
 /** The messages of a conversation, with days, the unread line, what is under way, and the way to the latest. */
-export function MessageList({ conversation, snapshot, thread, name }: MessageListProps): ReactNode {
+export function MessageList({ conversation, snapshot, thread, name, emptyAction }: MessageListProps): ReactNode {
   const { rows, scroll, opening } = thread;
   const words = useWords();
   const [focused, setFocused] = useState<string | null>(null);
@@ -97,6 +99,7 @@ export function MessageList({ conversation, snapshot, thread, name }: MessageLis
             name={name}
             opening={opening}
             empty={rows.length === 0}
+            emptyAction={emptyAction}
           />
           <ol className="tidings-list" aria-label={words.messagesWith(name)}>
             {opening ? null : rows.map(item)}
@@ -132,10 +135,12 @@ interface ThreadStateProps {
   name: string;
   opening: boolean;
   empty: boolean;
+  emptyAction: ReactNode;
 }
 
 /** What stands above the messages or in their place: loading, could not load, nothing yet. */
-function ThreadState({ conversation, snapshot, name, opening, empty }: ThreadStateProps): ReactNode {
+function ThreadState(props: ThreadStateProps): ReactNode {
+  const { conversation, snapshot, name, opening, empty, emptyAction } = props;
   const words = useWords();
   if (snapshot.error !== null) {
     return (
@@ -169,6 +174,7 @@ function ThreadState({ conversation, snapshot, name, opening, empty }: ThreadSta
       <div className="tidings-empty">
         <p className="tidings-empty-title">{words.noMessages}</p>
         <p>{words.sayHello(name)}</p>
+        {emptyAction}
       </div>
     );
   }

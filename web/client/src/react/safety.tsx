@@ -1,4 +1,4 @@
-import { useId, useRef, useState, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import type { Conversation } from "../types.js";
 import { useWords } from "./words/context.js";
 
@@ -39,13 +39,7 @@ export function Safety({ name, conversation, blocked, onClose }: SafetyProps): R
   const words = useWords();
   const [view, setView] = useState<View>("choose");
   return (
-    <section
-      className="tidings-new tidings-safety"
-      aria-label={words.more(name)}
-      onKeyDown={(event) => {
-        if (event.key === "Escape") onClose();
-      }}
-    >
+    <section className="tidings-new tidings-safety" aria-label={words.more(name)}>
       {view === "choose" && (
         <div className="tidings-new-actions">
           {blocked ? (
@@ -165,6 +159,33 @@ export function BlockedNote({ name, conversation }: { name: string; conversation
     <div className="tidings-composer tidings-blocked">
       <p>{words.blocked(name)}</p>
       <Unblock conversation={conversation} />
+    </div>
+  );
+}
+
+interface RefusedNoteProps {
+  name: string;
+  /** Why, as the server or the language says it. */
+  reason: string;
+  onWrite: () => void;
+}
+
+/** In the composer's place after a message was refused for good. What is typed already stays, and comes back with it. */
+export function RefusedNote({ name, reason, onWrite }: RefusedNoteProps): ReactNode {
+  const words = useWords();
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    // The composer took the focus with it.
+    if (document.activeElement === document.body) button.current?.focus({ preventScroll: true });
+  }, []);
+  return (
+    <div className="tidings-composer tidings-blocked">
+      <p>
+        {words.cannotWrite(name)} {reason}
+      </p>
+      <button ref={button} type="button" className="tidings-button" onClick={onWrite}>
+        {words.writeAgain}
+      </button>
     </div>
   );
 }

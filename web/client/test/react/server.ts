@@ -39,12 +39,13 @@ export class MemoryServer {
   reportAnswer: Answer | null = null;
   readUpto = 0;
   readonly streams = new Set<Stream>();
-  #position = 0;
+  /** Every frame of the log so far. */
+  readonly #log: string[] = [];
 
   constructor(readonly me: string) {}
 
   get cursor(): string {
-    return `e-${this.#position}-0`;
+    return `e-${this.#log.length}-0`;
   }
 
   /** A message that is there before anybody looks. */
@@ -88,7 +89,8 @@ export class MemoryServer {
       if (first === "report") return this.reportAnswer?.() ?? (this.reports.push(body), json({ success: true }, 202));
       return json({ success: true }, 202);
     }
-    if (first === "sse") return this.streamAnswer?.() ?? this.#open(init.signal ?? null);
+    if (first === "sse")
+      return this.streamAnswer?.() ?? this.#open(init.signal ?? null, new Headers(init.headers).get("last-event-id"));
     if (first === "events") return json({ success: true, events: [], cursor: this.cursor, has_more: false });
     if (first === "inbox" && rest.length > 0) return this.#inbox();
     return this.#history(first, query);
@@ -134,8 +136,8 @@ export class MemoryServer {
   }
 
   #emit(type: string, data: unknown): void {
-    this.#position += 1;
-    const frame = `id: ${this.cursor}\ndata: ${JSON.stringify({ type, data })}\n\n`;
+    const frame = `id: e-${this.#log.length + 1}-0\ndata: ${JSON.stringify({ type, data })}\n\n`;
+    this.#log.push(frame);
     for (const stream of this.streams) stream.write(frame);
   }
 
@@ -186,10 +188,12 @@ export class MemoryServer {
     return json({ success: true, conversations, has_more: false, cursor: this.cursor });
   }
 
-  #open(signal: AbortSignal | null): Response {
+  #open(signal: AbortSignal | null, from: string | null): Response {
+    const cursor = from ?? this.cursor;
+    const position = Number(cursor.split("-")[1]);
     const connected = {
       user_id: this.me,
-      cursor: this.cursor,
+      cursor,
       head: this.cursor,
       resumed: true,
       heartbeat_ms: 15000,
@@ -208,7 +212,9 @@ export class MemoryServer {
         this.streams.add(stream);
         signal?.addEventListener("abort", () => stream.end());
         const frame = { type: "connected", message: "SSE connected", data: connected };
-        stream.write(`id: ${this.cursor}\nretry: 1000\ndata: ${JSON.stringify(frame)}\n\n`);
+        stream.write(`id: ${cursor}\nretry: 1000\ndata: ${JSON.stringify(frame)}\n\n`);
+        for (const missed of this.#log.slice(position)) stream.write(missed);
+        stream.write(`data: ${JSON.stringify({ type: "caught_up", data: { cursor: this.cursor } })}\n\n`);
       },
       cancel: () => void this.streams.delete(stream),
     });

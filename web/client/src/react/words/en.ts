@@ -4,19 +4,20 @@
  *
  * Names and texts of people come as arguments, and stand in a sentence as they are. No sentence holds markup.
  */
-import type { ConnectionStatus } from "../../types.js";
+import type { ShownStatus } from "../icons.js";
 import type { Tick } from "../rows.js";
 import { counterOf } from "./locale.js";
 
 const { count } = counterOf("en");
 
-const status: Record<ConnectionStatus, string> = {
+const status: Record<ShownStatus, string> = {
   idle: "Not connected",
   connecting: "Connecting…",
   connected: "Connected",
   reconnecting: "Reconnecting…",
   polling: "Polling",
   offline: "Offline",
+  unreachable: "No connection",
   unauthorized: "Signed out",
   refused: "Refused",
   closed: "Disconnected",

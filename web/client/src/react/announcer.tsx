@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 import { useLatest } from "./hooks.js";
 import { useWords } from "./words/context.js";
 
@@ -7,16 +7,20 @@ const CLEAR_MS = 5000;
 const TEXT_MAX = 200;
 
 export interface Announcer {
-  /** What the polite live region holds now. */
+  /** What the polite live region holds now, and the assertive one. */
   text: string;
-  /** Say a sentence now. */
+  warning: string;
+  /** Say a sentence when nothing else is being said. */
   say: (sentence: string) => void;
+  /** Say a sentence now: something failed. */
+  warn: (sentence: string) => void;
   /** Say that a message came in; several within a second are said as one number. */
   incoming: (name: string, text: string) => void;
 }
 
 /**
- * The words for one visually hidden, polite live region.
+ * The words for the two visually hidden live regions of a screen. They stand in the screen itself, so that they are heard
+ * also where a host shows it in a modal dialog, beside which all else is silent.
  *
  * The list of messages is not a live region itself: history, ticks and typing would all be read aloud.
  */
@@ -27,6 +31,8 @@ export function useAnnouncer(): Announcer {
   const batchTimer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
 
   const say = useCallback((sentence: string) => setText(sentence), []);
+  const [warning, setWarning] = useState("");
+  const warn = useCallback((sentence: string) => setWarning(sentence), []);
   const incoming = useCallback(
     (name: string, body: string) => {
       batch.current.push({ name, text: body });
@@ -52,12 +58,31 @@ export function useAnnouncer(): Announcer {
     };
   }, []);
 
-  // Emptied after a while: a region that already holds a sentence does not say it again.
+  useClearing(text, setText);
+  useClearing(warning, setWarning);
+
+  return { text, warning, say, warn, incoming };
+}
+
+/** Emptied after a while: a region that already holds a sentence does not say it again. */
+function useClearing(text: string, set: (text: string) => void): void {
   useEffect(() => {
     if (text === "") return;
-    const timer = setTimeout(() => setText(""), CLEAR_MS);
+    const timer = setTimeout(() => set(""), CLEAR_MS);
     return () => clearTimeout(timer);
-  }, [text]);
+  }, [text, set]);
+}
 
-  return { text, say, incoming };
+/** What `useAnnouncer` says; one of it in a screen. */
+export function Announcements({ announcer }: { announcer: Announcer }): ReactNode {
+  return (
+    <>
+      <div className="tidings-hidden" role="status" aria-live="polite">
+        {announcer.text}
+      </div>
+      <div className="tidings-hidden" role="alert" aria-live="assertive">
+        {announcer.warning}
+      </div>
+    </>
+  );
 }
