@@ -164,7 +164,6 @@ export const english = {
   loadMore: "Show more conversations",
   unread: (number: number) => count(number, { one: "# unread message", other: "# unread messages" }),
   youPrefix: "You: ",
-  draftPrefix: "Draft: ",
   online: "online",
   listWidth: "Width of the list of conversations",
   chooseTitle: "Your messages",
