@@ -43,7 +43,7 @@ describe("Arabic", () => {
     [3, "# رسائل جديدة"],
     [11, "# رسالة جديدة"],
     [100, "# رسالة جديدة"],
-    [103, "١٠# رسائل جديدة"],
+    [103, "# رسائل جديدة"],
   ])("has the plural of %i", (number, text) => {
     expect(arabic.newMessages(number)).toBe(text.replace("#", new Intl.NumberFormat("ar").format(number)));
   });
