@@ -15,8 +15,8 @@ from typing import Literal
 sys.path.append(str(Path(__file__).parents[1]))  # tests/, which pytest's configuration adds for the tests
 
 from chromium import launched
-from playwright.sync_api import expect
-from states import SIZES, STATES, Scene, Studio, visit
+from playwright.sync_api import Error, expect
+from states import SIZES, SLOW, STATES, Scene, Studio, Tour
 
 PATIENCE_MS = 20_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -41,18 +41,21 @@ def main(folder: Path, names: list[str]) -> int:
         expect.set_options(timeout=PATIENCE_MS)
         for device in SIZES:
             with Studio(browser, Path(scratch) / device) as studio:
-                before = time.monotonic()
-                for scene, failure in visit(studio, device, names or None):
-                    if failure is None:
-                        shoot(scene, folder)
-                    failed += failure is not None
-                    now = time.monotonic()
-                    print(f"{now - before:5.1f} s  {scene.name} {device}", failure or "", flush=True)
-                    before = now
+                tour = Tour(studio, device)
+                tour.begin(names)
+                for name in sorted(names, key=SLOW.__contains__):
+                    before, trouble = time.monotonic(), ""
+                    try:
+                        with tour.state(name) as scene:
+                            shoot(scene, folder)
+                    except (AssertionError, Error) as error:  # the others are taken all the same
+                        trouble = str(error)
+                    failed += trouble != ""
+                    print(f"{time.monotonic() - before:5.1f} s  {name} {device} {trouble}", flush=True)
     return int(failed > 0)
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(STATES):
         raise SystemExit(f"usage: python tests/browser/screenshots.py OUTDIR [STATE ...]\nstates: {' '.join(STATES)}")
-    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:] or list(STATES)))

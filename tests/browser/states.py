@@ -1,15 +1,14 @@
 """Every state that the served chat can be in, brought about by what brings it about in life.
 
 Nothing is injected into the page: a state is reached by what people do, by messages that arrive, and by a network
-(tests/proxy.py) and servers that fail. Each state is a function of a `Scene`; `visit` goes through them. Where only
-waiting remains, a state yields: the slow ones begin first and ripen while the quick ones are looked at.
+(tests/proxy.py) and servers that fail. Each state is a function of a `Scene`; a `Tour` goes through them. Where
+only waiting remains, a state yields: the slow ones begin first and ripen while the quick ones are looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -151,32 +150,36 @@ def slow(enter: Callable[[Scene], Iterator[None]]) -> Callable[[Scene], Iterator
     return state(enter)
 
 
-def visit(studio: Studio, device: Device, names: list[str] | None = None) -> Iterator[tuple[Scene, Exception | None]]:
-    """Enter the states; each scene is closed when the next one is asked for.
+class Tour:
+    """Goes through the states of one studio on one device; what is slow ripens meanwhile."""
 
-    With a scene comes what went wrong on the way into its state, if anything did; the others go on.
-    """
-    wanted = list(STATES) if names is None else names
-    begun: list[tuple[Scene, Iterator[None], Exception | None]] = []
-    for name in [each for each in wanted if each in SLOW]:
-        scene = Scene(studio, device, name)
-        waiting = STATES[name](scene)
-        begun.append((scene, waiting, _failure(partial(next, waiting))))
-    for name in [each for each in wanted if each not in SLOW]:
-        scene = Scene(studio, device, name)
-        yield scene, _failure(partial(list, STATES[name](scene)))
-        scene.close()
-    for scene, waiting, failure in begun:
-        yield scene, failure or _failure(partial(list, waiting))
-        scene.close()
+    def __init__(self, studio: Studio, device: Device) -> None:
+        self.studio = studio
+        self.device = device
+        self._ripening: dict[str, tuple[Scene, Iterator[None]]] = {}
 
+    def begin(self, names: Iterable[str]) -> None:
+        """Begin those of the states that are slow."""
+        for name in SLOW.intersection(names):
+            scene = Scene(self.studio, self.device, name)
+            entering = STATES[name](scene)
+            self._ripening[name] = (scene, entering)
+            next(entering)
 
-def _failure(act: Callable[[], object]) -> Exception | None:
-    try:
-        act()
-    except Exception as failure:  # told by whoever looks at this state
-        return failure
-    return None
+    @contextmanager
+    def state(self, name: str) -> Iterator[Scene]:
+        """A window in this state."""
+        if name in self._ripening:
+            scene, entering = self._ripening.pop(name)
+        else:
+            scene = Scene(self.studio, self.device, name)
+            entering = STATES[name](scene)
+        try:
+            for _ in entering:
+                pass
+            yield scene
+        finally:
+            scene.close()
 
 
 # Before there is a chat
@@ -296,7 +299,9 @@ def loading(scene: Scene) -> None:
     expect(scene.window.entry(scene.peer)).to_be_visible()
     scene.network.stall(up=False)
     scene.window.chooses(scene.peer)
-    expect(scene.window.page.locator(".tidings-skeleton")).to_be_visible()
+    skeleton = scene.window.page.locator(".tidings-skeleton")
+    expect(skeleton).to_be_visible()
+    skeleton.evaluate("it => Promise.all(it.getAnimations().map((each) => each.finished))")
 
 
 @state

@@ -43,7 +43,8 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
   }, [unread, name, peerId, now.me.name]);
 
   return (
-    <>
+    // Around both panes: a phone shows one of them, and either is what the page is about.
+    <main className="page-main">
       <h1 className="tidings-hidden">Tidings</h1>
       <Inbox
         chatUserId={peerId}
@@ -56,9 +57,8 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
         screen={SCREEN}
         initialListWidth={keptListWidth()}
         onListWidth={keepListWidth}
-        isMain
       />
-    </>
+    </main>
   );
 }
 

@@ -25,8 +25,6 @@ export interface InboxProps {
   emptyAction?: ReactNode;
   /** Stands above the list: who one is, a way out. */
   above?: ReactNode;
-  /** The conversation is what the page is there for. */
-  isMain?: boolean;
   /** Where the separator stands at first, px; and where it was moved to. */
   initialListWidth?: number;
   onListWidth?: (width: number) => void;
@@ -38,7 +36,7 @@ export interface InboxProps {
 
 /** List and conversation side by side, or one at a time where there is no room for two. */
 export function Inbox(props: InboxProps): ReactNode {
-  const { chatUserId, onOpen, onClose, hrefFor, suggestions, emptyAction, above, isMain = false } = props;
+  const { chatUserId, onOpen, onClose, hrefFor, suggestions, emptyAction, above } = props;
   const words = useWords();
   const language = useLanguage();
   const { userId } = useConnection();
@@ -83,7 +81,6 @@ export function Inbox(props: InboxProps): ReactNode {
   const isSelf = chatUserId !== null && chatUserId === userId;
   const isOpen = chatUserId !== null && !isSelf;
   const name = props.chatUserName ?? entries.find((entry) => entry.user.id === chatUserId)?.user.name;
-  const Thread = isMain ? "main" : "div";
   const { onNotice, onSignIn } = props;
   return (
     <div {...language} ref={root} className="tidings tidings-panes">
@@ -108,7 +105,7 @@ export function Inbox(props: InboxProps): ReactNode {
             props.onListWidth?.(next);
           }}
         />
-        <Thread className="tidings-pane-thread">
+        <div className="tidings-pane-thread">
           {isOpen ? (
             <ChatScreen
               {...props.screen}
@@ -129,7 +126,7 @@ export function Inbox(props: InboxProps): ReactNode {
               )}
             </div>
           )}
-        </Thread>
+        </div>
       </div>
     </div>
   );
