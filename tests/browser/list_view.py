@@ -25,10 +25,10 @@ window.measure = (() => {
     return JSON.stringify([first && keyOf(first), articles().length, view.scrollTop, view.scrollHeight,
       view.clientHeight, messages.length, loading]);
   };
-  /** Until nothing changed for four frames in a row, and nothing is being loaded. */
-  const steady = async () => {
+  /** Until nothing changed for some frames in a row, and nothing is being loaded. */
+  const steady = async (frames = 3) => {
     let before = '', same = 0;
-    while (same < 4 || held().loading) {
+    while (same < frames || held().loading) {
       await frame();
       same = state() === before ? same + 1 : 0;
       before = state();
@@ -39,14 +39,22 @@ window.measure = (() => {
   const watch = () => {
     const key = keyOf(inView());
     const at = topOf(byKey(key));
-    watched = { key, at, worst: 0, gone: false, on: true };
+    const mine = watched = { key, at, worst: 0, gone: false, on: true };
+    // An intersection is computed when layout and observers of sizes are done: it is what is drawn.
     const look = () => {
       const now = byKey(key);
-      if (!now) watched.gone = true;
-      else watched.worst = Math.max(watched.worst, Math.abs(topOf(now) - at));
-      if (watched.on) requestAnimationFrame(look);
+      if (!now) mine.gone = true;
+      else new IntersectionObserver(([entry], observer) => {
+        observer.disconnect();
+        mine.worst = Math.max(mine.worst, Math.abs(entry.boundingClientRect.top - entry.rootBounds.top - at));
+      }, { root: list() }).observe(now);
+      if (mine.on) requestAnimationFrame(look);
     };
     look();
+  };
+  const offset = ({ key, at }) => {
+    const now = byKey(key);
+    return now ? Math.abs(topOf(now) - at) : Infinity;
   };
   const drift = async () => {
     await steady();
@@ -54,7 +62,18 @@ window.measure = (() => {
     return watched.gone ? Infinity : watched.worst;
   };
   return {
-    steady, watch, drift, topOf, byKey,
+    steady, watch, drift, topOf, byKey, offset,
+    place: () => ({ key: keyOf(inView()), at: topOf(inView()) }),
+    offsetOfWatched: () => {
+      watched.on = false;
+      return offset(watched);
+    },
+    /** Scroll so that this picture's message ends so far above the view. */
+    pass: async (alt, px) => {
+      const article = document.querySelector(`[alt="${alt}"]`).closest('article');
+      list().scrollTop += topOf(article) + article.getBoundingClientRect().height + px;
+      await steady();
+    },
     /** Scroll there, as a wheel or a finger does, and see to it that the page has noticed. */
     scrollTo: async (top) => {
       list().scrollTop = top;
@@ -68,7 +87,7 @@ window.measure = (() => {
         const view = list(), from = view.scrollTop, seen = inView(), key = keyOf(seen), at = topOf(seen);
         view.scrollTop = from + step;
         const moved = view.scrollTop - from;
-        await steady();
+        await steady(2);
         const now = byKey(key);
         worst = Math.max(worst, now ? Math.abs(topOf(now) + moved - at) : Infinity);
         rows = Math.max(rows, document.querySelectorAll('.tidings-list li').length);
@@ -117,6 +136,24 @@ class ListView:
         """Pixels that it was ever away from there, once everything has settled."""
         drift: float = self.page.evaluate("measure.drift()")
         return drift
+
+    def offset(self) -> float:
+        """Pixels that the message of `watches` is away from where it was then; Infinity: it is gone."""
+        offset: float = self.page.evaluate("measure.offsetOfWatched()")
+        return offset
+
+    def place(self) -> dict[str, Any]:
+        """Where the first message in view is, for `offset_from`."""
+        place: dict[str, Any] = self.page.evaluate("measure.place()")
+        return place
+
+    def offset_from(self, place: dict[str, Any]) -> float:
+        offset: float = self.page.evaluate("place => measure.offset(place)", place)
+        return offset
+
+    def shows_from_below(self, alt: str, px: float) -> None:
+        """Scroll so that the message with this picture ends `px` above the view."""
+        self.page.evaluate("([alt, px]) => measure.pass(alt, px)", [alt, px])
 
     @property
     def view(self) -> dict[str, Any]:

@@ -80,6 +80,17 @@ export function makeGood(list: HTMLElement, place: Place): void {
   if (anchor) scrollBy(list, offsetOf(list, anchor) + list.scrollTop - (place.offset + place.scrollTop));
 }
 
+/**
+ * `restore`, or `makeGood` where somebody scrolled whose event has not come yet. A position at the very end is not theirs: there the
+ * browser itself goes when what was below is taken away. True when the message is where it was.
+ */
+export function stay(list: HTMLElement, place: Place): boolean {
+  const isMoved = Math.abs(list.scrollTop - place.scrollTop) >= 1 && distanceToEnd(list) >= 1;
+  if (!isMoved) return restore(list, place);
+  makeGood(list, place);
+  return false;
+}
+
 /** As `restore`, after the message was folded: its upper edge is shown where otherwise nothing of it would be. */
 export function restoreFolded(list: HTMLElement, place: Place): void {
   const anchor = anchorOf(list, place.key);

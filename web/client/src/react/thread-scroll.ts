@@ -16,7 +16,7 @@ import {
   open,
   placeIn,
   placeOf,
-  restore,
+  stay,
   restoreFolded,
   type Place,
 } from "./thread-place.js";
@@ -44,9 +44,12 @@ export interface ThreadScrollOptions {
   messages: readonly Message[];
   /** What of them is in the document now. */
   range: Range;
-  /** Null: it follows the end. */
+  /** Null: the latest ones. */
   window: Window | null;
   setWindow: (window: Window | null) => void;
+  /** It stands at the end, and follows it. */
+  pinned: boolean;
+  setPinned: (pinned: boolean) => void;
   /** True once there is something to open at. */
   ready: boolean;
   /** False while what is shown is only what this device kept; what comes is where one opens it. */
@@ -84,7 +87,7 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     (samePlace: boolean) => {
       const element = list.current;
       if (!element) return;
-      const { messages, range, window, setWindow } = now.current;
+      const { messages, range, window, setWindow, pinned, setPinned } = now.current;
       const left = distanceToEnd(element);
       isPinned.current = range.end === messages.length && left <= PINNED_PX;
       isAtEnd.current = isPinned.current && left <= END_PX;
@@ -92,7 +95,9 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
       if (place.current && samePlace) place.current.scrollTop = element.scrollTop;
       else place.current = placeIn(element);
       size.current = { client: element.clientHeight, content: element.scrollHeight };
-      if (isPinned.current !== (window === null)) setWindow(isPinned.current ? null : windowOf(messages, range));
+      if (isPinned.current !== pinned) setPinned(isPinned.current);
+      // What the reader has before them stays in the document, whatever comes.
+      if (!isPinned.current && window === null) setWindow(windowOf(messages, range));
     },
     [now],
   );
@@ -123,7 +128,7 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
       else if (folded.current) restoreFolded(element, folded.current);
       else if (isPinned.current && came) follow(element);
       else if (isAtEnd.current) element.scrollTop = element.scrollHeight;
-      else return place.current !== null && restore(element, place.current);
+      else return place.current !== null && stay(element, place.current);
       folded.current = null;
       return false;
     },
@@ -184,7 +189,7 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     (smooth: boolean) => {
       const element = list.current;
       if (!element) return;
-      const { messages, range, window: shown, setWindow } = now.current;
+      const { messages, range, setWindow, setPinned } = now.current;
       const hasEnd = range.end === messages.length;
       const calm = globalThis.matchMedia("(prefers-reduced-motion: reduce)").matches;
       if (smooth && hasEnd && !calm) {
@@ -193,9 +198,13 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
       }
       // What is sent next must be followed, though the document has it not yet.
       isPinned.current = isAtEnd.current = true;
-      wanted.current = shown === null ? null : "end";
-      setWindow(null);
-      if (hasEnd) element.scrollTop = element.scrollHeight;
+      setPinned(true);
+      if (hasEnd) {
+        element.scrollTop = element.scrollHeight;
+      } else {
+        wanted.current = "end";
+        setWindow(null);
+      }
     },
     [now],
   );
@@ -213,5 +222,5 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     if (element && anchor) folded.current = placeOf(element, anchor);
   }, []);
 
-  return { list, column, pinned: window === null, onScroll, toEnd, toStart, onFold };
+  return { list, column, pinned: options.pinned, onScroll, toEnd, toStart, onFold };
 }

@@ -43,14 +43,15 @@ function latest(messages: readonly Message[]): Range {
   return { start: Math.max(placeOfSeq(messages, from), end - WINDOW_MAX), end };
 }
 
-/** What is shown of these messages; null follows their end. */
-export function rangeOf(messages: readonly Message[], window: Window | null): Range {
+/** What is shown of these messages: of a window that has their end, and of none (null), the latest, for whoever follows. */
+export function rangeOf(messages: readonly Message[], window: Window | null, follows: boolean): Range {
   if (!window) return latest(messages);
   const start = placeOfSeq(messages, window.from);
-  const until = window.to === null ? messages.length : placeOfSeq(messages, window.to + 1);
+  const end = window.to === null ? messages.length : placeOfSeq(messages, window.to + 1);
   // Nothing is left of it: the conversation was numbered anew, or only its newest page is held.
-  if (start >= until) return latest(messages);
-  return { start, end: Math.min(until, start + WINDOW_MAX) };
+  if (start >= end) return latest(messages);
+  if (end - start <= WINDOW_MAX) return { start, end };
+  return window.to === null && follows ? latest(messages) : { start, end: start + WINDOW_MAX };
 }
 
 function named(messages: readonly Message[], start: number, end: number): Window {

@@ -40,6 +40,7 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
   // Undefined: not known yet.
   const [unread, setUnread] = useState<Unread | null | undefined>(undefined);
   const [window, setWindow] = useState<Window | null>(null);
+  const [pinned, setPinned] = useState(true);
   const [isShown, setShown] = useState(false);
   const [visit, setVisit] = useState(0);
 
@@ -47,7 +48,7 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
   if (unread === undefined && loaded && !stored && missing === 0) {
     const found = unreadOf(snapshot);
     setUnread(found);
-    if (found && placeOfSeq(messages, found.after + 1) < rangeOf(messages, window).start) {
+    if (found && placeOfSeq(messages, found.after + 1) < rangeOf(messages, window, pinned).start) {
       setWindow(around(messages, found.after + 1));
     }
   }
@@ -56,7 +57,7 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
     if (missing > 0) void conversation.loadOlder(missing);
   }, [conversation, missing]);
 
-  const { start, end } = rangeOf(messages, window);
+  const { start, end } = rangeOf(messages, window, pinned);
   const range = useMemo(() => ({ start, end }), [start, end]);
   const rows = useMemo(
     () => rowsOf({ peerId, messages, pending, watermarks, hasOlder }, unread ?? null, { start, end }),
@@ -70,6 +71,8 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
     range,
     window,
     setWindow,
+    pinned,
+    setPinned,
     ready: isShown,
     fresh: unread !== undefined,
     visit,
@@ -86,12 +89,11 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
     },
   });
 
-  const isFollowing = window === null;
   useEffect(() => {
-    if (isFollowing) return;
+    if (pinned) return;
     const release = conversation.hold();
     return () => void setTimeout(release, HOLD_MS);
-  }, [conversation, isFollowing]);
+  }, [conversation, pinned]);
 
   const { toEnd } = scroll;
   const sent = useCallback(() => {
