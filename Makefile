@@ -35,7 +35,7 @@ test: setup .venv/.dev web-packages test-programs
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 	cd web && npm test
 
-fault: setup .venv/.dev test-programs
+fault: setup .venv/.dev web-packages test-programs
 	PYTHONPATH=tests .venv/bin/python tests/fault/run_faults.py $(ONLY)
 
 # What it finds goes to .fuzz/; an input that fails goes into tests/fuzz/corpus with the fix.

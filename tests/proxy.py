@@ -48,6 +48,8 @@ class Proxy:
         self._is_stalled = {"up": False, "down": False}
         self._cut_after_bytes: int | None = None
         self._cut_how: End = "reset"
+        self._piece_bytes: int | None = None
+        self._piece_pause_s = 0.0
         self._connections: set[_Connection] = set()
         self._listener: socket.socket | None = None
         self._changed = asyncio.Event()
@@ -94,6 +96,14 @@ class Proxy:
         """Hold the bytes to the server (`up`), to the client (`down`); an end of a connection is not passed either."""
         self._call(lambda: self._set("stall", up=up, down=down))
 
+    def trickle(self, size_bytes: int, pause_s: float = 0.0) -> None:
+        """Pass pieces of at most so many bytes, each as a segment of its own, with a pause after it, until restored."""
+
+        async def trickle() -> None:
+            self._piece_bytes, self._piece_pause_s = size_bytes, pause_s
+
+        self._call(trickle)
+
     def strand_open(self) -> None:
         """The connections open now fall silent for good, as after a lost NAT entry: no byte, no end. New ones pass."""
 
@@ -130,6 +140,7 @@ class Proxy:
 
     async def _set(self, mode: Mode, *, up: bool = False, down: bool = False) -> None:
         self._mode = mode
+        self._piece_bytes = None
         if mode == "refuse":
             self._close_listener()
         if mode in ("refuse", "reset"):
@@ -251,13 +262,21 @@ class _Connection:
                 else:
                     received, reading = reading.result(), None
                     passed, is_over = (self._rise(received) if way == "up" else self._fall(received)), not received
-                if passed:
-                    await proxy._loop.sock_sendall(sink, passed)
+                await self._write(sink, passed)
                 if is_over or self.ends_by == "reset" or self._bytes_left == 0:
                     return
         finally:
             if reading is not None:
                 await _cancelled(reading)
+
+    async def _write(self, sink: socket.socket, passed: bytes) -> None:
+        proxy = self._proxy
+        while passed:
+            size = proxy._piece_bytes or len(passed)
+            await proxy._loop.sock_sendall(sink, passed[:size])
+            passed = passed[size:]
+            if proxy._piece_bytes is not None:
+                await asyncio.sleep(proxy._piece_pause_s)
 
     async def _while_stalled(self, way: Literal["up", "down"]) -> None:
         while self._is_held(way):

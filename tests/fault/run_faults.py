@@ -16,14 +16,17 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 from bounds import LIMITS, limits_hold
 from catching_up import catch_up_under_traffic
+from client_build import build_client
 from crowd import UNLIMITED
 from disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_disk, start_on_a_full_disk
 from killing import kill_rounds
+from networks import FAULTS, broken_network
 from node import Node
 from powercut import kill_within_fsync, power_cuts
 from rounds import Outcome
@@ -141,6 +144,24 @@ def limits(directory: Path) -> Outcome:
         return limits_hold(node)
 
 
+def network(name: str) -> Scene:
+    """The scene of one of the networks."""
+    breaks, hold_s = FAULTS[name]
+
+    def scene(directory: Path) -> Outcome:
+        with Node(directory, heartbeat_interval_s=1, **UNLIMITED) as node:
+            return broken_network(node, client_package(), name, breaks, hold_s)
+
+    scene.__name__ = f"network_{name}"
+    return scene
+
+
+@cache
+def client_package() -> Path:
+    """The package for JavaScript, built once."""
+    return build_client(Path(mkdtemp(prefix="tidings-fault-client-")))
+
+
 def running(node: Node, scene: Callable[[Node], Outcome]) -> Outcome:
     """The scene of a node that runs, and may be gone afterwards."""
     node.start()
@@ -174,6 +195,7 @@ SCENES: list[Scene] = [
     reconnections,
     drain,
     limits,
+    *(network(name) for name in FAULTS),
 ]
 
 

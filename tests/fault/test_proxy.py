@@ -112,6 +112,18 @@ def test_a_cut_comes_after_that_many_bytes(proxy: Proxy, far: Person) -> None:
         stream.live()
 
 
+def test_a_trickle_passes_every_byte_by_itself(proxy: Proxy, alice: Person, far: Person) -> None:
+    """Frames come in pieces, and whole."""
+    proxy.trickle(1)
+    with far.opens_stream() as stream:
+        stream.live()
+        alice.sends(far, "hi")
+        assert "hi" == stream.next().data["text"]
+        proxy.restore()
+        alice.sends(far, "quick again")
+        assert "quick again" == stream.next().data["text"]
+
+
 def test_held_streams_come_when_they_end_or_are_let_go(proxy: Proxy, alice: Person, far: Person) -> None:
     """As behind a proxy that buffers: other answers pass meanwhile."""
     proxy.hold_streams()
