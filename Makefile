@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 SECONDS ?= 60
+SCOREBOARD_PROGRAMS := nginx libnginx-mod-nchan
 TEST_PROGRAMS := chromium curl nginx caddy gcc
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
@@ -12,13 +13,14 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check fault fuzz format docs screenshots lock node page web-packages test-programs
+.PHONY: scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
 	@echo "make test     every test, with real browsers and real processes; some minutes"
 	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
 	@echo "make fuzz     made-up bytes and requests to everything that reads them; SECONDS=60, of all together; ONLY='sse body' picks"
+	@echo "make scoreboard  Tidings and four other systems under the same faults; QUICK=1 for one short round"
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
@@ -69,7 +71,9 @@ lock: .venv/.dev node
 	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o requirements-node.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o requirements-scoreboard.lock
 	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
+	cd scoreboard && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
 UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
 
@@ -133,3 +137,28 @@ test-programs:
 			echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$$missing" >&2; exit 1; \
 		fi; \
 	fi
+
+# Tidings is measured beside systems that are installed only for this: in scoreboard/.venv and scoreboard/node_modules.
+scoreboard: setup web-packages scoreboard-programs
+	PYTHONPATH=.:tests .venv/bin/python -m scoreboard $(if $(QUICK),--quick,--json scoreboard/results.json) $(ARGUMENTS)
+	$(if $(QUICK),,.venv/bin/python docs/write_scoreboard.py)
+
+scoreboard-programs: scoreboard/.venv/.installed scoreboard/node_modules/.installed
+	@if command -v dpkg-query >/dev/null && dpkg-query --show $(SCOREBOARD_PROGRAMS) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SCOREBOARD_PROGRAMS) && \
+		{ systemctl disable --now -q nginx 2>/dev/null || true; }; \
+	else \
+		echo "The scoreboard needs nginx with nchan. On Debian, install them with:" >&2; \
+		echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $(SCOREBOARD_PROGRAMS)" >&2; exit 1; \
+	fi
+
+scoreboard/.venv/.installed: requirements-scoreboard.lock .venv/bin/python
+	@echo "Installing the other systems of the scoreboard (requirements-scoreboard.lock)"
+	@.venv/bin/python -m venv scoreboard/.venv
+	@scoreboard/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-scoreboard.lock
+	@touch $@
+
+scoreboard/node_modules/.installed: scoreboard/package-lock.json | node
+	@cd scoreboard && npm ci --no-audit --no-fund --ignore-scripts --silent
+	@touch $@

@@ -32,8 +32,13 @@ ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fa
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl", "sqlite3", "threading", "time"}
 NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
 LOCK_FILES = [
-    *("requirements.lock", "requirements-dev.lock", "requirements-node.lock", "requirements-fuzz.lock"),
-    "web/package-lock.json",
+    *("requirements.lock", "requirements-dev.lock", "requirements-node.lock"),
+    *(
+        "requirements-fuzz.lock",
+        "requirements-scoreboard.lock",
+        "web/package-lock.json",
+        "scoreboard/package-lock.json",
+    ),
 ]
 
 

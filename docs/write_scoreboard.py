@@ -1,0 +1,41 @@
+"""Writes the scoreboard's tables into docs/reliability.md, from scoreboard/results.json (``make docs``).
+
+``make scoreboard`` makes those results and calls this; ``tests/unit/test_docs.py`` holds the page against them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from scoreboard.table import tables  # noqa: E402 - the path comes first
+
+PAGE = Path(__file__).with_name("reliability.md")
+BEGIN, END = "<!-- scoreboard: begin (make docs) -->\n", "<!-- scoreboard: end -->\n"
+
+
+def written() -> str:
+    """When and where it was measured, and the tables."""
+    document = json.loads((ROOT / "scoreboard" / "results.json").read_text(encoding="utf-8"))
+    measured = (
+        f"Measured on {document['date']}: {document['machine']}; {document['rounds']} rounds, up to "
+        f"{document['at_once']} scenes beside each other (those for latency and memory alone); {document['readers']} "
+        f"readers, {document['rate_per_s']:.0f} messages a second to each. What had not come "
+        f"{document['settle_s']:.0f} s after the last was published is lost. Figures are medians, with the range over "
+        "rounds and readers in brackets."
+    )
+    return f"{measured}\n\n{tables(document)}"
+
+
+def page(text: str) -> str:
+    """The text of the page with the present part between its two marks."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + written() + END + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,56 @@
+"""Runs the board and prints the tables; the JSON goes where `--json` says.
+
+python -m scoreboard [--quick] [--rows TEXT] [--faults NAME,NAME] [--rounds N] [--at-once N] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from scoreboard.board import Plan, run
+from scoreboard.faults import FAULTS, QUICK
+from scoreboard.scene import Measure
+from scoreboard.systems import ROWS
+from scoreboard.table import tables
+
+QUICK_MEASURE = Measure(readers=2, rate_per_s=5, before_s=1, after_s=4.5, settle_s=6, lengths=QUICK)
+
+
+def main() -> int:
+    asked = arguments()
+    rows = [row for row in ROWS if asked.rows.lower() in row.name.lower()]
+    faults = [fault for fault in FAULTS if not asked.faults or fault.name in asked.faults.split(",")]
+    if not rows or not faults:
+        names = ", ".join(row.name for row in ROWS)
+        print(f"Nothing to run. Rows: {names}. Faults: {', '.join(fault.name for fault in FAULTS)}.", file=sys.stderr)
+        return 2
+    if missing := sorted({row.system.missing() for row in rows} - {""}):
+        print("\n".join(missing), file=sys.stderr)
+        return 2
+    measure = QUICK_MEASURE if asked.quick else Measure()
+    rounds = asked.rounds or (1 if asked.quick else 3)
+    at_once = asked.at_once or (16 if asked.quick else 4)
+    document = asyncio.run(run(Plan(rows, faults, measure, rounds, at_once, timed_alone=not asked.quick)))
+    if asked.json:
+        asked.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(tables(document))
+    return 1 if any(outcome["error"] for outcome in document["outcomes"]) else 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scoreboard")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--rows", default="", help="only rows whose name contains this")
+    parser.add_argument("--faults", default="", help="only these, by name, with commas between")
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--at-once", type=int, default=0, help="scenes beside each other")
+    parser.add_argument("--json", type=Path, help="write the whole result there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

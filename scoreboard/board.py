@@ -1,0 +1,135 @@
+"""Runs the scenes, several at a time, and keeps what came out as one JSON document."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import platform
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scoreboard.cost import stream_memory_kib
+from scoreboard.faults import Fault
+from scoreboard.scene import Measure, Outcome, play
+from scoreboard.system import Row
+from scoreboard.tally import Tally
+
+IDLE_STREAMS = 300
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: each fault on each row `rounds` times, `at_once` scenes beside each other.
+
+    With `timed_alone` what costs time and memory is measured first, one scene after the other.
+    """
+
+    rows: Sequence[Row]
+    faults: Sequence[Fault]
+    measure: Measure
+    rounds: int
+    at_once: int
+    timed_alone: bool = True
+
+
+async def run(plan: Plan) -> dict[str, Any]:
+    """Run the plan."""
+    scenes = [(row, fault) for _ in range(plan.rounds) for fault in plan.faults for row in plan.rows]
+    timed = [scene for scene in scenes if scene[1].asks == "latency"]
+    others = [scene for scene in scenes if scene[1].asks != "latency"]
+    others.sort(key=lambda scene: not scene[1].is_long)
+    gate = asyncio.Semaphore(1 if plan.timed_alone else plan.at_once)
+
+    async def in_turn(row: Row, fault: Fault) -> Outcome:
+        async with gate:
+            return await played(row, fault, plan.measure)
+
+    async def weighed(row: Row) -> tuple[str, float]:
+        async with gate:
+            return row.system.name, await stream_memory_kib(row, IDLE_STREAMS)
+
+    systems = {row.system.name: row for row in plan.rows}
+    if plan.timed_alone:
+        outcomes = await together(in_turn(*scene) for scene in timed)
+        memory = await together(weighed(row) for row in systems.values())
+        gate = asyncio.Semaphore(plan.at_once)
+        outcomes += await together(in_turn(*scene) for scene in others)
+    else:
+        weighing = asyncio.create_task(together(weighed(row) for row in systems.values()))
+        outcomes = await together(in_turn(*scene) for scene in [*others, *timed])
+        memory = await weighing
+    return document(plan, outcomes, dict(memory))
+
+
+async def together(awaited: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All of them, beside each other; the results in the order given."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(each) for each in awaited]
+    return [task.result() for task in running]
+
+
+async def played(row: Row, fault: Fault, measure: Measure) -> Outcome:
+    try:
+        outcome = await play(row, fault, measure)
+    except (OSError, RuntimeError) as error:  # one scene that cannot be played does not spoil the others
+        outcome = Outcome(row.name, fault.name, Tally(), error=str(error))
+        print(f"{row.name}: {fault.name}: {error}", file=sys.stderr, flush=True)
+        return outcome
+    lost, doubled, reordered = outcome.tally.faults
+    told = f"{row.name}: {fault.name}: {outcome.tally.acknowledged} acknowledged"
+    print(f"{told}, {lost} lost, {doubled} doubled, {reordered} reordered", file=sys.stderr, flush=True)
+    return outcome
+
+
+def document(plan: Plan, outcomes: list[Outcome], memory_kib: dict[str, float]) -> dict[str, Any]:
+    named = plan.measure.lengths.named()
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+        "rounds": plan.rounds,
+        "at_once": plan.at_once,
+        "readers": plan.measure.readers,
+        "rate_per_s": plan.measure.rate_per_s,
+        "settle_s": plan.measure.settle_s,
+        "idle_streams": IDLE_STREAMS,
+        "faults": [
+            {"name": fault.name, "asks": fault.asks, "says": fault.says.format(**named)} for fault in plan.faults
+        ],
+        "systems": [
+            {
+                "name": system.name,
+                "version": system.version(),
+                "setup": system.setup,
+                "lacks": system.lacks,
+                "stream_memory_kib": round(memory_kib[system.name], 1),
+            }
+            for system in dict.fromkeys(row.system for row in plan.rows)
+        ],
+        "rows": [{"system": row.system.name, "client": row.client, "name": row.name} for row in plan.rows],
+        "outcomes": [rounded(asdict(outcome)) for outcome in outcomes],
+    }
+
+
+def machine() -> str:
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    kernel = platform.release().split("-")[0]
+    return f"{os.cpu_count()} cores of {models[0] if models else platform.machine()}, {gib:.0f} GiB, Linux {kernel}"
+
+
+def rounded(value: Any) -> Any:
+    """The same with times to the millisecond: more says nothing."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return round(value, 3) if isinstance(value, float) else value

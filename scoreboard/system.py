@@ -1,0 +1,97 @@
+"""What the harness asks of a system: start it, publish to it, read it, stop it.
+
+An adapter in ``systems/`` is a subclass. It says beside its row what it does not do (`lacks`), where that decides the
+outcome, and which client its documentation gives.
+"""
+
+from __future__ import annotations
+
+import abc
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from scoreboard.event_source import StreamRequest
+from scoreboard.reader import Reader
+from scoreboard.sender import Publication
+from scoreboard.served_process import ServedProcess, free_port
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+
+MakeReader = Callable[["System", str, str], Awaitable[Reader]]
+"""Of (system, base url, name of the reader)."""
+
+
+class System(abc.ABC):
+    """One server of a kind, with its data in a directory of its own."""
+
+    name: ClassVar[str]
+    setup: ClassVar[str]
+    """What is started, and what differs from its defaults."""
+    lacks: ClassVar[str]
+    """What it does not do, as far as it shows in the table."""
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.process = ServedProcess(
+            self.command(), directory, self.port,
+            environment={**clean_environment(), **self.environment()}, stop=self.stop_signal,
+        )  # fmt: skip
+
+    @classmethod
+    @abc.abstractmethod
+    def version(cls) -> str:
+        """Names and versions of what runs."""
+
+    @classmethod
+    @abc.abstractmethod
+    def missing(cls) -> str:
+        """What is not installed, and how to install it; "" when all is there."""
+
+    @abc.abstractmethod
+    def command(self) -> list[str]: ...
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    async def prepare(self) -> None:
+        """Do what has to be done once before the first start."""
+        return
+
+    @abc.abstractmethod
+    def publish(self, reader: str, text: str, key: str) -> Publication: ...
+
+    @abc.abstractmethod
+    def stream(self, reader: str) -> StreamRequest: ...
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: a system, read by one client."""
+
+    system: type[System]
+    client: str
+    make_reader: MakeReader
+
+    @property
+    def name(self) -> str:
+        return f"{self.system.name}, {self.client}"
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without settings meant for another server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TIDINGS_", "DJANGO_", "PYTHON"))}

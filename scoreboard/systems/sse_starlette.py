@@ -1,0 +1,43 @@
+"""A typical application on sse-starlette: a queue in memory for each open stream, as in its broadcasting example."""
+
+from __future__ import annotations
+
+import json
+
+from scoreboard.event_source import EventSource, StreamRequest
+from scoreboard.reader import Reader
+from scoreboard.sender import Publication
+from scoreboard.system import HERE, Row, System
+from scoreboard.systems.venv import VENV, missing_package, versions
+
+
+class SseStarlette(System):
+    name = "sse-starlette"
+    setup = "Starlette with a queue in memory per open stream, on uvicorn"
+    lacks = "Keeps nothing: what is published while nobody reads is gone. No ids, no key against doubled sends."
+
+    @classmethod
+    def version(cls) -> str:
+        return versions("sse-starlette", "starlette", "uvicorn")
+
+    @classmethod
+    def missing(cls) -> str:
+        return missing_package("sse_starlette")
+
+    def command(self) -> list[str]:
+        application = ["--app-dir", str(HERE / "served"), "sse_starlette_app:app"]
+        return [str(VENV / "bin" / "uvicorn"), *application, "--host", "127.0.0.1", "--port", str(self.port)]
+
+    def publish(self, reader: str, text: str, key: str) -> Publication:
+        headers = {"Content-Type": "application/json"}
+        return Publication(f"/send/{reader}", headers, json.dumps({"text": text}).encode(), positive=(200,))
+
+    def stream(self, reader: str) -> StreamRequest:
+        return StreamRequest(f"/events/{reader}", {})
+
+
+async def event_source(system: System, url: str, name: str) -> Reader:
+    return EventSource(url, system.stream(name), lambda event: event.data)
+
+
+ROWS = (Row(SseStarlette, "EventSource", event_source),)
