@@ -37,8 +37,15 @@ test: setup .venv/.dev web-packages test-programs
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 	cd web && npm test
 
+# MUTANTS=1 plants defects, each of which must be found; SEED=17 shows one run of the simulation, SEEDS=0-99 plays some.
+ifneq ($(MUTANTS)$(SEED)$(SEEDS),)
+fault: setup .venv/.dev
+	PYTHONPATH=tests .venv/bin/python -m fault.simulation $(if $(MUTANTS),--mutants,--seeds $(or $(SEED),$(SEEDS)))
+else
 fault: setup .venv/.dev web-packages test-programs
 	PYTHONPATH=tests .venv/bin/python tests/fault/run_faults.py $(ONLY)
+	$(if $(ONLY),,PYTHONPATH=tests .venv/bin/python -m fault.simulation)
+endif
 
 # What it finds goes to .fuzz/; an input that fails goes into tests/fuzz/corpus with the fix.
 fuzz: setup .venv/.dev .venv/.fuzz

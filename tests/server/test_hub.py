@@ -188,6 +188,46 @@ def test_what_every_signal_missed_comes_with_the_sweep(tmp_path: Path) -> None:
     with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
 
 
+def test_a_log_whose_tail_retention_has_passed_goes_on(tmp_path: Path) -> None:
+    """Who stands there is sent away, to be told `expired`; who comes after has what is written from then on (I3)."""
+
+    async def play(world: World) -> None:
+        behind = Reader(world.rng, 0.0)
+        await opens(world, PEOPLE[0], None, behind)
+        for _ in range(5):
+            await world.send(PEOPLE[1], PEOPLE[0])  # nobody hears of it
+        await world.store.trim(10**12, 2)
+
+        await world.hub._sweep()
+        await until(lambda: "goodbye" in behind.types(), "sent away")
+        assert ["caught_up", "goodbye"] == behind.types()
+        after = Reader(world.rng, 0.0)
+        await opens(world, PEOPLE[0], 3, after)
+        await until(lambda: [4, 5] == after.ids(), "what was kept")
+        await world.send(PEOPLE[1], PEOPLE[0])
+        await world.hub._sweep()
+        await until(lambda: [4, 5, 6] == after.ids(), "and what comes")
+
+    with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
+
+
+def test_who_joins_a_log_that_is_behind_its_head_is_caught_up_at_the_head(tmp_path: Path) -> None:
+    """What is committed before a stream begins is its past, whether the hub has heard of it or not (7.6.1)."""
+
+    async def play(world: World) -> None:
+        first, second, third = (Reader(world.rng, 0.0) for _ in range(3))
+        await opens(world, PEOPLE[0], None, first)  # holds the log at 0
+        for _ in range(3):
+            await world.send(PEOPLE[1], PEOPLE[0])
+        await opens(world, PEOPLE[0], 1, second)
+        await opens(world, PEOPLE[0], 3, third)
+        await until(lambda: "caught_up" in second.types() and "caught_up" in third.types(), "caught up")
+        assert ["new_message", "new_message", "caught_up"] == second.types()
+        assert ["caught_up"] == third.types()
+
+    with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
+
+
 def test_the_readers_of_an_erased_log_are_cut_by_the_sweep(tmp_path: Path) -> None:
     """Their place is one in a log that is gone: they return, and are told to reload. Others go on."""
 

@@ -6,8 +6,9 @@ Rules of this file. Everything here runs in the event loop's thread.
    for each stream, and a slow reader falls out of the fast path by itself.
 2. No await stands between "the position is n-1" and "the position is n".
 3. ``tail`` is the last event that this log handed out here. It rises one by one in ``_append`` and nowhere else,
-   except that it starts at the head read from the store. A signal at or below the tail is a duplicate; the next one
-   is appended; any other is a hint that something was missed, and the log is read from the tail (I3).
+   except that it starts at the head read from the store, and leaps over what retention removed before it was read.
+   A signal at or below the tail is a duplicate; the next one is appended; any other is a hint that something was
+   missed, and the log is read from the tail (I3).
 4. A reader joins the log before the store tells it where it stands: what is committed later is signalled, what was
    committed earlier is stored.
 5. The sweep asks for the heads of all held logs and reads those that grew unnoticed. It is what makes signals
@@ -161,7 +162,11 @@ class UserLog:
         try:
             while self.tail is not None:
                 tail = self.tail
-                for event in await self._hub.store.read_after(self.user, tail, EVENTS_PAGE_MAX):
+                events = await self._hub.store.read_after(self.user, tail, EVENTS_PAGE_MAX)
+                if events and events[0].position > self.tail + 1:
+                    # Retention has passed the tail, and with it whoever stands there: they pull, and find it out.
+                    self.tail, self._ring = events[0].position - 1, None
+                for event in events:
                     if event.position == self.tail + 1:
                         self._append(Rendered(self._hub.epoch, event))
                 if self.tail == tail:
@@ -215,7 +220,9 @@ class Hub:
         if self._tasks is None:
             work.close()
             raise RuntimeError("the hub is not running")
-        return self._tasks.create_task(_guarded(work))
+        task = self._tasks.create_task(_guarded(work))
+        task.add_done_callback(lambda _done: work.close())  # one that is cancelled before its first step
+        return task
 
     def find(self, user: UserId) -> UserLog | None:
         """The log of a user that somebody here reads."""

@@ -63,6 +63,7 @@ class Node:
         self.report = report
         self.typing_told: dict[tuple[UserId, UserId], float] = {}
         self._owns_process = owns_process
+        self._rng = random.Random()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Lock | None = None
         self._running: asyncio.Task[None] | None = None
@@ -97,13 +98,13 @@ class Node:
         async with self._starting:
             if self._running is not None:
                 return
-            store = open_store(self.config.db, self._committed)
+            store = self._open_store()
             await store.start()
             self.store = store
             self.identity.remember(await store.revocations())
             self.metrics.gauge("tidings_write_queue", lambda: store.write_queue)
             self.metrics.gauge("tidings_database_bytes", lambda: store.size_bytes)
-            self.hub = Hub(self.config, store, self.metrics, random.Random())
+            self.hub = Hub(self.config, store, self.metrics, self._rng)
             self._new_limits(loop.time)
             started = loop.create_future()
             self._running = loop.create_task(self.hub.run(lambda: started.set_result(None)), name="tidings")
@@ -152,6 +153,9 @@ class Node:
         self.presence_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         self.block_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         self.report_rate = RateLimit(REPORTS_PER_H / 3600, REPORTS_PER_H, clock)
+
+    def _open_store(self) -> Store:
+        return open_store(self.config.db, self._committed)
 
     def _committed(self, events: Sequence[Committed]) -> None:
         begun = perf_counter()

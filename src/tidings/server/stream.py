@@ -60,6 +60,7 @@ class Stream:
         "_is_direct",
         "_is_last_write",
         "_log",
+        "_past",
         "_pull",
         "_request_id",
         "_send",
@@ -98,6 +99,7 @@ class Stream:
         self._request_id = request_id()
         self.tab = tab
         self.position = place.position
+        self._past = place.head  # the tail may still be behind what the store told us
         self.cursor = format_cursor(hub.epoch, place.position, place.tag)
         self.state = PULLING
         self.is_ending = False
@@ -122,7 +124,7 @@ class Stream:
         A first write that does not suspend shows that nothing between us and the server waits: only then may the
         hub step ``send`` by hand later.
         """
-        if self.position >= (self._log.tail or 0):
+        if self.position >= max(self._log.tail or 0, self._past):
             first += frame.caught_up(self.cursor)
             self._is_caught_up = True
         self._hub.timer.add(self, self._due())
@@ -288,7 +290,7 @@ class Stream:
         """Write what the log has beyond the position, then whatever else is due, until the stream can be live."""
         try:
             while self._goodbye is None:
-                if self.position < (self._log.tail or 0):
+                if self.position < max(self._log.tail or 0, self._past):
                     await self._pull_page()
                 elif not self._is_caught_up:
                     self._is_caught_up = True

@@ -26,20 +26,20 @@ class SlowTimer:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._buckets: dict[int, set[Timed]] = {}
+        self._buckets: dict[int, dict[Timed, None]] = {}  # in the order of arrival, so that a run can be repeated
         self._next = int(self._loop.time() / SLOW_TIMER_TICK_S) + 1
         self._handle = self._loop.call_later(SLOW_TIMER_TICK_S, self._turn)
 
     def add(self, member: Timed, due: float) -> None:
         """Ask ``member`` at ``due``, seconds of the loop's clock."""
         member.slot = max(self._next, int(due / SLOW_TIMER_TICK_S) + 1)
-        self._buckets.setdefault(member.slot, set()).add(member)
+        self._buckets.setdefault(member.slot, {})[member] = None
 
     def remove(self, member: Timed) -> None:
         """Forget ``member``; nothing if it is not in the wheel."""
         bucket = self._buckets.get(member.slot)
         if bucket is not None:
-            bucket.discard(member)
+            bucket.pop(member, None)
             if not bucket:
                 del self._buckets[member.slot]
 

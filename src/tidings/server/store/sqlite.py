@@ -66,8 +66,11 @@ class SqliteStore:
     async def start(self) -> None:
         """Lock, open and migrate the file; see ``Store.start``."""
         writing = await asyncio.to_thread(self._open)
+        self._start_threads(writing, [connect(self._path, query_only=True) for _ in range(READER_THREADS)])
+
+    def _start_threads(self, writing: sqlite3.Connection, reading: list[sqlite3.Connection]) -> None:
         self._writer = Writer(writing, self._on_commit)
-        self._readers = Readers([connect(self._path, query_only=True) for _ in range(READER_THREADS)])
+        self._readers = Readers(reading)
 
     async def close(self) -> None:
         """Finish what was accepted, and let go of the file."""

@@ -11,6 +11,8 @@ Rules
 6. When there is no room or another program holds the file, the batch is refused as it is: alone each write would meet
    the same. ``trouble`` says so until a write succeeds.
 7. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
+8. Only ``_start``, ``submit``, ``close`` and ``_run`` know that there are threads: the simulation (docs/simulation.md)
+   replaces these, and serves the same jobs by the same code on a clock of its own.
 """
 
 from __future__ import annotations
@@ -92,6 +94,9 @@ class Writer:
         self._stopped: str | None = None
         self.trouble: str | None = None  # why the last write was refused, if it was
         self.died = asyncio.Event()
+        self._start()
+
+    def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
 
@@ -122,18 +127,23 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """Serve what is queued; whether there will be another turn."""
         try:
-            while self._serve_batch():
-                pass
+            if self._serve_batch():
+                return True
             self._stopped = "The server is stopping."
         except BaseException:
             log.critical("the writer thread died; sends are refused until a restart", exc_info=True)
             self._stopped = "The database cannot be written; the server needs a restart."
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self.died.set)
-        finally:
-            self._fail_queued()
-            self._connection.close()
+        self._fail_queued()
+        self._connection.close()
+        return False
 
     def _serve_batch(self) -> bool:
         first = self._queue.get()
@@ -242,6 +252,9 @@ class Readers:
     def __init__(self, connections: list[sqlite3.Connection]) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._start(connections)
+
+    def _start(self, connections: list[sqlite3.Connection]) -> None:
         self._threads = [
             threading.Thread(target=self._run, args=(connection,), name="tidings-reader", daemon=True)
             for connection in connections
@@ -264,17 +277,20 @@ class Readers:
 
     def _run(self, connection: sqlite3.Connection) -> None:
         while (job := self._queue.get()) is not None:
-            try:
-                connection.execute("BEGIN")
-                try:
-                    job.run(connection)
-                finally:
-                    connection.execute("ROLLBACK")
-            except Exception:
-                log.exception("a read failed")
-                job.error = _unavailable("The database could not be read; try again.")
+            self._serve(connection, job)
             try:
                 self._loop.call_soon_threadsafe(job.resolve, job.outcome)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 break
         connection.close()
+
+    def _serve(self, connection: sqlite3.Connection, job: _Job) -> None:
+        try:
+            connection.execute("BEGIN")
+            try:
+                job.run(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except Exception:
+            log.exception("a read failed")
+            job.error = _unavailable("The database could not be read; try again.")

@@ -1,0 +1,96 @@
+"""``make fault`` and by hand: many seeds, one seed with its last steps, or the planted defects."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+from fault.simulation.mutants import MUTANTS, Mutant, plant
+from fault.simulation.run import Outcome, run_seed
+
+import tidings
+
+MUTANT_SEEDS = 200  # a planted defect must be found within so many
+TESTS = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """The exit status: 0 when every seed was clean, or every planted defect was found."""
+    parser = argparse.ArgumentParser(prog="python -m fault.simulation", description=__doc__)
+    parser.add_argument("--seeds", default="0-1999", metavar="FIRST-LAST", help="the seeds to play (%(default)s)")
+    parser.add_argument("--seed", type=int, help="one seed; shows its last steps if it fails")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once (%(default)s)")
+    parser.add_argument("--mutants", nargs="*", metavar="NAME", help="play planted defects instead, all or those named")
+    parser.add_argument("--source", type=Path, help="fail unless the product comes from this directory")
+    given = parser.parse_args()
+    if given.source is not None and Path(tidings.__file__).parent.parent != given.source:
+        print(f"tidings is {tidings.__file__}, not below {given.source}")
+        return 2
+    if given.mutants is not None:
+        return play_mutants([each for each in MUTANTS if not given.mutants or each.name in given.mutants], given.jobs)
+    first, _, last = given.seeds.partition("-")
+    seeds = [given.seed] if given.seed is not None else range(int(first), int(last or first) + 1)
+    return play_seeds(seeds, given.jobs)
+
+
+def play_seeds(seeds: Iterable[int], jobs: int) -> int:
+    """Play them until one fails."""
+    begun, outcomes = time.perf_counter(), list[Outcome]()
+    with ProcessPoolExecutor(jobs) as pool:
+        for outcome in pool.map(run_seed, seeds):
+            outcomes.append(outcome)
+            if outcome.violations:
+                print(outcome.report())
+                pool.shutdown(cancel_futures=True)
+                return 1
+            if len(outcomes) % 100 == 0:
+                print(f"{len(outcomes)} seeds clean", flush=True)
+    print(
+        f"{len(outcomes)} seeds clean: {sum(each.operations for each in outcomes)} operations,"
+        f" {sum(each.faults for each in outcomes)} faults, {sum(each.commits for each in outcomes)} commits,"
+        f" {sum(each.seconds for each in outcomes) / 3600:.1f} hours of virtual time"
+        f" in {time.perf_counter() - begun:.0f} s"
+    )
+    return 0
+
+
+def play_mutants(mutants: list[Mutant], jobs: int) -> int:
+    """Plant each defect and play seeds until one finds it."""
+    missed = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for mutant, found in zip(mutants, pool.map(find, mutants), strict=True):
+            print(f"{mutant.name:32} {'NOT FOUND' if found is None else found}", flush=True)
+            if found is None:
+                missed.append(mutant.name)
+    print(f"{len(mutants) - len(missed)} of {len(mutants)} planted defects found within {MUTANT_SEEDS} seeds")
+    return 1 if missed else 0
+
+
+def find(mutant: Mutant, seeds: str = f"0-{MUTANT_SEEDS - 1}") -> str | None:
+    """The seed that finds a planted defect, and what it says; None if none of them does."""
+    with tempfile.TemporaryDirectory(prefix="tidings-") as directory:
+        source = plant(mutant, Path(directory).resolve())
+        played = subprocess.run(
+            [sys.executable, "-m", "fault.simulation", "--jobs", "1", "--seeds", seeds, "--source", str(source)],
+            env={**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{TESTS}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    found = [line for line in played.stdout.splitlines() if line.startswith("seed ")]
+    if played.returncode == 1 and found:
+        return found[0]
+    if played.returncode != 0:
+        raise RuntimeError(f"{mutant.name}: {played.stdout[-2000:]}{played.stderr[-2000:]}")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,299 @@
+"""Planted defects: each is a mistake that somebody could make, and a run must find it.
+
+A defect replaces text of a copy of the product's source. Where the text is no longer there exactly once, planting
+fails: a defect that is not planted would be found by nobody and prove nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import tidings
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A defect: (file, text, text instead), and what it makes of the product."""
+
+    name: str
+    about: str
+    changes: tuple[tuple[str, str, str], ...]
+
+
+class Stale(Exception):
+    """The product's text has changed: the defect must be planted elsewhere."""
+
+
+def plant(mutant: Mutant, directory: Path) -> Path:
+    """A copy of the product's source with this defect in it; what to put on the path.
+
+    Raises:
+        Stale: See the rules of this file.
+    """
+    copy = directory / "tidings"
+    shutil.copytree(Path(tidings.__file__).parent, copy, ignore=shutil.ignore_patterns("static", "__pycache__"))
+    for name, text, instead in mutant.changes:
+        path = copy / name
+        source = path.read_text("utf-8")
+        if source.count(text) != 1:
+            raise Stale(f"{mutant.name}: {source.count(text)} times in {name}:\n{text}")
+        path.write_text(source.replace(text, instead), "utf-8")
+    return directory
+
+
+def _one(name: str, about: str, file: str, text: str, instead: str) -> Mutant:
+    return Mutant(name, about, ((file, text, instead),))
+
+
+HUB, STREAM, FOLLOW = "server/hub.py", "server/stream.py", "server/follow.py"
+WRITE, READ, TRIM = "server/store/sqlite_write.py", "server/store/sqlite_read.py", "server/store/sqlite_trim.py"
+THREADS, COPIES, EVENTS = "server/store/threads.py", "server/operate/copies.py", "server/events.py"
+SCHEMA = "server/store/migrations/sqlite/0001_start.sql"
+CORE, FOLLOWING = "client/core.py", "client/following.py"
+
+MUTANTS = [
+    # I1: acknowledged means committed.
+    _one(
+        "answer-before-commit",
+        "a send is answered when its statements have run, not when they are committed",
+        THREADS,
+        '        self._connection.execute("COMMIT")\n',
+        '        self._answer(jobs)\n        self._connection.execute("COMMIT")\n',
+    ),
+    _one(
+        "two-transactions",
+        "the sender's and the recipient's log are written in two transactions, each under a lock of its own",
+        WRITE,
+        "    mid = conversation << SEQ_BITS | seq\n    connection.execute(\n",
+        "    mid = conversation << SEQ_BITS | seq\n"
+        '    connection.execute("COMMIT")\n'
+        '    connection.execute("BEGIN IMMEDIATE")\n'
+        "    connection.execute(\n",
+    ),
+    Mutant(
+        "client-id-ignored",
+        "a send that is repeated is stored again",
+        (
+            (WRITE, "(stored := _find_stored(connection, sender, new, digest)) is not None:", "False:"),
+            (SCHEMA, "CREATE UNIQUE INDEX messages_client_id", "CREATE INDEX messages_client_id"),
+        ),
+    ),
+    _one(
+        "client-id-of-any-content",
+        "a client_id used for another text is answered with the first message",
+        WRITE,
+        "    if stored_digest != digest:\n",
+        "    if False:\n",
+    ),
+    # I2: a log is dense and becomes visible in order.
+    Mutant(
+        "position-in-memory",
+        "the next position is counted in memory, and a rollback leaves a hole",
+        (
+            (
+                WRITE,
+                '    row = connection.execute("UPDATE users SET head = head + 1 WHERE uid = ? RETURNING head", (user,))'
+                ".fetchone()\n    return int(row[0])\n",
+                '    (head,) = connection.execute("SELECT head FROM users WHERE uid = ?", (user,)).fetchone()\n'
+                "    _heads[user] = max(_heads.get(user, 0), head) + 1\n"
+                '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (_heads[user], user))\n'
+                "    return _heads[user]\n",
+            ),
+            (WRITE, "DIGEST_SIZE_BYTES = 16\n", "DIGEST_SIZE_BYTES = 16\n_heads: dict[int, int] = {}\n"),
+        ),
+    ),
+    _one(
+        "head-trimmed",
+        "retention removes the row at the head, by whose tag cursors are known",
+        TRIM,
+        "cutoff_ms)), head - 1)\n",
+        "cutoff_ms)), head)\n",
+    ),
+    _one(
+        "floor-after-rows",
+        "retention removes rows and leaves the floor where it was",
+        TRIM,
+        '    connection.execute("UPDATE users SET floor = ? WHERE uid = ?", (next_floor, uid))\n',
+        "",
+    ),
+    _one(
+        "floor-not-checked",
+        "a cursor below the floor is resumed",
+        READ,
+        "    if cursor.position < floor:\n",
+        "    if False:\n",
+    ),
+    _one(
+        "trimmed-under-a-reader",
+        "a stream that retention has passed goes on behind the hole",
+        STREAM,
+        "        if not page or page[0].position != self.position + 1:",
+        "        if not page:",
+    ),
+    _one(
+        "tail-passed-by-retention",
+        "a log whose tail retention has passed is never read on",
+        HUB,
+        "                if events and events[0].position > self.tail + 1:\n",
+        "                if False:\n",
+    ),
+    _one(
+        "tag-not-checked",
+        "a database that was rolled back without a word is not noticed",
+        READ,
+        "        if row is None or tag_of(row[0]) != cursor.tag:\n",
+        "        if row is None:\n",
+    ),
+    _one(
+        "epoch-kept",
+        "a restored database keeps its epoch",
+        COPIES,
+        "                connection.execute(\"UPDATE meta SET v = ? WHERE k = 'epoch'\", (new_epoch(),))\n",
+        "                pass\n",
+    ),
+    _one(
+        "page-boundary",
+        "the second page of a catch-up begins one too late",
+        STREAM,
+        "self._log.user, self.position, EVENTS_PAGE_DEFAULT)\n",
+        "self._log.user, self.position + (self.event_count > 0), EVENTS_PAGE_DEFAULT)\n",
+    ),
+    _one(
+        "poll-boundary",
+        "a poll that was cut at its limit says that there is no more",
+        EVENTS,
+        "reached < max(place.head, user_log.tail or 0)",
+        "reached < place.head - 1",
+    ),
+    # I3: signals are only hints.
+    _one(
+        "tail-raised-by-hint",
+        "a signal that jumps raises the tail instead of causing a read",
+        HUB,
+        "        elif event.position > self.tail:\n            self.kick()\n",
+        "        elif event.position > self.tail:\n            self.tail = event.position\n",
+    ),
+    _one(
+        "head-not-restored",
+        "the tail begins at zero after a start, so that everybody seems to have everything",
+        HUB,
+        "            self.tail = head\n            head = self._signalled\n",
+        "            self.tail = 0\n            head = self._signalled\n",
+    ),
+    _one(
+        "caught-up-too-early",
+        "a reader that joins a log behind its head is told that it has everything",
+        STREAM,
+        "        if self.position >= max(self._log.tail or 0, self._past):\n            first +=",
+        "        if self.position >= (self._log.tail or 0):\n            first +=",
+    ),
+    _one(
+        "no-sweep",
+        "nobody looks for what every signal missed",
+        HUB,
+        "                    if head > user_log.tail:\n                        user_log.kick()\n",
+        "                    if head > user_log.tail:\n                        pass\n",
+    ),
+    _one(
+        "double-not-dropped",
+        "a signal that comes again is handed out again",
+        HUB,
+        "        elif event.position == self.tail + 1:\n            self._append(",
+        "        elif event.position in (self.tail, self.tail + 1):\n"
+        "            self.tail = event.position - 1\n"
+        "            self._append(",
+    ),
+    _one(
+        "replay-through-the-live-queue",
+        "what is committed during a catch-up is written between its pages",
+        STREAM,
+        "        if self.state is not LIVE or self.position >= rendered.position:\n",
+        "        if self.state is PULLING:\n            self._hub.spawn(self._write(rendered.frame()))\n"
+        "        if self.state is not LIVE or self.position >= rendered.position:\n",
+    ),
+    _one(
+        "hint-dropped-while-catching-up",
+        "the catch-up ends at the tail that was there when it began",
+        STREAM,
+        "            while self._goodbye is None:\n"
+        "                if self.position < max(self._log.tail or 0, self._past):\n",
+        "            tail = max(self._log.tail or 0, self._past)\n"
+        "            while self._goodbye is None:\n                if self.position < tail:\n",
+    ),
+    _one(
+        "written-while-writing",
+        "an event is handed to a stream whose last write has not ended",
+        STREAM,
+        "        if self.state is not LIVE or self.position >= rendered.position:\n",
+        "        if self.state not in (LIVE, WRITING) or self.position >= rendered.position:\n",
+    ),
+    _one(
+        "slow-reader-forgotten",
+        "a stream whose write ended late is live without looking at what came meanwhile",
+        STREAM,
+        "        elif self._goodbye is None and self._is_caught_up and self.position >= (self._log.tail or 0):\n",
+        "        elif self._goodbye is None and self._is_caught_up:\n",
+    ),
+    # Receipts and snapshots.
+    _one(
+        "watermark-falls",
+        "a receipt that comes late moves the watermark back",
+        WRITE,
+        "    if read_upto > read_seq:\n",
+        "    if read_upto and read_upto != read_seq:\n",
+    ),
+    _one(
+        "own-devices-not-told",
+        "what was read on one device stays unread on the others",
+        WRITE,
+        "        record(reader_uid, reader, peer_uid, peer, KIND_READ_BY_OWNER, read_upto)\n",
+        "",
+    ),
+    _one(
+        "unread-miscounted",
+        "own messages count as read ones of the other",
+        WRITE,
+        "        received = nth if sender == peer_uid else read_upto - nth\n",
+        "        received = nth\n",
+    ),
+    _one(
+        "snapshot-ahead",
+        "a snapshot carries a cursor that is one event ahead of it",
+        READ,
+        "    return format_cursor(epoch, head, tag)\n",
+        "    return format_cursor(epoch, head + 1, tag)\n",
+    ),
+    # I4: a client applies each event once.
+    _one(
+        "cursor-before-apply",
+        "the cursor to be stored stands behind events that are not handed out yet",
+        FOLLOWING,
+        "self.cursor = self._follower.cursor if not self._queue else self.cursor or self._follower.started_from\n",
+        "self.cursor = self._follower.cursor\n",
+    ),
+    Mutant(
+        "resumed-from-the-first-place",
+        "the client comes back with the cursor that it began with, and applies again",
+        (
+            (CORE, "return StreamRequest(self.cursor, refresh)", "return StreamRequest(self.started_from, refresh)"),
+            (CORE, "elif connected.resumed and connected.cursor != self.cursor:", "elif False:"),
+            (CORE, "                if _is_after(stream_event.id, self.cursor):\n", "                if True:\n"),
+        ),
+    ),
+    _one(
+        "reset-not-told",
+        "the client takes a reset for a place like any other, and loads nothing anew",
+        CORE,
+        "                return Event(RESET, frame.data, self.cursor)\n",
+        "                return None\n",
+    ),
+    _one(
+        "send-under-new-id",
+        "a send that is repeated from the outbox has another client_id",
+        "client/call.py",
+        '        "client_id": client_id or str(uuid.uuid4()),\n',
+        '        "client_id": str(uuid.uuid4()),\n',
+    ),
+]
