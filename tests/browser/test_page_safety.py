@@ -81,7 +81,9 @@ def test_hostile_user_ids_are_only_names(user_id: str, demo: Demo, attacked: Win
     attacked.ticks("hello yourself", "Sent")
 
     expect(attacked.page.locator(".tidings-header h2")).to_have_text(user_id)
-    expect(attacked.composer).to_have_attribute("placeholder", f"Message {user_id}")
+    in_sentence = f"\u2068{user_id[1:]}\u2069" if user_id.startswith("\u202e") else user_id
+    expect(attacked.composer).to_have_attribute("placeholder", f"Message {in_sentence}")
+    expect(attacked.page).to_have_title(f"{in_sentence} · Tidings")
     assert 0 == attacked.page.locator("img").count()
 
 

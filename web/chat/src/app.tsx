@@ -1,5 +1,5 @@
 import { useEffect, useSyncExternalStore, type ReactNode } from "react";
-import { Avatar, Inbox, TidingsProvider, useInbox } from "tidings/react";
+import { Avatar, Inbox, nameInSentence, TidingsProvider, useInbox } from "tidings/react";
 import { keepListWidth, keptListWidth } from "./preference.js";
 import { hrefOf, openConversation, openList, route } from "./route.js";
 import { session, signOut, type Session } from "./session.js";
@@ -39,7 +39,7 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
   const unread = entries.reduce((sum, entry) => sum + entry.unread, 0);
 
   useEffect(() => {
-    document.title = `${unread > 0 ? `(${unread}) ` : ""}${name ?? peerId ?? now.me.name} · Tidings`;
+    document.title = `${unread > 0 ? `(${unread}) ` : ""}${nameInSentence(name ?? peerId ?? now.me.name)} · Tidings`;
   }, [unread, name, peerId, now.me.name]);
 
   return (

@@ -8,6 +8,7 @@ import { useConnection, useConversationState, useLatest } from "./hooks.js";
 import { BackIcon, MoreIcon, StatusDot, type ShownStatus } from "./icons.js";
 import { RenderMessageContext, type RenderMessage } from "./message-body.js";
 import { MessageList } from "./message-list.js";
+import { nameInSentence } from "./name-in-sentence.js";
 import { useNotices } from "./notices.js";
 import { useTidings } from "./provider.js";
 import { BlockedNote, RefusedNote, Safety } from "./safety.js";
@@ -67,7 +68,8 @@ function Thread(props: ChatScreenProps): ReactNode {
   const connection = useConnection();
   const { conversation, snapshot } = useConversationState(chatUserId);
   const person: Person = snapshot.peer ?? { id: chatUserId, name: chatUserName ?? chatUserId, avatar_url: null };
-  const name = chatUserName ?? person.name;
+  const heading = chatUserName ?? person.name;
+  const name = nameInSentence(heading);
   const announcer = useAnnouncer();
 
   const thread = useThread(conversation, snapshot);
@@ -132,7 +134,7 @@ function Thread(props: ChatScreenProps): ReactNode {
       onKeyDown={onKeyDown}
     >
       <Header
-        person={{ ...person, name }}
+        person={{ ...person, name: heading }}
         status={shownStatus(connection, banner.kind)}
         snapshot={snapshot}
         focus={autoFocus && !focusComposer}
@@ -202,6 +204,7 @@ interface HeaderProps {
 function Header(props: HeaderProps): ReactNode {
   const { person, status, snapshot, focus, onBack, moreButton, isMoreOpen, onMore } = props;
   const words = useWords();
+  const name = nameInSentence(person.name);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (focus) heading.current?.focus({ preventScroll: true });
@@ -222,7 +225,7 @@ function Header(props: HeaderProps): ReactNode {
           <StatusDot status={status} />
           <span>{words.status[status]}</span>
           {snapshot.peerTyping ? (
-            <span className="tidings-status-typing"> · {words.typing(person.name)}</span>
+            <span className="tidings-status-typing"> · {words.typing(name)}</span>
           ) : (
             snapshot.peerOnline && <span className="tidings-status-online"> · {words.activeNow}</span>
           )}
@@ -232,8 +235,8 @@ function Header(props: HeaderProps): ReactNode {
         ref={moreButton}
         type="button"
         className="tidings-more"
-        aria-label={words.more(person.name)}
-        title={words.more(person.name)}
+        aria-label={words.more(name)}
+        title={words.more(name)}
         aria-expanded={isMoreOpen}
         onClick={onMore}
       >

@@ -2,7 +2,7 @@
  * Every sentence that the screen says. A language pack is another object of this shape; a host that wants one word changed
  * gives `{ ...english, send: "Post" }` to `TidingsProvider`.
  *
- * Names and texts of people come as arguments, and stand in a sentence as they are. No sentence holds markup.
+ * Names and texts of people come as arguments, and stand in a sentence as they are: names so that they turn nothing around. No sentence holds markup.
  */
 import type { ShownStatus } from "../icons.js";
 import type { Tick } from "../rows.js";
