@@ -135,6 +135,27 @@ def test_each_line_of_the_clients_behaviour_names_tests_that_exist() -> None:
             )
 
 
+def test_each_line_of_the_threat_model_names_tests_that_exist() -> None:
+    """SECURITY.md: each row of a table that ends in "shown by" links to at least one test, by its name in that file."""
+    rows: list[str] = []
+    is_shown = False
+    for line in DOCUMENTS["SECURITY.md"].splitlines():
+        if not line.startswith("|"):
+            is_shown = False
+        elif line.endswith("| shown by |"):
+            is_shown = True
+        elif is_shown and not line.startswith("|--"):
+            rows.append(line)
+
+    assert len(rows) >= 30
+    for row in rows:
+        named = re.findall(r"\[(test_\w+)\]\((tests/\S+\.py)\)", row.rsplit(" | ", 1)[1])
+        assert named, f"no test: {row}"
+        for name, path in named:
+            code = (ROOT / path).read_text(encoding="utf-8")
+            assert re.search(rf"^(?:async )?def {name}\(", code, re.MULTILINE), f"{path} has no test {name!r}"
+
+
 def test_every_variable_in_the_documents_exists() -> None:
     """A TIDINGS_... that nobody reads helps nobody."""
     known = {environment_name(each.name) for each in fields(Config)} | CLIENT_VARIABLES
