@@ -21,7 +21,7 @@ from proxy import Proxy
 from rounds import Outcome
 
 from tidings.client import Client, ConnectionState
-from tidings.errors import ServerProblem, StreamLost
+from tidings.errors import ProtocolViolation, ServerProblem, StreamLost
 
 WRITE_EVERY_S = 0.03
 BACK_WITHIN_S = 60.0
@@ -141,42 +141,56 @@ class Writer:
                 self.errors.append("StreamLost")
             except ServerProblem as problem:
                 self.errors.append(f"{problem.status} {problem.code}")
+            except ProtocolViolation as violation:  # something in between answered
+                self.errors.append(f"ProtocolViolation: {violation}")
             else:
                 self.acknowledged += 1
             self._is_over.wait(WRITE_EVERY_S)
 
 
-def broken_network(
-    node: Node, build: Path, name: str, breaks: Callable[[Proxy], None], hold_s: float, **proxied: int
-) -> Outcome:
+def broken_network(node: Node, build: Path, name: str, breaks: Callable[[Proxy], None], hold_s: float) -> Outcome:
     """Break the network so, hold it so long, and restore it: what the clients made of it.
 
     The node must be running, with a heartbeat of about a second.
     """
-    outcome = Outcome(f"network: {name}", rounds=1)
-    with Proxy(node.address, **proxied) as proxy, ExitStack() as closing:
+    with Proxy(node.address) as proxy:
+        return watched(node, proxy.url, build, f"network: {name}", lambda: breaks(proxy), proxy.restore, hold_s=hold_s)
+
+
+def watched(
+    node: Node,
+    url: str,
+    build: Path,
+    name: str,
+    breaks: Callable[[], None],
+    restores: Callable[[], None],
+    *,
+    hold_s: float,
+) -> Outcome:
+    """What the clients, which reach the node at `url`, make of something that breaks and is restored."""
+    outcome = Outcome(name, rounds=1)
+    with ExitStack() as closing:
         ben = node.person("ben")
         token, start = str(ben.token), ben.head()
         devices = {
-            "python": PythonDevice(proxy.url, token, start),
-            "javascript": JavaScriptDevice(proxy.url, token, build),
+            "python": PythonDevice(url, token, start),
+            "javascript": JavaScriptDevice(url, token, build),
         }
         for device in devices.values():
             closing.callback(device.close)
         for device in devices.values():
             assert device.is_connected.wait(30)
-        writer = Writer(proxy.url, str(node.person("ada").token))
+        writer = Writer(url, str(node.person("ada").token))
         closing.callback(writer.close)
-        closing.callback(proxy.restore)
         wait_for(lambda: all(each.last() >= BEFORE for each in devices.values()), 60, "messages before it breaks")
         broke_at, acknowledged = time.monotonic(), writer.acknowledged
-        breaks(proxy)
+        breaks()
         time.sleep(hold_s)  # the fault itself
         outcome.figures["acknowledged_meanwhile"] = writer.acknowledged - acknowledged
         for kind, device in devices.items():
             outcome.figures[f"{kind}_got_meanwhile"] = max(0, device.last() + 1 - acknowledged)
         restored_at, goal = time.monotonic(), writer.acknowledged + AFTER
-        proxy.restore()
+        restores()
         left = dict(devices)
         while left:
             for kind in [kind for kind, device in left.items() if device.last() >= goal]:

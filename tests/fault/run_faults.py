@@ -25,17 +25,22 @@ from catching_up import catch_up_under_traffic
 from client_build import build_client
 from crowd import UNLIMITED
 from disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_disk, start_on_a_full_disk
+from front import Front
+from fronts import behind_a_front, http2_stream
 from killing import kill_rounds
 from networks import FAULTS, broken_network
 from node import Node
 from powercut import kill_within_fsync, power_cuts
 from rounds import Outcome
+from soak import soak
 from stops import no_descriptors, stands_still
 from storm import crowded_drain, reconnection_storm
 from unread import never_reads
 
 RESULT = Path(__file__).parents[2] / "build" / "fault.json"
 COLUMNS = ("fault", "rounds", "acknowledged", "in flight", "lost", "doubled", "order", "seen", "recovery s")
+
+FRONTS = ("nginx", "caddy")
 
 Scene = Callable[[Path], Outcome]
 
@@ -156,6 +161,37 @@ def network(name: str) -> Scene:
     return scene
 
 
+def front(kind: str) -> Scene:
+    """A stream over HTTP/2 behind a proxy with our configuration."""
+
+    def scene(directory: Path) -> Outcome:
+        with Node(directory / "node", heartbeat_interval_s=1, **UNLIMITED) as node:
+            (directory / "front").mkdir()
+            with Front(kind, node, directory / "front") as front:
+                outcome = http2_stream(front)
+            node.restart()
+        return outcome
+
+    scene.__name__ = f"front_{kind}_http2"
+    return scene
+
+
+def restart_behind(kind: str, *, kill: bool) -> Scene:
+    """The node goes and comes behind the proxy."""
+
+    def scene(directory: Path) -> Outcome:
+        return behind_a_front(kind, directory, client_package(), kill=kill)
+
+    scene.__name__ = f"front_{kind}_{'kill' if kill else 'drain'}"
+    return scene
+
+
+def ten_minutes(directory: Path) -> Outcome:
+    """The soak."""
+    with Node(directory, **UNLIMITED) as node:
+        return soak(node, 600)
+
+
 @cache
 def client_package() -> Path:
     """The package for JavaScript, built once."""
@@ -196,6 +232,9 @@ SCENES: list[Scene] = [
     drain,
     limits,
     *(network(name) for name in FAULTS),
+    *(front(kind) for kind in FRONTS),
+    *(restart_behind(kind, kill=kill) for kind in FRONTS for kill in (False, True)),
+    ten_minutes,
 ]
 
 
