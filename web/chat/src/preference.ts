@@ -3,6 +3,7 @@
  * long as the page.
  */
 const LIST_WIDTH = "tidings.list-width";
+const SOUND = "tidings.sound";
 
 export function keptListWidth(): number {
   return Number(read(LIST_WIDTH) ?? Number.NaN);
@@ -12,9 +13,19 @@ export function keepListWidth(width: number): void {
   write(LIST_WIDTH, String(width));
 }
 
+/** Off until somebody switches it on. */
+export function keptSound(): boolean {
+  return read(SOUND) !== null;
+}
+
+export function keepSound(wanted: boolean): void {
+  write(SOUND, wanted ? "on" : null);
+}
+
 /** Nothing of the user stays. */
 export function forgetPreferences(): void {
   write(LIST_WIDTH, null);
+  write(SOUND, null);
 }
 
 function read(key: string): string | null {

@@ -8,10 +8,10 @@ let current: Module | null = null;
 const asked: string[] = [];
 
 /** A token that names `user`; nobody here checks it. */
-function tokenOf(user: string): string {
+function tokenOf(user: string, more: object = {}): string {
   const part = (value: object): string =>
     btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value)))).replaceAll("=", "");
-  return `${part({ alg: "HS256" })}.${part({ sub: user, exp: 4_000_000_000 })}.signature`;
+  return `${part({ alg: "HS256" })}.${part({ sub: user, exp: 4_000_000_000, ...more })}.signature`;
 }
 
 /** A tab that has just loaded the page at this address. */
@@ -49,6 +49,13 @@ describe("signing in with a token", () => {
     expect((await tabAt("/")).session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "zoë" });
   });
 
+  it("greets its owner by the name in it, else by the id", async () => {
+    const { session } = await tabAt(`/#token=${tokenOf("u1", { name: "Zoë" })}`);
+    expect(session.getSnapshot()).toMatchObject({ userId: "u1", me: { name: "Zoë" } });
+    const { session: plain } = await tabAt(`/#token=${tokenOf("u1")}`);
+    expect(plain.getSnapshot()).toMatchObject({ me: { name: "u1" } });
+  });
+
   it("says how, when there is none", async () => {
     expect((await tabAt("/")).session.getSnapshot()).toMatchObject({ phase: "signed_out", why: "no_token" });
   });
@@ -56,7 +63,7 @@ describe("signing in with a token", () => {
   it.each(["", "nonsense", "a.b.c", "a.e30.c"])("does not take %j for a token", async (typed) => {
     const { session, signIn } = await tabAt("/");
     signIn(typed);
-    expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", problem: expect.any(String) as string });
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", hasProblem: true });
   });
 
   it("ends when the server refuses the token, which is then forgotten", async () => {
@@ -110,5 +117,5 @@ describe("the demo", () => {
 
 it("a page that cannot be set up says why", async () => {
   vi.stubGlobal("fetch", () => Promise.resolve(new Response("", { status: 503 })));
-  expect((await tabAt("/")).session.getSnapshot()).toEqual({ phase: "failed", message: "the server answered 503" });
+  expect((await tabAt("/")).session.getSnapshot()).toEqual({ phase: "failed", why: 503 });
 });

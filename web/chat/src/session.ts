@@ -18,9 +18,10 @@ interface Page {
 
 export type Session =
   | { phase: "starting" }
-  | { phase: "failed"; message: string }
+  /** `why`: a status of HTTP, or what the browser says. */
+  | { phase: "failed"; why: number | string }
   | { phase: "people"; people: readonly Person[] }
-  | { phase: "signed_out"; why: "no_token" | "rejected"; problem: string | null }
+  | { phase: "signed_out"; why: "no_token" | "rejected"; hasProblem: boolean }
   | {
       phase: "signed_in";
       client: RealtimeService;
@@ -62,10 +63,10 @@ export async function start(): Promise<void> {
   become({ phase: "starting" });
   try {
     const response = await fetch("./page.json", { headers: { Accept: "application/json" } });
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    if (!response.ok) return become({ phase: "failed", why: response.status });
     page = (await response.json()) as Page;
   } catch (error) {
-    become({ phase: "failed", message: error instanceof Error ? error.message : String(error) });
+    become({ phase: "failed", why: error instanceof Error ? error.message : String(error) });
     return;
   }
   if (page.sign_in === "demo") {
@@ -73,7 +74,7 @@ export async function start(): Promise<void> {
     return;
   }
   token ??= sessionStorage.getItem(STORED);
-  if (token === null) become({ phase: "signed_out", why: "no_token", problem: null });
+  if (token === null) become({ phase: "signed_out", why: "no_token", hasProblem: false });
   else signIn(token);
 }
 
@@ -95,27 +96,32 @@ function decoded(text: string): string {
   }
 }
 
-/** The user that a token names, unverified: only to greet them; the server decides. Null when it is no token. */
-function subjectOf(candidate: string): string | null {
+/** A claim of a token, unverified: only to greet its owner; the server decides. Null when it is no token, or has none. */
+function claimOf(candidate: string, claim: string): string | null {
   const payload = candidate.split(".")[1];
   if (payload === undefined) return null;
   try {
     const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
     const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
-    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    const subject = (claims as { sub?: unknown }).sub;
-    return typeof subject === "string" && subject !== "" ? subject : null;
+    const claims = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+    const value = claims[claim];
+    return typeof value === "string" && value !== "" ? value : null;
   } catch {
     return null;
   }
 }
 
+/** As OpenID Connect names the name of a user. */
+function nameOf(candidate: string): string | null {
+  return claimOf(candidate, "name");
+}
+
 /** Sign in with a pasted or kept token. */
 export function signIn(candidate: string): void {
-  const userId = subjectOf(candidate.trim());
+  const userId = claimOf(candidate.trim(), "sub");
   if (userId === null) {
     sessionStorage.removeItem(STORED);
-    become({ phase: "signed_out", why: "no_token", problem: "That is not a token. Paste the whole line." });
+    become({ phase: "signed_out", why: "no_token", hasProblem: true });
     return;
   }
   token = candidate.trim();
@@ -125,16 +131,17 @@ export function signIn(candidate: string): void {
     tokenClient.client.connect(userId);
     tokenClient.client.reconnect();
   } else {
-    // Somebody else: nothing of the former user stays on this device.
+    // Somebody else: nothing of the former user stays on this device, whichever page it was that they left.
     void tokenClient?.client.signOut();
     tokenClient = { client: newTokenClient(), userId };
+    void tokenClient.client.forgetOthers(userId);
     tokenClient.client.connect(userId);
   }
   become({
     phase: "signed_in",
     client: tokenClient.client,
     userId,
-    me: { id: userId, name: userId, avatar_url: null },
+    me: { id: userId, name: nameOf(token) ?? userId, avatar_url: null },
     people: [],
     demo: false,
   });
@@ -158,7 +165,7 @@ function keptToken({ reason }: { reason: TokenReason }): string | null {
     sessionStorage.removeItem(STORED);
     // Nothing to try again with: what is unsent waits in the client for the next sign-in.
     queueMicrotask(() => tokenClient?.client.disconnect());
-    become({ phase: "signed_out", why: "rejected", problem: null });
+    become({ phase: "signed_out", why: "rejected", hasProblem: false });
   }
   handedOut = token;
   return token;
@@ -170,7 +177,7 @@ export function signOut(): void {
   tokenClient = null;
   token = null;
   sessionStorage.removeItem(STORED);
-  become({ phase: "signed_out", why: "no_token", problem: null });
+  become({ phase: "signed_out", why: "no_token", hasProblem: false });
 }
 
 function startDemo(): void {

@@ -1,7 +1,9 @@
 import { useState, type ReactNode } from "react";
 import { Avatar } from "tidings/react";
 import type { Person } from "tidings";
+import { inLanguage } from "./language.js";
 import { signIn, start } from "./session.js";
+import { usePageWords } from "./words.js";
 
 function Card({ title, children }: { title: string; children: ReactNode }): ReactNode {
   return (
@@ -16,18 +18,27 @@ function Card({ title, children }: { title: string; children: ReactNode }): Reac
   );
 }
 
+/** A sentence with something to type in its middle. */
+function Step({ parts }: { parts: readonly string[] }): ReactNode {
+  const [before, typed, after] = parts;
+  return (
+    <li>
+      {before}
+      <code dir="ltr">{typed}</code>
+      {after}
+    </li>
+  );
+}
+
 /** How to sign in where a token is needed. */
-export function SignIn({ why, problem }: { why: "no_token" | "rejected"; problem: string | null }): ReactNode {
+export function SignIn({ why, hasProblem }: { why: "no_token" | "rejected"; hasProblem: boolean }): ReactNode {
+  const words = usePageWords();
   const [typed, setTyped] = useState("");
   return (
-    <Card title={why === "rejected" ? "Your sign-in has ended" : "Sign in"}>
+    <Card title={why === "rejected" ? words.signInEnded : words.signIn}>
       <ol className="page-steps">
-        <li>
-          On the server, run <code>tidings token USER</code> with your user id.
-        </li>
-        <li>
-          Open <code>{`${location.origin}${location.pathname}#token=TOKEN`}</code>, or paste the token here:
-        </li>
+        <Step parts={words.stepRun("tidings token USER")} />
+        <Step parts={words.stepOpen(`${location.origin}${location.pathname}#token=TOKEN`)} />
       </ol>
       <form
         onSubmit={(event) => {
@@ -35,39 +46,40 @@ export function SignIn({ why, problem }: { why: "no_token" | "rejected"; problem
           signIn(typed);
         }}
       >
-        <label htmlFor="token">Token</label>
+        <label htmlFor="token">{words.token}</label>
         <input
           id="token"
           className="tidings-input"
           type="password"
           autoComplete="off"
           spellCheck={false}
-          aria-invalid={problem !== null}
+          aria-invalid={hasProblem}
           aria-describedby="token-problem"
           value={typed}
           onChange={(event) => setTyped(event.target.value)}
         />
         <p id="token-problem" className="tidings-problem" role="alert">
-          {problem}
+          {hasProblem && words.notAToken}
         </p>
         <button type="submit" className="tidings-button" data-primary="true" disabled={typed.trim() === ""}>
-          Sign in
+          {words.signIn}
         </button>
       </form>
-      <p className="page-note">The token is kept in this tab only, and taken out of the address bar.</p>
+      <p className="page-note">{words.tokenNote}</p>
     </Card>
   );
 }
 
 /** Who to be in a demo. Each window can be somebody else. */
 export function ChoosePerson({ people }: { people: readonly Person[] }): ReactNode {
+  const words = usePageWords();
   return (
-    <Card title="Who are you?">
-      <p>Choose somebody. Open a second window as somebody else, and write to each other.</p>
+    <Card title={words.whoAreYou}>
+      <p>{words.choosePerson}</p>
       <ul className="page-people">
         {people.map((person) => (
           <li key={person.id}>
-            <a href={`?as=${encodeURIComponent(person.id)}`}>
+            <a href={inLanguage({ as: person.id })}>
               <Avatar person={person} />
               <bdi>{person.name}</bdi>
             </a>
@@ -78,12 +90,13 @@ export function ChoosePerson({ people }: { people: readonly Person[] }): ReactNo
   );
 }
 
-export function StartFailed({ message }: { message: string }): ReactNode {
+export function StartFailed({ why }: { why: string | number }): ReactNode {
+  const words = usePageWords();
   return (
-    <Card title="Can’t reach the server">
-      <p>The page could not be set up: {message}.</p>
+    <Card title={words.unreachable}>
+      <p>{words.notSetUp(typeof why === "number" ? words.answered(why) : why)}</p>
       <button type="button" className="tidings-button" data-primary="true" onClick={() => void start()}>
-        Try again
+        {words.tryAgain}
       </button>
     </Card>
   );

@@ -18,6 +18,7 @@ import { RETRY_DEFAULTS, type RetryOptions } from "./retry.js";
 import { storageOf } from "./storage.js";
 import { isolate, report } from "./store.js";
 import type {
+  ClientStorage,
   ConnectionSnapshot,
   ConnectionStatus,
   Conversation,
@@ -66,6 +67,7 @@ export class RealtimeService {
   readonly inbox: Inbox;
 
   readonly #options: RealtimeOptions;
+  readonly #storage: ClientStorage;
   readonly #device: Device;
   readonly #api: Api;
   readonly #retry: RetryOptions;
@@ -86,7 +88,8 @@ export class RealtimeService {
       cap_ms: options.maxReconnectDelay ?? RETRY_DEFAULTS.cap_ms,
     };
     const api = (this.#api = new Api(options.url, environment, options.getToken));
-    this.#device = new Device(storageOf(options.storage), api, {
+    this.#storage = storageOf(options.storage);
+    this.#device = new Device(this.#storage, api, {
       restored: (cursor) => this.#restore(cursor),
       latest: () => this.#inbox.getSnapshot().entries.map((entry) => entry.user.id),
     });
@@ -194,6 +197,27 @@ export class RealtimeService {
   signOut(): Promise<void> {
     this.#tell({ type: "signed_out" });
     return this.#leave();
+  }
+
+  /**
+   * Delete what this device keeps of users of this API other than this one: of those who left without signing out. Who is
+   * connected in another tab is spared, which only a browser with Web Locks can tell; without them nothing is deleted.
+   */
+  async forgetOthers(userId: string): Promise<void> {
+    const { locks } = this.#api.environment;
+    const storage = this.#storage;
+    try {
+      const { held = [], pending = [] } = (await locks?.query?.()) ?? {};
+      if (!locks?.query || !storage.names) return;
+      const present = [...held, ...pending].map(({ name = "" }) => name);
+      const api = this.#api.owner("");
+      for (const owner of await storage.names()) {
+        const isOther = owner.startsWith(api) && owner !== this.#api.owner(userId);
+        if (isOther && !present.some((name) => name.startsWith(`${owner} `))) await storage.clear(owner);
+      }
+    } catch (error) {
+      report(error);
+    }
   }
 
   /** Try now instead of after the wait; also begins again after `refused`. At most once a second. */

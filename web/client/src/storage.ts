@@ -103,6 +103,12 @@ export class IndexedDbStorage implements ClientStorage {
     });
   }
 
+  async names(): Promise<readonly string[]> {
+    // Firefox had none for long; then nobody is known.
+    const databases = (await this.factory.databases?.()) ?? [];
+    return databases.flatMap(({ name }) => (name === undefined ? [] : [name]));
+  }
+
   release(): void {
     for (const owner of this.#databases.keys()) void this.#close(owner);
   }

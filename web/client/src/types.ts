@@ -226,6 +226,7 @@ export type PageEvent = "online" | "offline" | "visible" | "hidden" | "frozen" |
 
 /** The part of `navigator.locks` that is used. */
 export interface Locks {
+  query?(): Promise<{ held?: { name?: string }[]; pending?: { name?: string }[] }>;
   request(
     name: string,
     options: { signal?: AbortSignal; steal?: boolean },
@@ -258,6 +259,8 @@ export interface ClientStorage {
   hold?(owner: string, rows: ReadonlyMap<string, unknown> | null): void;
   /** Delete everything under this name, what is held included. */
   clear(owner: string): Promise<void>;
+  /** Under which names something is kept, also by others than this client. Without it nobody but the user is forgotten. */
+  names?(): Promise<readonly string[]>;
   /** Give back what is held open; the next call opens it again. */
   release(): void;
 }

@@ -126,7 +126,7 @@ interface EntryProps {
 
 function Entry({ entry, active, href, now, onOpen }: EntryProps): ReactNode {
   const words = useWords();
-  const { user, lastMessage, unread, watermarks, updatedAt } = entry;
+  const { user, lastMessage, unread, watermarks, updatedAt, blocked } = entry;
   const own = lastMessage !== null && lastMessage.sender_id !== user.id;
   const at = lastMessage?.createdAt ?? updatedAt;
   const choose = (event: MouseEvent): void => {
@@ -152,9 +152,11 @@ function Entry({ entry, active, href, now, onOpen }: EntryProps): ReactNode {
         {own && <span className="tidings-entry-you">{words.youPrefix}</span>}
         <span dir="auto">{lastMessage?.text}</span>
       </span>
-      {unread > 0 ? (
+      {blocked ? (
+        <span className="tidings-entry-mark">{words.blockedMark}</span>
+      ) : unread > 0 ? (
         <span className="tidings-badge">
-          <span aria-hidden="true">{unread > 99 ? "99+" : unread}</span>
+          <span aria-hidden="true">{words.badge(unread)}</span>
           <span className="tidings-hidden">{words.unread(unread)}</span>
         </span>
       ) : (

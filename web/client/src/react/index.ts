@@ -15,6 +15,7 @@ export type { InboxProps } from "./inbox.js";
 export { InboxList } from "./inbox-list.js";
 export type { InboxListProps } from "./inbox-list.js";
 export { nameInSentence } from "./name-in-sentence.js";
+export { useSound, useUnread, useUnreadTitle } from "./attention.js";
 export { Avatar } from "./avatar.js";
 export { english } from "./words/en.js";
 export type { Words } from "./words/en.js";

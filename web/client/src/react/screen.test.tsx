@@ -538,6 +538,14 @@ describe("the list of conversations", () => {
     expect(opened).toEqual(["50% 🦊|@x"]);
   });
 
+  it("marks a person whom one blocks, whose messages count as read", async () => {
+    server.has("ben", "again and again");
+    server.blocked = true;
+    openInbox([]);
+    const link = await screen.findByRole("link", { name: /ben.*again and again.*Blocked/ });
+    expect(link.textContent).not.toContain("unread");
+  });
+
   it("starts a conversation with anybody, and says what is wrong with an id", async () => {
     const opened: string[] = [];
     openInbox(opened);

@@ -182,6 +182,7 @@ export class MemoryServer {
         unread,
         watermarks,
         updatedAt: last.createdAt,
+        blocked: this.blocked,
         position: 1,
       };
     });

@@ -204,6 +204,7 @@ export const arabic: Words = {
   inboxFailed: "تعذّر تحميل محادثاتك.",
   loadMore: "عرض محادثات أخرى",
   unread: (number) => count(number, unreadMessages),
+  badge: (number) => (number > 99 ? `${digits(99)}+` : digits(number)),
   youPrefix: "أنت: ",
   online: "متصل",
   listWidth: "عرض قائمة المحادثات",

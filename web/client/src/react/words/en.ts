@@ -163,6 +163,7 @@ export const english = {
   inboxFailed: "Could not load your conversations.",
   loadMore: "Show more conversations",
   unread: (number: number) => count(number, { one: "# unread message", other: "# unread messages" }),
+  badge: (number: number) => (number > 99 ? "99+" : String(number)),
   youPrefix: "You: ",
   online: "online",
   listWidth: "Width of the list of conversations",

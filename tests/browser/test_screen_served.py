@@ -1,0 +1,71 @@
+"""The served page: in the language of the browser or the address, and with nothing of whoever used the browser before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from node import Node, Person
+from playwright.sync_api import Browser, BrowserContext, expect
+from test_outbox import keeps, rows
+from window import Window
+
+LATIN = re.compile("[A-Za-z]{2}")
+
+
+@pytest.fixture(scope="module")
+def node(start_node: Callable[..., Node]) -> Node:
+    return start_node()
+
+
+def kept_users(window: Window) -> list[str]:
+    """Of whom this browser keeps something."""
+    return sorted(name.split(" ")[2] for name in rows(window))
+
+
+def test_in_a_browser_in_arabic_the_page_is_in_arabic_and_laid_out_from_the_right(
+    node: Node, chromium: Browser, alice: Person, bob: Person
+) -> None:
+    """Sign-in, list and conversation; the list stands on the right. `?lang=en` is stronger."""
+    bob.sends(alice, "مرحبا")
+    with chromium.new_context(locale="ar-EG", viewport={"width": 1000, "height": 700}) as browser:
+        window = Window(browser)
+        window.page.goto(node.url)
+        expect(window.page.get_by_role("heading", name="تسجيل الدخول")).to_be_visible()
+        window.page.goto(f"{node.url}/#token={alice.token}")
+        window.page.reload()
+        expect(window.page.get_by_role("navigation", name="المحادثات")).to_be_visible()
+        window.goes_to(bob.id)
+        expect(window.message("مرحبا")).to_be_visible()
+        expect(window.status).to_contain_text("متصل")
+        expect(window.page.locator("html[lang=ar][dir=rtl]")).to_have_count(1)
+        listed = window.page.locator(".tidings-pane-list").bounding_box()
+        thread = window.page.locator(".tidings-pane-thread").bounding_box()
+        assert listed is not None and thread is not None
+        assert listed["x"] > thread["x"]
+        shown = window.page.locator("body").inner_text().replace("Tidings", "").replace(alice.id, "").replace(bob.id, "")
+        assert LATIN.search(shown) is None, shown
+        assert [] == window.complaints
+
+        window.page.goto(f"{node.url}/?lang=en")
+        expect(window.conversations).to_be_visible()
+
+
+def test_somebody_else_who_signs_in_on_a_fresh_page_finds_nothing_of_who_left_without_signing_out(
+    node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person, carol: Person
+) -> None:
+    """Alice closed her tab. While she has one open, hers stays: two windows may be two people."""
+    browser = profile()
+    window = Window.as_user(browser, node.url, alice, bob.id)
+    window.composer.fill("a draft of Alice")
+    keeps(window, f"draft/{bob.id}")
+    beside = Window.as_user(browser, node.url, carol, bob.id)
+    assert sorted([alice.id, carol.id]) == kept_users(beside)
+    beside.page.close()
+    window.page.close()
+
+    fresh = Window.as_user(browser, node.url, carol, bob.id)
+
+    fresh.is_waiting_for(lambda: [carol.id] == kept_users(fresh), "nothing of Alice is left")
+    expect(fresh.composer).to_have_value("")
