@@ -60,17 +60,24 @@ def write(database: Path, messages: Iterable[Written], now_s: float) -> None:
 
 
 class ListApp:
-    """The application in `list_host`, in front of a node: its source may be edited while it is served."""
+    """The application in `list_host`, in front of a node: its source may be edited while it is served.
 
-    def __init__(self, directory: Path, api: str) -> None:
+    With `built`, it is built as for use, and then served.
+    """
+
+    def __init__(self, directory: Path, api: str, *, built: bool = False) -> None:
         self.directory = directory / "list_host"
         self.api = api
+        self.built = built
         shutil.copytree(HERE / "list_host", self.directory)
         (self.directory / "node_modules").symlink_to(PACKAGES)
 
     def __enter__(self) -> ListApp:
         output = self.directory / "vite.txt"
-        program = ["node", str(PACKAGES / "vite" / "bin" / "vite.js"), "--port", "0", "--logLevel", "info"]
+        vite = ["node", str(PACKAGES / "vite" / "bin" / "vite.js")]
+        if self.built:
+            subprocess.run([*vite, "build", "--logLevel", "warn"], cwd=self.directory, check=True, timeout=100)
+        program = [*vite, *(["preview"] if self.built else []), "--port", "0", "--logLevel", "info"]
         with output.open("wb") as written:
             self.process = subprocess.Popen(
                 program, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT,

@@ -8,16 +8,20 @@ const renderMessage: RenderMessage = ({ message_type, text }) =>
 
 export function App(): ReactNode {
   const [isShown, setShown] = useState(true);
+  const [isOpen, setOpen] = useState(!location.hash.includes("&closed"));
   const [clicks, setClicks] = useState(0);
   return (
     <main>
       <div>
         <button onClick={() => setShown(!isShown)}>{isShown ? "Hide" : "Show"}</button>
         <button onClick={() => setClicks(clicks + 1)}>version one: {clicks}</button>
+        <button id="toggle" onClick={() => setOpen(!isOpen)}>
+          {isOpen ? "Close" : "Open"}
+        </button>
       </div>
       <Activity mode={isShown ? "visible" : "hidden"}>
         <div className="place">
-          <ChatScreen chatUserId={peer} renderMessage={renderMessage} />
+          {isOpen && <ChatScreen chatUserId={peer} renderMessage={renderMessage} />}
         </div>
       </Activity>
       <div hidden>

@@ -7,4 +7,5 @@ export default defineConfig({
   resolve: { conditions: ["tidings-source", "module", "browser", "development|production"], preserveSymlinks: true },
   optimizeDeps: { include: ["react", "react/jsx-dev-runtime", "react-dom", "react-dom/client"] },
   server: { host: "127.0.0.1", fs: { strict: false }, proxy: { "/api": process.env["TIDINGS_SERVER"] ?? "" } },
+  preview: { host: "127.0.0.1" },
 });
