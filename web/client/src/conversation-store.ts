@@ -49,6 +49,8 @@ export interface ConversationDependencies {
   blocked(blocked: boolean): void;
   /** Whether this tab acknowledges what arrives on the stream; of several that share one, one is enough. */
   acknowledges(): boolean;
+  /** Something that was pending is acknowledged. */
+  settled(): void;
   /** What `kept` answers is different now. */
   changed(): void;
   getDraft(): string;
@@ -412,7 +414,11 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   }
 
   #settlePending(messages: readonly Message[]): void {
-    for (const { client_id } of messages) if (client_id !== null) this.deps.outbox.settle(this.peerId, client_id);
+    let settled = false;
+    for (const { client_id } of messages) {
+      if (client_id !== null && this.deps.outbox.settle(this.peerId, client_id)) settled = true;
+    }
+    if (settled) this.deps.settled();
   }
 
   #stopTyping(): void {

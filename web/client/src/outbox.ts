@@ -79,6 +79,11 @@ export class Outbox {
     return this.#lanes.get(peerId)?.items ?? NOTHING;
   }
 
+  /** What is pending for anybody, oldest first. */
+  all(): readonly PendingMessage[] {
+    return inOrder([...this.#lanes.values()].flatMap((lane) => lane.items));
+  }
+
   /** Send. `turn` names what the tabs of this browser take turns at; null where they do not. */
   open(turn: string | null): void {
     this.#paused = false;

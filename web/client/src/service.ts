@@ -12,6 +12,7 @@ import { Device } from "./device.js";
 import { completeEnvironment } from "./environment.js";
 import { InboxStore } from "./inbox-store.js";
 import { MACHINE_DEFAULTS, type Effect } from "./machine-state.js";
+import { OutboxStore } from "./outbox-store.js";
 import { Outbox, type OutboxNews } from "./outbox.js";
 import { Receipts } from "./receipts.js";
 import { RETRY_DEFAULTS, type RetryOptions } from "./retry.js";
@@ -28,6 +29,7 @@ import type {
   PageEvent,
   Readable,
   RealtimeOptions,
+  UnsentMessages,
 } from "./types.js";
 import {
   readHistory,
@@ -65,6 +67,8 @@ const FIND_LIMIT = 100;
 export class RealtimeService {
   readonly connection: Readable<ConnectionSnapshot>;
   readonly inbox: Inbox;
+  /** What is not acknowledged, over all conversations. */
+  readonly outbox: UnsentMessages;
 
   readonly #options: RealtimeOptions;
   readonly #storage: ClientStorage;
@@ -74,6 +78,7 @@ export class RealtimeService {
   readonly #connection: Connection;
   readonly #inbox: InboxStore;
   readonly #outbox: Outbox;
+  readonly #unsent: OutboxStore;
   readonly #receipts: Receipts;
   readonly #conversations = new Map<string, ConversationStore>();
   readonly #listeners = new Map<string, Set<Listener>>();
@@ -114,11 +119,15 @@ export class RealtimeService {
         this.#conversations.get(message.recipient_id)?.acknowledged(message);
         this.#inbox.acknowledged(message);
       },
-      changed: (peerId) => this.#store(peerId).publish(),
+      changed: (peerId) => {
+        this.#store(peerId).publish();
+        this.#unsent.refresh();
+      },
       failed: (message) => this.#notify("send_failed", message),
       keep: (clientId, message) => this.#device.keepUnsent(clientId, message),
       tell: (news) => this.#tell({ type: "outbox", news }),
     });
+    this.outbox = this.#unsent = new OutboxStore(this.#outbox);
     this.#receipts = new Receipts(environment, this.#retry, {
       post: async (chatUserId, upto, signal) =>
         readReceiptAnswer(await api.post(api.address(["receipts"]), { chatUserId, ...upto }, signal)),
@@ -271,6 +280,7 @@ export class RealtimeService {
           this.#tell({ type: "blocked", peerId, blocked });
         },
         acknowledges: () => this.#connection.leads,
+        settled: () => this.#unsent.refresh(),
         changed: () => this.#device.keepConversation(peerId, () => this.#conversations.get(peerId)?.kept()),
         getDraft: () => this.#device.getDraft(peerId),
         setDraft: (text) => this.#device.setDraft(peerId, text),

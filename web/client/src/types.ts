@@ -163,6 +163,17 @@ export interface Inbox extends Readable<InboxSnapshot> {
   loadMore(): Promise<void>;
 }
 
+export interface OutboxSnapshot {
+  /** What no server has acknowledged, to anybody, oldest first: waiting, on its way, or refused (`state` "failed"). */
+  pending: readonly PendingMessage[];
+}
+
+export interface UnsentMessages extends Readable<OutboxSnapshot> {
+  /** As in `Conversation`, whoever it is for. */
+  retry(clientId: string): void;
+  discard(clientId: string): void;
+}
+
 export type TokenReason = "initial" | "expired" | "rejected";
 
 export interface Notice {

@@ -9,6 +9,7 @@ import type {
   ConversationSnapshot,
   InboxSnapshot,
   Message,
+  OutboxSnapshot,
   PendingMessage,
   Readable,
 } from "../types.js";
@@ -40,6 +41,7 @@ const SERVER_CONVERSATION: ConversationSnapshot = {
   blocked: false,
   error: null,
 };
+const SERVER_OUTBOX: OutboxSnapshot = { pending: [] };
 const SERVER_INBOX: InboxSnapshot = { entries: [], loaded: false, loading: true, hasMore: false, error: null };
 
 function useReadable<T>(readable: Readable<T>, onServer: T): T {
@@ -123,6 +125,36 @@ export function useInbox(): InboxSnapshot & { load: () => Promise<void>; loadMor
     () => ({ ...snapshot, load: () => inbox.load(), loadMore: () => inbox.loadMore() }),
     [inbox, snapshot],
   );
+}
+
+export interface UnsentState extends OutboxSnapshot {
+  /** Those of `pending` that were refused, or could not be sent for 48 hours. */
+  failed: readonly PendingMessage[];
+  retry: (clientId: string) => void;
+  discard: (clientId: string) => void;
+  retryAll: () => void;
+  discardAll: () => void;
+}
+
+/** What is not acknowledged, over all conversations; `retryAll` and `discardAll` are about what failed. */
+export function useOutbox(): UnsentState {
+  const { outbox } = useTidings();
+  const { pending } = useReadable(outbox, SERVER_OUTBOX);
+  return useMemo(() => {
+    const failed = pending.filter((message) => message.state === "failed");
+    const retry = (clientId: string) => outbox.retry(clientId);
+    const discard = (clientId: string) => outbox.discard(clientId);
+    const each = (act: (clientId: string) => void) => () => failed.forEach((message) => act(message.client_id));
+    return { pending, failed, retry, discard, retryAll: each(retry), discardAll: each(discard) };
+  }, [outbox, pending]);
+}
+
+/** Whether the other is typing, and `typing()` to tell that the user is; loads nothing. */
+export function useTyping(peerId: string): { peerTyping: boolean; typing: () => void } {
+  const client = useTidings();
+  const conversation = useMemo(() => client.conversation(peerId), [client, peerId]);
+  const { peerTyping } = useReadable(conversation, SERVER_CONVERSATION);
+  return useMemo(() => ({ peerTyping, typing: () => conversation.typing() }), [conversation, peerTyping]);
 }
 
 export interface RealtimeMessages extends ConversationActions {

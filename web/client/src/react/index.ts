@@ -3,8 +3,8 @@
 /** React bindings: hooks over the client's state, the chat screen and the list of conversations. Style: `tidings/styles.css`. */
 export { TidingsProvider, useTidings } from "./provider.js";
 export type { TidingsProviderProps } from "./provider.js";
-export { useConnection, useConversation, useInbox, useRealtimeMessages } from "./hooks.js";
-export type { ConversationActions, RealtimeMessages } from "./hooks.js";
+export { useConnection, useConversation, useInbox, useOutbox, useRealtimeMessages, useTyping } from "./hooks.js";
+export type { ConversationActions, RealtimeMessages, UnsentState } from "./hooks.js";
 export { ChatScreen } from "./chat-screen.js";
 export type { ChatScreenProps } from "./chat-screen.js";
 export type { CustomMessage, RenderMessage } from "./message-body.js";

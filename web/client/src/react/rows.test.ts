@@ -148,4 +148,28 @@ describe("rows of a thread", () => {
       "other text 3 first last",
     ]);
   });
+
+  it("look the same in a part of the conversation as in all of it", () => {
+    const messages = Array.from({ length: 60 }, (_, at) =>
+      message(
+        at + 1,
+        at % 7 < 4 ? "ben" : "ada",
+        at * (at % 5 === 0 ? 300 : 2),
+        at === 30 ? { message_type: "system" } : {},
+      ),
+    );
+    const of = content({ messages, pending: [pending("p1", "queued", 20_000)] });
+    const unread = { after: 20, upto: 60 };
+    const all = rowsOf(of, unread);
+    for (let start = 0; start < 60; start += 3) {
+      for (const end of [start + 1, start + 17, 60]) {
+        if (end > 60) continue;
+        const part = rowsOf(of, unread, { start, end });
+        const at = all.findIndex((row) => row.key === part[0]?.key);
+        expect(part).toEqual(all.slice(at, at + part.length));
+        const shown = part.filter((row) => row.kind === "bubble" || row.kind === "system").length;
+        expect(shown).toBe(end - start + (end === 60 ? 1 : 0));
+      }
+    }
+  });
 });

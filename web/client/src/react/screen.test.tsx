@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { MemoryServer, problem } from "../../test/react/server.js";
 import { RealtimeService } from "../service.js";
 import type { Notice, PageEvent, RealtimeOptions } from "../types.js";
-import { ChatScreen, InboxList, TidingsProvider, useRealtimeMessages } from "./index.js";
+import { ChatScreen, InboxList, TidingsProvider, useRealtimeMessages, type CustomMessage } from "./index.js";
 
 let server: MemoryServer;
 let client: RealtimeService;
@@ -97,6 +97,36 @@ describe("a conversation on the screen", () => {
     await openBen();
     expect(await screen.findByText('<img src="x" onerror="alert(1)"><b>bold</b>')).toBeTruthy();
     expect(screen.queryByText("bold")).toBeNull();
+  });
+
+  it("says of a message whose sender was erased that there was one", async () => {
+    server.has("ben", "", { message_type: "deleted" });
+    await openBen();
+    const deleted = await screen.findByRole("article", { name: /Message deleted/ });
+    expect(deleted.querySelector(".tidings-bubble")?.textContent).toBe("Message deleted");
+  });
+
+  it("lets the host draw messages of its own types, and shows the text of those it does not draw", async () => {
+    server.has("ben", "52.5,13.4", { message_type: "place" });
+    server.has("ben", "a wave", { message_type: "wave" });
+    server.has("ada", "plain");
+    const drawn: CustomMessage[] = [];
+    render(
+      <TidingsProvider client={client}>
+        <ChatScreen
+          chatUserId="ben"
+          renderMessage={(message) => {
+            drawn.push(message);
+            return message.message_type === "place" ? <b>a map of {message.text}</b> : undefined;
+          }}
+        />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+    expect(await screen.findByText("a map of 52.5,13.4")).toBeTruthy();
+    expect(screen.getByText("a wave").className).toBe("tidings-text");
+    expect(drawn.map(({ text, own, seq }) => [text, own, seq])).toContainEqual(["52.5,13.4", false, 1]);
+    expect(new Set(drawn.map((message) => message.message_type))).toEqual(new Set(["place", "wave"]));
   });
 
   it("announces an incoming message in the one live region, and history not at all", async () => {
