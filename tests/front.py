@@ -18,9 +18,10 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 
 
 class Front:
-    """A private instance of a proxy with the shipped configuration, in front of a node."""
+    """A private instance of a proxy with the shipped configuration, in front of a node; `replaced` in it by a test."""
 
-    def __init__(self, kind: str, node: Node, directory: Path) -> None:
+    def __init__(self, kind: str, node: Node, directory: Path, replaced: dict[str, str] | None = None) -> None:
+        self.replaced = replaced or {}
         self.kind, self.node, self.directory = kind, node, directory
         self.certificate = make_certificate(directory)
         with socket.socket() as free:
@@ -67,7 +68,7 @@ class Front:
 
     def _shipped(self, name: str, replaced: dict[str, str]) -> Path:
         text = (DEPLOY / name).read_text()
-        for old, new in replaced.items():
+        for old, new in {**replaced, **self.replaced}.items():
             assert old in text, f"{name} has changed: {old}"
             text = text.replace(old, new)
         path = self.directory / name

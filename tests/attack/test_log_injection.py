@@ -49,7 +49,7 @@ def say_everything_everywhere(node: Node, text: str) -> None:
         ada.gets(f"/events/me?{query}={encoded}")
     for field in ("text", "recipientId", "message_type", "client_id", "chatUserId", "reason"):
         body = {"recipientId": "ben", "text": "x", "chatUserId": "ben", "reason": "x", field: text}
-        for route in ("/send", "/receipts", "/typing", "/report", "/block"):
+        for route in ("/send", "/report"):
             ada.posts(route, body)
     raw = text.encode()
     names = (

@@ -1,0 +1,74 @@
+"""Limits by address and by time behind nginx and Caddy, as deploy/ ships them; clients come from several addresses.
+
+Every address of 127.0.0.0/8 is this machine; only 127.0.0.1, from which the proxy comes, is trusted.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from front import Front
+from node import API, PATIENCE_S, Node
+
+BURST = 5
+
+
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """A proxy whose waits are a second where they are ten."""
+    shortened = (
+        {"client_header_timeout 10s": "client_header_timeout 1s"}
+        if request.param == "nginx"
+        else {"read_header 10s": "read_header 1s"}
+    )
+    with (
+        Node(tmp_path_factory.mktemp("node"), refused_tokens_burst=BURST, refused_tokens_per_s=0.01) as node,
+        Front(request.param, node, tmp_path_factory.mktemp("front"), shortened) as front,
+    ):
+        yield front
+
+
+def client_at(front: Front, address: str) -> httpx2.Client:
+    """Somebody who comes from this address."""
+    verify = ssl.create_default_context(cafile=str(front.certificate))
+    transport = httpx2.HTTPTransport(local_address=address, verify=verify)
+    return httpx2.Client(transport=transport, base_url=front.url.replace("localhost", "127.0.0.1"), timeout=PATIENCE_S)
+
+
+def asks(http: httpx2.Client, token: str, **headers: str) -> int:
+    sent = {"Host": "localhost", "Authorization": f"Bearer {token}"} | headers
+    return http.get(f"{API}/inbox/me", headers=sent, extensions={"sni_hostname": "localhost"}).status_code
+
+
+def test_who_tries_tokens_through_a_proxy_is_known_by_address(front: Front) -> None:
+    """However they call themselves; and whoever comes from elsewhere through the same proxy is let in.
+    PROTOCOL 14.0.18, 14.0.19"""
+    with client_at(front, "127.0.0.2") as thief, client_at(front, "127.0.0.3") as user:
+        seen = [
+            asks(thief, "not a token", **{"X-Forwarded-For": f"198.51.100.{number}"}) for number in range(BURST + 3)
+        ]
+        assert [401] * BURST + [429] * 3 == seen
+        assert 429 == asks(thief, front.node.token("eve"), **{"X-Forwarded-For": "127.0.0.1"})
+        good = front.node.token("ada")
+        assert 200 == asks(user, good)
+        assert 200 == asks(thief, good), "a token that is known to be good passes from there, too"
+
+
+def test_a_head_that_trickles_ends_at_the_proxy(front: Front) -> None:
+    """It never reaches the server, and does not stay."""
+    context = ssl.create_default_context(cafile=str(front.certificate))
+    with (
+        socket.create_connection(("127.0.0.1", front.port), PATIENCE_S) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as wire,
+    ):
+        wire.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        wire.settimeout(PATIENCE_S)
+        try:
+            received = wire.recv(4096)
+        except (ConnectionError, ssl.SSLError):
+            received = b""
+    assert received == b"" or b" 408 " in received
