@@ -84,6 +84,7 @@ class Node:
         self.database = database or directory / "tidings.db"
         self.port = port
         self.limits: dict[str, object] = {**self.default_limits, **limits}
+        self.host = "127.0.0.1"
         self.under: list[str] = []
         self.variables: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
@@ -102,11 +103,11 @@ class Node:
 
     @property
     def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.port)
+        return (self.host, self.port)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def output(self) -> str:
@@ -130,7 +131,7 @@ class Node:
         """Start the process and wait until it says that it serves."""
         self.directory.mkdir(parents=True, exist_ok=True)
         program = Path(sys.executable).with_name("tidings")
-        command = [*self.under, str(program), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [*self.under, str(program), "serve", "--host", self.host, "--port", str(self.port)]
         stdout_path = self.directory / "stdout.txt"
         already = stdout_path.stat().st_size if stdout_path.exists() else 0
         with stdout_path.open("ab") as stdout, (self.directory / "stderr.txt").open("ab") as stderr:

@@ -59,6 +59,13 @@ class Outcome:
         self.doubled += found.doubled
         self.out_of_order += found.out_of_order
 
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> Outcome:
+        """What `as_json` gave, of one round at most."""
+        most = given["recovery_s"]["most"]
+        own = {name: value for name, value in given.items() if name not in ("holds", "errors", "recovery_s")}
+        return cls(**own, errors=Counter(given["errors"]), recovery_s=[] if most is None else [most])
+
     def as_json(self) -> dict[str, Any]:
         """For `build/fault.json`."""
         given = asdict(self)

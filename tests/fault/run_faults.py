@@ -28,6 +28,7 @@ from disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_di
 from front import Front
 from fronts import behind_a_front, http2_stream
 from killing import kill_rounds
+from lossy import LINKS, in_namespaces
 from networks import FAULTS, broken_network
 from node import Node
 from powercut import kill_within_fsync, power_cuts
@@ -161,6 +162,16 @@ def network(name: str) -> Scene:
     return scene
 
 
+def link(name: str) -> Scene:
+    """The scene of one of the links of packets."""
+
+    def scene(directory: Path) -> Outcome:
+        return in_namespaces(name, client_package(), directory)
+
+    scene.__name__ = f"link_{name}"
+    return scene
+
+
 def front(kind: str) -> Scene:
     """A stream over HTTP/2 behind a proxy with our configuration."""
 
@@ -232,6 +243,7 @@ SCENES: list[Scene] = [
     drain,
     limits,
     *(network(name) for name in FAULTS),
+    *(link(name) for name in LINKS),
     *(front(kind) for kind in FRONTS),
     *(restart_behind(kind, kill=kill) for kind in FRONTS for kill in (False, True)),
     ten_minutes,
