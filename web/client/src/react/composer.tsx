@@ -40,8 +40,10 @@ export function Composer(props: ComposerProps): ReactNode {
     const element = field.current;
     if (!element) return;
     // The stylesheet bounds the height to 1..6 lines; "auto" first, or the field could never shrink.
-    element.style.height = "auto";
-    if (element.scrollHeight > 0) element.style.height = `${element.scrollHeight}px`;
+    const become = (height: string): void => element.style.setProperty("height", height, "important"); // not a host's
+    become("auto");
+    const edges = element.offsetHeight - element.clientHeight;
+    if (element.scrollHeight > 0) become(`${element.scrollHeight + edges}px`);
   }, [text]);
 
   // What this device kept arrives a moment after the page; what is typed meanwhile is newer.

@@ -81,7 +81,9 @@ export function InboxList(props: InboxListProps): ReactNode {
           <div className="tidings-empty">
             <p className="tidings-empty-title">{words.noConversations}</p>
             <p>{words.noConversationsHint}</p>
-            {emptyAction ?? (
+            {emptyAction !== undefined ? (
+              <div className="tidings-slot">{emptyAction}</div>
+            ) : (
               <button type="button" className="tidings-button" data-primary="true" onClick={() => setWriting(true)}>
                 {words.newMessage}
               </button>

@@ -86,7 +86,7 @@ export function Inbox(props: InboxProps): ReactNode {
     <div {...language} ref={root} className="tidings tidings-panes">
       <div className="tidings-panes-row" data-open={chatUserId !== null} data-writing={isWriting}>
         <div className="tidings-pane-list" style={{ "--t-list": `${width}px` } as object}>
-          {above}
+          {above !== undefined && <div className="tidings-slot">{above}</div>}
           {!isOpen && <ConnectionBanner {...(onSignIn && { onSignIn })} />}
           <InboxList
             activeId={chatUserId}

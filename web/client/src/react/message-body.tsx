@@ -59,7 +59,7 @@ function CustomBody({ bubble, onFold }: BodyProps): ReactNode {
   if (drawn === null) return <TextBody bubble={bubble} onFold={onFold} />;
   return (
     <div className="tidings-bubble" data-type={message_type}>
-      {drawn}
+      <div className="tidings-slot">{drawn}</div>
     </div>
   );
 }

@@ -174,7 +174,7 @@ function ThreadState(props: ThreadStateProps): ReactNode {
       <div className="tidings-empty">
         <p className="tidings-empty-title">{words.noMessages}</p>
         <p>{words.sayHello(name)}</p>
-        {emptyAction}
+        <div className="tidings-slot">{emptyAction}</div>
       </div>
     );
   }

@@ -1,0 +1,30 @@
+"""Somebody's application around the chat: its pages, its people (whoever they say to be), and Tidings beside them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from tidings import Config, Tidings
+
+
+def named(request: HTTPConnection) -> str | None:
+    return request.headers.get("authorization", "").removeprefix("Bearer ") or None
+
+
+HERE = Path(__file__).parent
+tidings = Tidings(Config(db=os.environ["HOST_DB"]), user=named)
+app = Starlette(
+    routes=[
+        Mount("/api/message", routes=tidings.routes()),
+        Mount("/themes", StaticFiles(directory=HERE / "themes")),
+        Mount("/styles", StaticFiles(directory=HERE / "styles")),
+        Mount("/", StaticFiles(directory=HERE / "dist", html=True)),
+    ],
+    lifespan=tidings.lifespan,
+)
