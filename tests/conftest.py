@@ -14,8 +14,9 @@ import hypothesis
 import pytest
 from node import Node, Person
 
-# No time limit for a single example: how long one takes is the machine's business, and a busy one is no failure.
-hypothesis.settings.register_profile("tidings", deadline=None)
+# No time limit for an example, nor for making one: how long that takes is the machine's business, and a busy one is no
+# failure.
+hypothesis.settings.register_profile("tidings", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tidings")
 
 _number = itertools.count(1)

@@ -9,7 +9,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidings import Config
@@ -27,7 +27,7 @@ numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_in
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
-    max_leaves=10,
+    max_leaves=6,
 )
 
 
@@ -90,6 +90,7 @@ def read(body: bytes, pieces: int) -> dict[str, Any]:
     return asyncio.run(read_json(scope, receive, Config()))
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(texts, json_values, max_size=4), st.integers(1, 5), st.booleans())
 def test_a_json_object_is_read_as_it_was_meant(value: dict[str, Any], pieces: int, is_ascii: bool) -> None:
     """In any pieces, escaped or not."""

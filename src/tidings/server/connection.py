@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +38,10 @@ from tidings.server.detach import Detached
 from tidings.server.follow import CONNECTION_EXTENSION
 from tidings.server.metrics import Metrics
 
-_of_uvicorn = logging.getLogger("tidings.connection")
+TELL_EVERY_S = 60.0  # an address with too many connections is one line in so long
+
+log = logging.getLogger("tidings.connection")
+_of_uvicorn = logging.getLogger("tidings.connection.uvicorn")
 _of_uvicorn.setLevel(logging.ERROR)  # its warnings are of what peers send, one for each
 
 _BAD_HTTP = BadRequest("bad_http", "This is not an HTTP/1.1 request, or one that two readers could read differently.")
@@ -54,6 +58,7 @@ class Connections:
         self._addresses = Addresses(config.trusted_proxies)
         self._metrics = metrics
         self._open: Counter[str] = Counter()
+        self._tell_at = 0.0
 
     def __call__(self, **given: Any) -> Connection:
         """What uvicorn calls for each connection that it accepts."""
@@ -63,11 +68,21 @@ class Connections:
         """Count a connection of this peer, and tell under which name; None: it has too many. Empty: not counted."""
         name = self._addresses.name(peer)
         if name and self._open[name] >= self._per_address_max:
-            self.ended("too_many")
+            self._refuse(name)
             return None
         if name:
             self._open[name] += 1
         return name
+
+    def _refuse(self, name: str) -> None:
+        self.ended("too_many")
+        if time.monotonic() >= self._tell_at:
+            self._tell_at = time.monotonic() + TELL_EVERY_S
+            log.warning(
+                "%s has %d connections, and more are refused; if it is a proxy, name it in TIDINGS_TRUSTED_PROXIES",
+                name,
+                self._per_address_max,
+            )
 
     def release(self, name: str) -> None:
         """One that was counted under this name has ended; nothing if it was not counted."""
