@@ -123,13 +123,13 @@ def is_whole(outcome: Outcome) -> bool:
     return not (outcome.missing or outcome.doubled or outcome.disordered or outcome.streams_lost)
 
 
-def run(dialect: Dialect, url: str, plan: Plan, *, name: str) -> Outcome:
+def run(dialect: Dialect, url: str, plan: Plan, *, name: str, on_ready: Callable[[], None] = lambda: None) -> Outcome:
     """``measure`` in an event loop of its own, with as many open files as this process may have."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-            return runner.run(measure(dialect, url, plan, name=name))
+            return runner.run(measure(dialect, url, plan, name=name, on_ready=on_ready))
     except* OSError as group:
         raise StreamLost(f"{url} cannot be reached: {group.exceptions[0]}") from None
     except* TidingsError as group:

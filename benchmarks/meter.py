@@ -1,0 +1,46 @@
+"""What a server uses, by the operating system's accounting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+SOCKET_SLABS = ("TCP", "sock_inode_cache", "filp", "dentry", "eventpoll_epi", "eventpoll_pwq", "kmalloc-64")
+
+
+def processes(root: int) -> Iterator[int]:
+    """A process and all that descend from it."""
+    yield root
+    try:
+        children = Path(f"/proc/{root}/task/{root}/children").read_text().split()
+    except OSError:
+        return
+    for child in children:
+        yield from processes(int(child))
+
+
+def cpu_s(root: int) -> float:
+    """User and system time of all of them, those that ended and were waited for included. Resolution: a tick, 10 ms."""
+    return sum(sum(map(int, _stat(each)[11:15])) for each in processes(root)) / TICKS_PER_S
+
+
+def rss_kib(root: int) -> int:
+    """Resident memory of all of them."""
+    return sum(int(_stat(each)[21]) * PAGE_KIB for each in processes(root))
+
+
+def kernel_kib() -> int | None:
+    """What the kernel holds for sockets, both ends of each; None where slabs cannot be read (not root)."""
+    try:
+        lines = Path("/proc/slabinfo").read_text().splitlines()[2:]
+    except PermissionError:
+        return None
+    sizes = {name: int(used) * int(size) // 1024 for name, used, _, size, *_ in map(str.split, lines)}
+    return sum(sizes.get(name, 0) for name in SOCKET_SLABS)
+
+
+def _stat(process: int) -> list[str]:
+    return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()

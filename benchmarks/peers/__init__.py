@@ -1,0 +1,144 @@
+"""The servers that are compared, each set up as its documentation says, and what each of them does not do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jwt
+
+from tidings.bench.dialect import Dialect, post_body, tidings
+from tidings.protocol.events import encode_json
+
+HERE = Path(__file__).parent
+SECRET = "a secret of the benchmark, thirty-two bytes or more"
+START_DEADLINE_S = 20.0
+UNLIMITED = {"TIDINGS_SENDS_PER_S": "1000000", "TIDINGS_SENDS_BURST": "1000000", "TIDINGS_STREAMS_MAX": "19000"}
+
+
+class Peer(NamedTuple):
+    """A server: its command for a port and an empty folder, how it is spoken to, and what it leaves out."""
+
+    name: str
+    without: str
+    command: Callable[[int, Path], list[str]]
+    dialect: Callable[[str], Dialect]
+
+
+class Running:
+    """A peer's process, kept to the first CPU where there are two: the load has the other."""
+
+    def __init__(self, peer: Peer, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/api/message"
+        self.dialect = peer.dialect(self.url)
+        with (folder / "output.txt").open("wb") as output:
+            self._process = subprocess.Popen(
+                [*pinned(0), *peer.command(port, folder)],
+                cwd=folder,
+                env={**os.environ, "TIDINGS_SECRET": SECRET, "TIDINGS_LOG_LEVEL": "warning", **UNLIMITED},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        ends_at = time.monotonic() + START_DEADLINE_S
+        while not _accepts(port):
+            if self._process.poll() is not None or time.monotonic() > ends_at:
+                raise RuntimeError(f"{peer.name} does not start:\n{(folder / 'output.txt').read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Ask it to end, then end it."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def pinned(cpu: int) -> list[str]:
+    """The beginning of a command that keeps it to one CPU, where there are several."""
+    return ["taskset", "-c", str(cpu)] if (os.cpu_count() or 1) > 1 else []
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _plain(url: str) -> Dialect:
+    """Two routes without anything: who sends to whom stands in the address."""
+
+    def stream(user: str) -> bytes:
+        return b"GET /sse/%b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n" % user.encode()
+
+    def send(sender: str, recipient: str, text: str, number: int) -> bytes:
+        # The size of Tidings' frame of the same message: the kernel's part of the work is the same.
+        body = encode_json({"text": text, "filler": "x" * 290})
+        return b"POST /send/%b/%b HTTP/1.1\r\nHost: x\r\n" % (sender.encode(), recipient.encode()) + post_body(body)
+
+    return Dialect(stream, send)
+
+
+def _token(user: str) -> str:
+    return jwt.encode({"sub": user, "exp": int(time.time()) + 7200}, SECRET, "HS256")
+
+
+def _nginx(port: int, folder: Path) -> list[str]:
+    (folder / "nginx.conf").write_text((HERE / "nginx.conf").read_text().replace("PORT", str(port)))
+    return [shutil.which("nginx") or "/usr/sbin/nginx", "-p", f"{folder}/", "-c", "nginx.conf"]
+
+
+def floor_program(folder: Path) -> Path:
+    """The compiled floor."""
+    program = folder / "floor"
+    subprocess.run(["cc", "-O2", "-o", str(program), str(HERE / "floor.c")], check=True)
+    return program
+
+
+def all_peers(floor: Path) -> list[Peer]:
+    """Tidings first."""
+    program = str(Path(sys.executable).with_name("tidings"))
+    return [
+        Peer(
+            "Tidings",
+            "",
+            lambda port, folder: [program, "serve", "--port", str(port), "--db", f"sqlite:///{folder}/b.db"],
+            lambda url: tidings(url, _token),
+        ),
+        Peer(
+            "Tidings, not detached",
+            "",
+            lambda port, folder: [
+                "env", "TIDINGS_DETACHED_STREAMS=0", program, "serve", "--port", str(port), "--db", f"sqlite:///{folder}/b.db",
+            ],
+            lambda url: tidings(url, _token),
+        ),
+        Peer(
+            "C, epoll",
+            "no store, no identity, no limits, no resuming",
+            lambda port, _: [str(floor), str(port)],
+            _plain,
+        ),
+        Peer(
+            "C, epoll, fdatasync",
+            "no identity, no limits, no resuming, nothing can be read again",
+            lambda port, folder: [str(floor), str(port), str(folder / "log")],
+            _plain,
+        ),
+        Peer("nginx with nchan", "memory only, no identity, no order between channels, no receipts", _nginx, _plain),
+    ]  # fmt: skip
