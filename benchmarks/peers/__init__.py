@@ -86,7 +86,7 @@ def _plain(url: str) -> Dialect:
     def stream(user: str) -> bytes:
         return b"GET /sse/%b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n" % user.encode()
 
-    def send(sender: str, recipient: str, text: str, number: int) -> bytes:
+    def send(sender: str, recipient: str, text: str, key: str) -> bytes:
         # The size of Tidings' frame of the same message: the kernel's part of the work is the same.
         body = encode_json({"text": text, "filler": "x" * 290})
         return b"POST /send/%b/%b HTTP/1.1\r\nHost: x\r\n" % (sender.encode(), recipient.encode()) + post_body(body)

@@ -108,7 +108,7 @@ class Bad:
 
 DIALECT = Dialect(
     lambda user: b"GET / HTTP/1.1\r\n\r\n",
-    lambda sender, recipient, text, number: b"POST / HTTP/1.1\r\n" + post_body(text.encode()),
+    lambda sender, recipient, text, key: b"POST / HTTP/1.1\r\n" + post_body(text.encode()),
 )
 
 

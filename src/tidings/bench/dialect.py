@@ -12,12 +12,12 @@ from tidings.protocol.events import encode_json
 class Dialect(NamedTuple):
     """Requests as bytes of HTTP/1.1; every server is asked over the same connections.
 
-    ``stream(user)`` opens an event stream. ``send(sender, recipient, text, number)`` sends a message; the number is of
-    this sender and rises by one.
+    ``stream(user)`` opens an event stream. ``send(sender, recipient, text, key)`` sends a message; no other has its
+    key.
     """
 
     stream: Callable[[str], bytes]
-    send: Callable[[str, str, str, int], bytes]
+    send: Callable[[str, str, str, str], bytes]
 
 
 def tidings(url: str, token: Callable[[str], str]) -> Dialect:
@@ -35,8 +35,8 @@ def tidings(url: str, token: Callable[[str], str]) -> Dialect:
     def stream(user: str) -> bytes:
         return head(b"GET", f"/sse/{quote(user, safe='')}", user) + b"Accept: text/event-stream\r\n\r\n"
 
-    def send(sender: str, recipient: str, text: str, number: int) -> bytes:
-        body = encode_json({"recipientId": recipient, "text": text, "client_id": f"{sender}-{number}"})
+    def send(sender: str, recipient: str, text: str, key: str) -> bytes:
+        body = encode_json({"recipientId": recipient, "text": text, "client_id": key})
         return head(b"POST", "/send", sender) + post_body(body)
 
     return Dialect(stream, send)

@@ -12,6 +12,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
 from functools import partial
+from secrets import token_hex
 
 from tidings.bench.dialect import Dialect
 from tidings.bench.streams import HEAD_END, Server, clock, marked
@@ -33,6 +34,7 @@ class Senders:
         self.statuses: Counter[int] = Counter()
         self.answered_us = array("L")
         self.accepted = 0
+        self.run = token_hex(4)  # a second run sends other messages, not the same ones again
         self._dialect = dialect
         self._server = server
         self._pairs = pairs
@@ -133,7 +135,8 @@ class SendConnection(asyncio.Protocol):
         self._numbers[sender] += 1
         self._due = due
         text = marked(sender, self._numbers[sender], round(due * 1e6), text_size)
-        self._transport.write(dialect.send(sender, recipient, text, self._numbers[sender]))
+        key = f"{self._senders.run}-{self._numbers[sender]}"
+        self._transport.write(dialect.send(sender, recipient, text, key))
 
     def abort(self) -> None:
         """Cut it."""
