@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots lock node page web-packages test-programs
+.PHONY: bench bench-growth scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -21,6 +21,7 @@ help:
 	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
 	@echo "make fuzz     made-up bytes and requests to everything that reads them; SECONDS=60, of all together; ONLY='sse body' picks"
 	@echo "make scoreboard  Tidings and four other systems under the same faults; QUICK=1 for one short round"
+	@echo "make bench    what a message and a stream cost, beside other servers; QUICK=1 within three minutes; make bench-growth"
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
@@ -149,6 +150,13 @@ test-programs:
 scoreboard: setup web-packages scoreboard-programs
 	PYTHONPATH=.:tests .venv/bin/python -m scoreboard $(if $(QUICK),--quick,--json scoreboard/results.json) $(ARGUMENTS)
 	$(if $(QUICK),,.venv/bin/python docs/write_scoreboard.py)
+
+# Costs, beside the same systems and a floor in C. A quiet machine gives the figures of docs/performance.md.
+bench: setup .venv/.dev scoreboard-programs test-programs
+	.venv/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(ARGUMENTS)
+
+bench-growth: setup .venv/.dev
+	.venv/bin/python benchmarks/growth.py $(ARGUMENTS)
 
 scoreboard-programs: scoreboard/.venv/.installed scoreboard/node_modules/.installed
 	@if command -v dpkg-query >/dev/null && dpkg-query --show $(SCOREBOARD_PROGRAMS) >/dev/null 2>&1; then :; \

@@ -78,7 +78,7 @@ def saturation(running: Running, size: Size, take: Callable[[str, float], None])
         whole(outcome)
         used_us = (cpu_s(running.pid) - meter.cpu_s) / outcome.accepted * 1e6
         take(f"CPU of a message, {devices} + {devices} streams (us)", used_us)
-        take(f"CPU of a frame, {devices} + {devices} streams (us)", used_us / (2 * devices))
+        take(f"CPU of a frame, {devices} + {devices} streams (us)", used_us * outcome.accepted / outcome.frames)
         take(f"messages a second, {devices} + {devices} streams", outcome.accepted / outcome.took_s)
 
 

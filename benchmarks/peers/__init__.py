@@ -20,7 +20,10 @@ from tidings.protocol.events import encode_json
 
 HERE = Path(__file__).parent
 SECRET = "a secret of the benchmark, thirty-two bytes or more"
+SCOREBOARD = HERE.parents[1] / "scoreboard"  # has the other servers of its own
+GUIDE_SETTINGS = ("MESSAGES_FILE=/dev/null", "NODE_ENV=production")
 START_DEADLINE_S = 20.0
+FRAME_REST = 290  # what a frame of Tidings has beside the text; others get so much more text
 UNLIMITED = {"TIDINGS_SENDS_PER_S": "1000000", "TIDINGS_SENDS_BURST": "1000000", "TIDINGS_STREAMS_MAX": "19000"}
 
 
@@ -88,10 +91,37 @@ def _plain(url: str) -> Dialect:
 
     def send(sender: str, recipient: str, text: str, key: str) -> bytes:
         # The size of Tidings' frame of the same message: the kernel's part of the work is the same.
-        body = encode_json({"text": text, "filler": "x" * 290})
+        body = encode_json({"text": text, "filler": "x" * FRAME_REST})
         return b"POST /send/%b/%b HTTP/1.1\r\nHost: x\r\n" % (sender.encode(), recipient.encode()) + post_body(body)
 
     return Dialect(stream, send)
+
+
+def _queues(url: str) -> Dialect:
+    """Applications with a queue for each stream of the recipient; the sender sees nothing."""
+
+    def stream(user: str) -> bytes:
+        return b"GET /events/%b HTTP/1.1\r\nHost: x\r\n\r\n" % user.encode()
+
+    def send(sender: str, recipient: str, text: str, key: str) -> bytes:
+        body = encode_json({"text": text.ljust(len(text) + FRAME_REST, "x")})
+        return b"POST /send/%b HTTP/1.1\r\nHost: x\r\n" % recipient.encode() + post_body(body)
+
+    return Dialect(stream, send, echoes=False, greets=False)
+
+
+def _guide(url: str) -> Dialect:
+    """The guide's two routes; who asks stands in a header."""
+
+    def stream(user: str) -> bytes:
+        return b"GET /api/message/sse/%b HTTP/1.1\r\nHost: x\r\nX-User-Id: %b\r\n\r\n" % (user.encode(), user.encode())
+
+    def send(sender: str, recipient: str, text: str, key: str) -> bytes:
+        body = encode_json({"recipientId": recipient, "text": text})
+        head = b"POST /api/message/send HTTP/1.1\r\nHost: x\r\nX-User-Id: %b\r\n" % sender.encode()
+        return head + post_body(body)
+
+    return Dialect(stream, send, echoes=False)
 
 
 def _token(user: str) -> str:
@@ -103,6 +133,13 @@ def _nginx(port: int, folder: Path) -> list[str]:
     return [shutil.which("nginx") or "/usr/sbin/nginx", "-p", f"{folder}/", "-c", "nginx.conf"]
 
 
+def _uvicorn(program: Path, folder: Path, module: str, port: int) -> list[str]:
+    return [
+        str(program), "--app-dir", str(folder), f"{module}:app", "--port", str(port), "--no-access-log",
+        "--backlog", "4096", "--timeout-keep-alive", "600",
+    ]  # fmt: skip
+
+
 def floor_program(folder: Path) -> Path:
     """The compiled floor."""
     program = folder / "floor"
@@ -112,7 +149,8 @@ def floor_program(folder: Path) -> Path:
 
 def all_peers(floor: Path) -> list[Peer]:
     """Tidings first."""
-    program = str(Path(sys.executable).with_name("tidings"))
+    program, node = str(Path(sys.executable).with_name("tidings")), shutil.which("node") or "node"
+    served = SCOREBOARD / "served"
     return [
         Peer(
             "Tidings",
@@ -139,6 +177,24 @@ def all_peers(floor: Path) -> list[Peer]:
             "no identity, no limits, no resuming, nothing can be read again",
             lambda port, folder: [str(floor), str(port), str(folder / "log")],
             _plain,
+        ),
+        Peer(
+            "guide's Express",
+            "memory only, no identity, no ids, nothing to the sender's own streams",
+            lambda port, _: ["env", f"PORT={port}", *GUIDE_SETTINGS, node, str(served / "guide.mjs")],
+            _guide,
+        ),
+        Peer(
+            "sse-starlette",
+            "memory only, no identity, no ids, nothing to the sender's own streams",
+            lambda port, _: _uvicorn(SCOREBOARD / ".venv/bin/uvicorn", served, "sse_starlette_app", port),
+            _queues,
+        ),
+        Peer(
+            "FastAPI's SSE",
+            "memory only, no identity, no ids, nothing to the sender's own streams",
+            lambda port, _: _uvicorn(Path(program).with_name("uvicorn"), HERE, "fastapi_app", port),
+            _queues,
         ),
         Peer("nginx with nchan", "memory only, no identity, no order between channels, no receipts", _nginx, _plain),
     ]  # fmt: skip

@@ -13,11 +13,14 @@ class Dialect(NamedTuple):
     """Requests as bytes of HTTP/1.1; every server is asked over the same connections.
 
     ``stream(user)`` opens an event stream. ``send(sender, recipient, text, key)`` sends a message; no other has its
-    key.
+    key. ``echoes``: a message comes to the sender's streams too. ``greets``: a stream begins with a frame, which shows
+    that it stands.
     """
 
     stream: Callable[[str], bytes]
     send: Callable[[str, str, str, str], bytes]
+    echoes: bool = True
+    greets: bool = True
 
 
 def tidings(url: str, token: Callable[[str], str]) -> Dialect:

@@ -73,7 +73,7 @@ async def measure(
             took_s = await senders.at_rate(plan.rate, plan.seconds)
         else:
             took_s = await senders.as_many_as_go(plan.seconds)
-        expected = senders.accepted * 2 * plan.devices  # the recipient's and the sender's own
+        expected = senders.accepted * plan.devices * (2 if dialect.echoes else 1)
         await audience.arrived(expected)
         return Outcome(
             streams=len(audience.streams),

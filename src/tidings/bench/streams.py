@@ -20,9 +20,10 @@ from tidings.errors import StreamLost
 
 OPENING_AT_ONCE = 200  # below every usual backlog
 OPENING_MAX_S = 120.0
+SILENT_OPENING_S = 1.0  # that streams take to stand which do not say so
 ARRIVAL_MAX_S = 10.0  # after the last answer, for what is still on its way
 HEAD_END = b"\r\n\r\n"
-FRAME_END = b"\n\n"
+FRAME_ENDS = (b"\n\n", b"\n\r\n")  # a line ends with LF or CRLF (WHATWG HTML 9.2.5)
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -94,6 +95,13 @@ class Audience:
         async with asyncio.timeout(OPENING_MAX_S), asyncio.TaskGroup() as tasks:
             for user in users:
                 tasks.create_task(one(user))
+        if not self.greets:
+            await asyncio.sleep(SILENT_OPENING_S)
+
+    @property
+    def greets(self) -> bool:
+        """See ``Dialect``."""
+        return self._dialect.greets
 
     def request(self, user: str) -> bytes:
         """What opens a stream of this user."""
@@ -161,8 +169,8 @@ class OpenStream(asyncio.Protocol):
         if self._opening is not None and not self._begin(data):
             self._rest = data
             return
-        end = data.rfind(FRAME_END) + len(FRAME_END)
-        if end < len(FRAME_END):
+        end = max(data.rfind(end) + len(end) if end in data else 0 for end in FRAME_ENDS)
+        if end == 0:
             self._rest = data
             return
         self._rest = data[end:].strip(b"\r\n")  # what ends a chunk is of no frame
@@ -187,7 +195,7 @@ class OpenStream(asyncio.Protocol):
                 status = head.partition(b"\r\n")[0].decode("latin-1")
                 self._opening.set_exception(StreamLost(f"a stream was refused: {status}"))
             return False
-        if FRAME_END not in body and b":" not in body:
+        if self._audience.greets and not any(end in body for end in FRAME_ENDS):
             return False
         self._opening.set_result(None)
         self._opening = None
