@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 WEB = Path(__file__).parents[1] / "web"
-BUILD_DEADLINE_S = 60
+BUILD_DEADLINE_S = 100
 
 
 def node_program() -> str:

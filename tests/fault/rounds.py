@@ -113,6 +113,13 @@ class Town:
         for follower in self.followers.values():
             follower.open()
 
+    def reopens_streams(self) -> None:
+        """Whose stream has ended, opens one after the last event applied."""
+        for follower in self.followers.values():
+            if follower.ended is not None:
+                follower.join()
+                follower.open()
+
     def streams_end(self) -> None:
         """Wait until all streams have ended."""
         for follower in self.followers.values():

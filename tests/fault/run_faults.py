@@ -25,6 +25,7 @@ from catching_up import catch_up_under_traffic
 from client_build import build_client
 from crowd import UNLIMITED
 from disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_disk, start_on_a_full_disk
+from fault_table import COLUMNS, line, markdown
 from front import Front
 from fronts import behind_a_front, http2_stream
 from killing import kill_rounds
@@ -39,7 +40,6 @@ from storm import crowded_drain, reconnection_storm
 from unread import never_reads
 
 RESULT = Path(__file__).parents[2] / "build" / "fault.json"
-COLUMNS = ("fault", "rounds", "acknowledged", "in flight", "lost", "doubled", "order", "seen", "recovery s")
 
 FRONTS = ("nginx", "caddy")
 
@@ -275,28 +275,9 @@ def main(words: list[str]) -> int:
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     RESULT.write_text(json.dumps({**machine, "outcomes": [outcome.as_json() for outcome in outcomes]}, indent=1) + "\n")
-    print(f"written to {RESULT}")
+    RESULT.with_suffix(".md").write_text(markdown([outcome.as_json() for outcome in outcomes]))
+    print(f"written to {RESULT}, and as a table beside it")
     return 0 if all(outcome.holds for outcome in outcomes) else 1
-
-
-def line(outcome: Outcome) -> str:
-    """A line of the table, and one for each thing that does not hold."""
-    shown = outcome.as_json()
-    recovery = shown["recovery_s"]
-    cells = [
-        outcome.fault,
-        str(outcome.rounds),
-        str(outcome.acknowledged),
-        str(outcome.in_flight),
-        f"{outcome.lost} lost",
-        f"{outcome.doubled} doubled",
-        f"{outcome.out_of_order} out of order",
-        ", ".join(f"{error} x{count}" for error, count in shown["errors"].items()) or "-",
-        "-" if recovery["median"] is None else f"back in {recovery['median']} s (at most {recovery['most']} s)",
-    ]
-    verdict = "holds" if outcome.holds else "DOES NOT HOLD"
-    figures = "".join(f"\n    {name.replace('_', ' ')}: {value}" for name, value in outcome.figures.items())
-    return " | ".join([verdict, *cells]) + figures + "".join(f"\n    ! {failure}" for failure in outcome.failures)
 
 
 if __name__ == "__main__":

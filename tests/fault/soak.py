@@ -33,6 +33,7 @@ def soak(node: Node, seconds: float) -> Outcome:
     samples: list[tuple[float, float]] = []
     live_for(town, seconds, samples)
     outcome.figures["streams_opened"] = int(metric(node.url, 'tidings_streams_opened_total{how="new"}'))
+    town.reopens_streams()
     town.comes_to_rest()
     outcome.adds(town.judge())
     wait_for(lambda: metric(node.url, "tidings_streams_open") == len(town.people), what="the end of the guests")
@@ -82,6 +83,7 @@ def live_for(town: Town, seconds: float, samples: list[tuple[float, float]] | No
         if samples is not None and now >= sampled * SAMPLE_EVERY_S:
             samples.append((now, resident_kib(town.node)))
             sampled += 1
+        town.reopens_streams()  # each has its maximum age
         tick += 1
         time.sleep(max(0.0, begun + tick * TICK_S - time.monotonic()))
 
