@@ -21,12 +21,14 @@ BEGIN, END = "<!-- scoreboard: begin (make docs) -->\n", "<!-- scoreboard: end -
 def written() -> str:
     """When and where it was measured, and the tables."""
     document = json.loads((ROOT / "scoreboard" / "results.json").read_text(encoding="utf-8"))
+    before, after = document["load_average"]
     measured = (
-        f"Measured on {document['date']}: {document['machine']}; {document['rounds']} rounds, up to "
-        f"{document['at_once']} scenes beside each other (those for latency and memory alone); {document['readers']} "
-        f"readers, {document['rate_per_s']:.0f} messages a second to each. What had not come "
+        f"Measured on {document['date']}: {document['machine']}; load average {before} at the beginning and {after} at "
+        f"the end. {document['rounds']} rounds, up to {document['at_once']} scenes beside each other; "
+        f"{document['readers']} readers, {document['rate_per_s']:.0f} messages a second to each. What had not come "
         f"{document['settle_s']:.0f} s after the last was published is lost. Figures are medians, with the range over "
-        "rounds and readers in brackets."
+        f"rounds and readers in brackets. Memory is without pages of files; for idle streams, of "
+        f"{document['idle_streams']} of them."
     )
     return f"{measured}\n\n{tables(document)}"
 

@@ -34,7 +34,19 @@ def main() -> int:
     measure = QUICK_MEASURE if asked.quick else Measure()
     rounds = asked.rounds or (1 if asked.quick else 3)
     at_once = asked.at_once or (16 if asked.quick else 4)
-    document = asyncio.run(run(Plan(rows, faults, measure, rounds, at_once, timed_alone=not asked.quick)))
+    document = asyncio.run(
+        run(
+            Plan(
+                rows,
+                faults,
+                measure,
+                rounds,
+                at_once,
+                timed_alone=not asked.quick,
+                idle_streams=200 if asked.quick else 1000,
+            )
+        )
+    )
     if asked.json:
         asked.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(tables(document))

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,6 @@ from scoreboard.scene import Measure, Outcome, play
 from scoreboard.system import Row
 from scoreboard.tally import Tally
 
-IDLE_STREAMS = 300
 T = TypeVar("T")
 
 
@@ -35,10 +35,14 @@ class Plan:
     rounds: int
     at_once: int
     timed_alone: bool = True
+    idle_streams: int = 1000
 
 
 async def run(plan: Plan) -> dict[str, Any]:
     """Run the plan."""
+    load_before = os.getloadavg()[0]
+    for system in {row.system for row in plan.rows}:
+        system.build()
     scenes = [(row, fault) for _ in range(plan.rounds) for fault in plan.faults for row in plan.rows]
     timed = [scene for scene in scenes if scene[1].asks == "latency"]
     others = [scene for scene in scenes if scene[1].asks != "latency"]
@@ -51,7 +55,7 @@ async def run(plan: Plan) -> dict[str, Any]:
 
     async def weighed(row: Row) -> tuple[str, float]:
         async with gate:
-            return row.system.name, await stream_memory_kib(row, IDLE_STREAMS)
+            return row.system.name, await stream_memory_kib(row, plan.idle_streams)
 
     systems = {row.system.name: row for row in plan.rows}
     if plan.timed_alone:
@@ -63,7 +67,7 @@ async def run(plan: Plan) -> dict[str, Any]:
         weighing = asyncio.create_task(together(weighed(row) for row in systems.values()))
         outcomes = await together(in_turn(*scene) for scene in [*others, *timed])
         memory = await weighing
-    return document(plan, outcomes, dict(memory))
+    return document(plan, outcomes, dict(memory), load_before)
 
 
 async def together(awaited: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -76,7 +80,11 @@ async def together(awaited: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 async def played(row: Row, fault: Fault, measure: Measure) -> Outcome:
     try:
         outcome = await play(row, fault, measure)
-    except (OSError, RuntimeError) as error:  # one scene that cannot be played does not spoil the others
+    except (
+        OSError,
+        RuntimeError,
+        subprocess.SubprocessError,
+    ) as error:  # one scene that cannot be played does not spoil the others
         outcome = Outcome(row.name, fault.name, Tally(), error=str(error))
         print(f"{row.name}: {fault.name}: {error}", file=sys.stderr, flush=True)
         return outcome
@@ -86,17 +94,19 @@ async def played(row: Row, fault: Fault, measure: Measure) -> Outcome:
     return outcome
 
 
-def document(plan: Plan, outcomes: list[Outcome], memory_kib: dict[str, float]) -> dict[str, Any]:
+def document(plan: Plan, outcomes: list[Outcome], memory_kib: dict[str, float], before: float) -> dict[str, Any]:
+    """All that `table` needs; `before` is the load average at the beginning, which tells what times are worth."""
     named = plan.measure.lengths.named()
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
+        "load_average": [round(before, 1), round(os.getloadavg()[0], 1)],
         "rounds": plan.rounds,
         "at_once": plan.at_once,
         "readers": plan.measure.readers,
         "rate_per_s": plan.measure.rate_per_s,
         "settle_s": plan.measure.settle_s,
-        "idle_streams": IDLE_STREAMS,
+        "idle_streams": plan.idle_streams,
         "faults": [
             {"name": fault.name, "asks": fault.asks, "says": fault.says.format(**named)} for fault in plan.faults
         ],

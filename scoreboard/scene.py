@@ -44,7 +44,7 @@ class Outcome:
         gave_up: Why readers will not come back by themselves.
         repeated: Attempts to publish beyond the first of each letter.
         latency_ms, publish_ms: Median and 99th percentile: from publishing to showing, and to the answer.
-        memory_growth_mib: Highest memory while a reader did not read, less the highest while it read the same.
+        memory_growth_mib: By how much more the server grew while a reader did not read than while it read as much.
         error: Why the scene could not be played to its end, or "".
         killed_at_stop: The server did not end within the patience of a stop.
     """
@@ -153,10 +153,16 @@ async def _play(scene: Scene, row: Row, fault: Fault, measure: Measure) -> Outco
         pairs = zip(scene.readers, scene.senders, strict=True)
         outcome.silent_s = [silent_s(reader, sender, struck_at, over_at) for reader, sender in pairs]
     if fault.asks == "memory":
-        outcome.memory_growth_mib = (scene.memory_kib[1] - scene.memory_kib[0]) / 1024
+        outcome.memory_growth_mib = growth_mib(scene.memory_kib)
     if fault.asks == "latency":
         outcome.latency_ms, outcome.publish_ms = latencies_ms(scene)
     return outcome
+
+
+def growth_mib(highest_kib: list[int]) -> float:
+    """From the highest memory of three equal bursts: warming up, read, not read."""
+    warm, read, unread = highest_kib
+    return ((unread - read) - (read - warm)) / 1024
 
 
 def tallies(scene: Scene) -> list[Tally]:

@@ -15,7 +15,7 @@ import httpx2
 
 from scoreboard.reader import letter, until
 
-ATTEMPT_TIMEOUT_S = 5.0
+ATTEMPT_TIMEOUT_S = 10.0
 BURST_DEADLINE_S = 300.0
 PAUSE_S = 0.25
 """Between attempts, unless the server names another wait in `Retry-After`."""

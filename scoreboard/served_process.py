@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scoreboard.reader import until
 
-START_DEADLINE_S = 30.0
+START_DEADLINE_S = 60.0
 STOP_PATIENCE_S = 10.0
 """What service managers grant a stop before they kill is 10 s in many set-ups (systemd's own default is 90 s)."""
 

@@ -54,6 +54,11 @@ class System(abc.ABC):
     def missing(cls) -> str:
         """What is not installed, and how to install it; "" when all is there."""
 
+    @classmethod
+    def build(cls) -> None:
+        """Make what all scenes of this system share, once."""
+        return
+
     @abc.abstractmethod
     def command(self) -> list[str]: ...
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import json
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -64,10 +66,9 @@ class NodeClientReader(Reader):
         self._listening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        build = await asyncio.to_thread(built_client)
         self._process = await asyncio.create_subprocess_exec(
             node_program(), "--input-type=module", "--eval", NODE_PROGRAM,
-            cwd=build, env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            cwd=built_client(), env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             limit=2**20,
         )  # fmt: skip
         self._listening = asyncio.create_task(self._listen(self._process))
@@ -100,4 +101,7 @@ class NodeClientReader(Reader):
 
 @functools.cache
 def built_client() -> Path:
-    return build_client(Path(tempfile.mkdtemp(prefix="scoreboard-client-")))
+    """The package's core, compiled once for this run."""
+    directory = tempfile.mkdtemp(prefix="scoreboard-client-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return build_client(Path(directory))

@@ -14,7 +14,7 @@ from scoreboard.event_source import Event, EventSource, StreamRequest
 from scoreboard.reader import Reader
 from scoreboard.sender import Publication
 from scoreboard.system import Row, System
-from scoreboard.tidings_readers import NodeClientReader, PythonClientReader
+from scoreboard.tidings_readers import NodeClientReader, PythonClientReader, built_client
 
 SECRET = "a secret of the scoreboard, thirty-two bytes or more"
 API = "/api/message"
@@ -33,6 +33,10 @@ class Tidings(System):
     @classmethod
     def missing(cls) -> str:
         return "" if program().exists() else "Tidings is not installed: make setup"
+
+    @classmethod
+    def build(cls) -> None:
+        built_client()
 
     def command(self) -> list[str]:
         database = f"sqlite:///{self.directory / 'tidings.db'}"
