@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from node import API, Node, Person, wait_for
+from node import API, PATIENCE_S, Node, Person, wait_for
 from wire import Wire
 
 WAIT_S = 2.0
@@ -126,6 +127,41 @@ def test_who_says_enough_is_not_hurried(slow_node: Node) -> None:
         ben.sends(ada, "hello")
         assert "hello" == stream.until("new_message").data["text"]
         idle.writes(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").hears(b'"ok"')
+
+
+def test_an_answer_that_is_taken_drop_by_drop_is_cut(start_node: Callable[..., Node]) -> None:
+    """Until it is taken it is in the server's memory; who reads gets all of it. PROTOCOL 14.0.20"""
+    node = start_node(write_blocked_max_s=1.5, sends_per_s=1e6, sends_burst=1000)
+    ada = node.person("ada")
+    for _ in range(60):
+        ada.sends("ben", "x" * 16_000)
+    request = f"GET {API}/ben?limit=200 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n\r\n".encode()
+
+    def takes(piece_bytes: int, buffer_bytes: int, pause_s: float) -> int:
+        """How much comes to somebody who reads so much, and then pauses."""
+        taken = 0
+        with socket.socket() as wire:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            wire.settimeout(PATIENCE_S)
+            wire.connect(node.address)
+            wire.sendall(request)
+            while taken < 960_000:
+                try:
+                    piece = wire.recv(piece_bytes)
+                except ConnectionError:
+                    break
+                if not piece:
+                    break
+                taken += len(piece)
+                time.sleep(pause_s)
+        return taken
+
+    with ThreadPoolExecutor(2) as pool:
+        drops, sips = pool.submit(takes, 200, 4096, 0.1), pool.submit(takes, 65_536, 65_536, 0)
+        assert sips.result() >= 960_000
+        assert drops.result() < 100_000
+    metrics = node.http.get(f"{node.url}/metrics").text
+    assert 'tidings_connections_refused_total{reason="slow_reader"} 1' in metrics
 
 
 def test_an_address_has_so_many_connections_and_not_one_more(start_node: Callable[..., Node]) -> None:

@@ -58,6 +58,7 @@ COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is repo
 READ_WAIT_MAX_S = 10.0  # likewise a read
 HEAD_SIZE_MAX_BYTES = 1 << 16  # of a request's line and fields; a token has 8 KiB at most, and proxies cut near 32
 BODY_GRACE_S = 2.0  # a body that is late is answered (408) before its connection is cut
+ANSWER_RATE_MIN_BYTES_PER_S = 8192  # slower readers of an answer are cut; half of what the slowest phones do
 PIPELINED_MAX = 16  # requests that wait behind one on the same connection; browsers and proxies send none
 HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
 DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener late, and who comes before gets a 503

@@ -8,7 +8,8 @@ Rules
 4. What is no HTTP is answered by a problem, unless an answer is under way: nothing is written into the middle of one.
    It is counted, and no line of the log: anybody could write those.
 5. An open stream leaves uvicorn where it can: ``detach.py``. Its place is given back when its connection is lost.
-6. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
+6. An answer is taken at ANSWER_RATE_MIN_BYTES_PER_S at least: until then it is in our memory, and may be a megabyte.
+7. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tidings.errors import BadRequest, HeadTooLarge, Problem
 from tidings.server.address import Addresses
 from tidings.server.answer import problem_answer
 from tidings.server.config import (
+    ANSWER_RATE_MIN_BYTES_PER_S,
     BODY_GRACE_S,
     HEAD_SIZE_MAX_BYTES,
     PIPELINED_MAX,
@@ -54,6 +56,7 @@ class Connections:
     def __init__(self, config: Config, metrics: Metrics) -> None:
         self.request_wait_max_s = config.request_wait_max_s
         self.may_detach = config.detached_streams
+        self.write_blocked_max_s = config.write_blocked_max_s
         self._per_address_max = config.connections_per_address_max
         self._addresses = Addresses(config.trusted_proxies)
         self._metrics = metrics
@@ -106,6 +109,8 @@ class Connection(HttpToolsProtocol):
         self._counted_as = ""
         self._refusal: Problem = _BAD_HTTP
         self._patience: asyncio.TimerHandle | None = None
+        self._write_patience: asyncio.TimerHandle | None = None
+        self._unsent_bytes = 0
         self._answering: RequestResponseCycle | None = None
         self._is_in_head = True  # of the first request, which has not begun
         self._is_in_body = False
@@ -134,8 +139,19 @@ class Connection(HttpToolsProtocol):
             self._answering.disconnected = True
             self._answering.message_event.set()
         self._stop_waiting()
+        self._stop_watching_reader()
         self._connections.release(self._counted_as)
         self._counted_as = ""
+
+    def pause_writing(self) -> None:
+        """The reader takes less than we write: see that it takes enough."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """It has taken nearly all."""
+        super().resume_writing()
+        self._stop_watching_reader()
 
     def detach(self, gone: Callable[[], None]) -> Detached | None:
         """Give the socket of the response that is being sent away; ``gone`` is called once, when it is lost.
@@ -255,6 +271,24 @@ class Connection(HttpToolsProtocol):
         ]
         self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
         self.transport.close()
+
+    def _watch_reader(self) -> None:
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._write_patience = self.loop.call_later(self._connections.write_blocked_max_s, self._judge_reader)
+
+    def _stop_watching_reader(self) -> None:
+        if self._write_patience is not None:
+            self._write_patience.cancel()
+            self._write_patience = None
+
+    def _judge_reader(self) -> None:
+        self._write_patience = None
+        taken_bytes = self._unsent_bytes - self.transport.get_write_buffer_size()
+        if taken_bytes < ANSWER_RATE_MIN_BYTES_PER_S * self._connections.write_blocked_max_s:
+            self._connections.ended("slow_reader")
+            self.transport.abort()
+        else:
+            self._watch_reader()
 
     def _wait(self) -> None:
         """Give the peer time for the head or the body that it has begun; a body's reader answers before we cut."""

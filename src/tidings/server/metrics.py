@@ -21,7 +21,7 @@ _HELP = {
     "tidings_connections_refused_total": (
         "counter",
         "Connections ended for what their peer did, by reason: bad_http, head_too_large, head_timeout, body_timeout,"
-        " too_many.",
+        " slow_reader, too_many.",
     ),
     "tidings_streams_opened_total": ("counter", "Streams opened, by how they began: new, resumed, reset."),
     "tidings_streams_closed_total": ("counter", "Streams ended, by reason."),
