@@ -5,15 +5,18 @@ Ada looks; each test has another person on the other side, whose messages were w
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from chromium import with_real_tabs
 from list_app import ListApp, Written, write
 from list_view import DRIFT_MAX_PX, MEASURE, ListView
 from node import Node, Person, wait_for
-from playwright.sync_api import BrowserContext, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 from window import Window
 
 ROWS_MAX = 600
@@ -35,6 +38,7 @@ def conversation(peer: str, count: int, unread: int = 0, photos: tuple[int, ...]
     ]
 
 
+LATE = datetime(2026, 1, 14, 23, 30, tzinfo=UTC).timestamp()
 PAST = {
     "long": conversation("long", LONG),
     "older": conversation("older", 400),
@@ -49,7 +53,8 @@ PAST = {
     "hidden": conversation("hidden", 60),
     "once": [Written("once", "carol", f"{number}") for number in range(5)],
     "edited": conversation("edited", 60),
-    "days": [Written("days", "ada", "late in the evening of the 14th, in London", 0), Written("days", "ada", "now", 0)],
+    "tabs": conversation("tabs", 5),
+    "days": [Written("days", "ada", "before midnight in London", time.time() - LATE), Written("days", "ada", "now", 0)],
 }  # fmt: skip
 UNREAD = {"manyunread": 170, "fewunread": 2}
 
@@ -220,8 +225,7 @@ def test_who_reads_further_up_is_told_how_many_are_new_below(setting: Setting, o
     assert 60 == ada.history("pill")["watermarks"]["read_upto"]
     pill.click()
     expect(pill).to_have_count(0)
-    view.settled()
-    assert view.view["left"] <= 1
+    window.is_waiting_for(lambda: view.view["left"] <= 1, "it has scrolled to the end")
     window.is_waiting_for(lambda: 62 == ada.history("pill")["watermarks"]["read_upto"], "both are read")
     view.scrolls_up(900)
     window.says("mine")
@@ -274,6 +278,35 @@ def test_a_message_is_read_when_its_end_was_in_view_and_not_before(setting: Sett
     assert 60 == read_upto()
     window.page.evaluate("measure.scrollTo(1e6)")
     window.is_waiting_for(lambda: 62 == read_upto(), "the ends of both are in view")
+
+
+def test_in_a_tab_behind_another_nothing_is_read(setting: Setting, chromium: Browser, tmp_path: Path) -> None:
+    """A message that comes there is shown, delivered and not read, until the tab is in front."""
+    ada, peer = setting.ada, setting.person("tabs")
+    with with_real_tabs(chromium, tmp_path) as desk:
+        window = Window(desk)
+        window.page.goto(f"{setting.app.url}/#token={ada.token}&me=ada&peer=tabs")
+        window.is_connected()
+        expect(window.messages).to_have_count(5)
+        desk.new_page().bring_to_front()
+        window.page.wait_for_function("document.visibilityState === 'hidden'")
+        peer.sends(ada, "behind")
+        expect(window.messages).to_have_count(6)
+        window.is_waiting_for(lambda: 6 == ada.history("tabs")["watermarks"]["delivered_upto"], "it is delivered")
+        window.page.wait_for_timeout(1000)
+        assert 5 == ada.history("tabs")["watermarks"]["read_upto"]
+        window.page.bring_to_front()
+        window.is_waiting_for(lambda: 6 == ada.history("tabs")["watermarks"]["read_upto"], "it is seen")
+
+
+@pytest.mark.parametrize(("zone", "day"), [("Europe/London", "14 January"), ("Pacific/Auckland", "15 January")])
+def test_days_are_those_of_the_user_s_zone(opens: Opens, chromium: Browser, zone: str, day: str) -> None:
+    """The same moment is another day elsewhere."""
+    context = chromium.new_context(locale="en-GB", timezone_id=zone)
+    window, _ = opens("days", context)
+    days = window.page.locator(".tidings-day time")
+    expect(days).to_have_text([re.compile(f"^{day}( 2026)?$"), "Today"])
+    context.close()
 
 
 def test_a_hidden_screen_marks_nothing_read_and_keeps_its_place(setting: Setting, opens: Opens) -> None:

@@ -1,0 +1,80 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { expect, it } from "vitest";
+
+const page = readFileSync(fileURLToPath(new URL("../../../docs/react.md", import.meta.url)), "utf8");
+/** Where the snippets would lie: within the package, which so can be imported by its name. */
+const folder = fileURLToPath(new URL("./snippets/", import.meta.url));
+
+/** The page's snippets as files; one that has a name after its language may be imported by the others. */
+function snippets(): Map<string, string> {
+  const found = [...page.matchAll(/^```(tsx?)(?: (\S+))?\n(.*?)^```$/gms)];
+  return new Map(
+    found.map(([, kind, name, code], at) => [`${folder}${name ?? `snippet-${at + 1}.${kind}`}`, code ?? ""]),
+  );
+}
+
+function complaints(files: Map<string, string>): string[] {
+  const options: ts.CompilerOptions = {
+    ...ts.convertCompilerOptionsFromJson(
+      {
+        target: "ES2022",
+        module: "ESNext",
+        moduleResolution: "Bundler",
+        lib: ["ES2022", "DOM", "DOM.Iterable"],
+        jsx: "react-jsx",
+        strict: true,
+        noUncheckedIndexedAccess: true,
+        exactOptionalPropertyTypes: true,
+        noUnusedLocals: true,
+        noEmit: true,
+        skipLibCheck: true,
+        noUncheckedSideEffectImports: false,
+        types: [],
+        customConditions: ["tidings-source"],
+      },
+      folder,
+    ).options,
+  };
+  const host = ts.createCompilerHost(options);
+  const { fileExists, readFile, getSourceFile } = host;
+  host.fileExists = (name) => files.has(name) || fileExists(name);
+  host.readFile = (name) => files.get(name) ?? readFile(name);
+  host.getSourceFile = (name, version, ...rest) => {
+    const text = files.get(name);
+    return text === undefined
+      ? getSourceFile.call(host, name, version, ...rest)
+      : ts.createSourceFile(name, text, version);
+  };
+  host.directoryExists = () => true;
+  const program = ts.createProgram([...files.keys()], options, host);
+  return ts
+    .getPreEmitDiagnostics(program)
+    .filter(({ file }) => file && files.has(file.fileName))
+    .map(
+      (each) =>
+        `${each.file?.fileName.slice(folder.length)}: ${ts.flattenDiagnosticMessageText(each.messageText, " ")}`,
+    );
+}
+
+it("the snippets of docs/react.md are right for the compiler, which finds what is wrong", { timeout: 120_000 }, () => {
+  const files = snippets();
+  expect(files.size).toBeGreaterThan(8);
+  const wrong = 'import { useOutbox } from "tidings/react";\nexport const sent = () => useOutbox().sent;\n';
+  expect(complaints(files.set(`${folder}wrong.ts`, wrong))).toEqual([
+    "wrong.ts: Property 'sent' does not exist on type 'UnsentState'.",
+  ]);
+});
+
+it("docs/react.md names every hook and every property of the screen", () => {
+  const source = (name: string) =>
+    readFileSync(fileURLToPath(new URL(`../src/react/${name}`, import.meta.url)), "utf8");
+  const hooks = source("index.ts").match(/\buse[A-Z]\w+/g) ?? [];
+  const props = /interface ChatScreenProps \{(.*?)^\}/ms.exec(source("chat-screen.tsx"))?.[1] ?? "";
+  const names = [...props.matchAll(/^ {2}(\w+)\??:/gm)].map((match) => match[1] as string);
+  expect([hooks.length > 5, names.length > 5]).toEqual([true, true]);
+  expect([...hooks, ...names].filter((name) => !page.includes(`\`${name}`) && !page.includes(`### ${name}`))).toEqual(
+    [],
+  );
+});
