@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-growth scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots lock node page web-packages test-programs
+.PHONY: bench bench-growth scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -27,6 +27,7 @@ help:
 	@echo "make format   bring the code into the format that make check wants"
 	@echo "make docs     write anew what the documents have from the code"
 	@echo "make screenshots   pictures of every state of the page, to look at; some minutes"
+	@echo "make pictures   the README's pictures and its recording, anew"
 	@echo "make lock     resolve all dependencies anew and write the lock files"
 
 setup: .venv/.installed page
@@ -73,11 +74,16 @@ docs: .venv/.dev .venv/.installed
 screenshots: setup .venv/.dev test-programs
 	.venv/bin/python tests/browser/screenshots.py screenshots
 
+# The pictures of the README and its recording of a cut, from the real page. Look at them before you commit them.
+pictures: setup .venv/.dev .venv/.pictures test-programs
+	.venv/bin/python tests/browser/pictures.py
+
 # Hashes without addresses: the same files install from any index or mirror.
 lock: .venv/.dev node
 	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build -o requirements.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group pictures -o requirements-pictures.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o requirements-node.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o requirements-scoreboard.lock
 	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
@@ -109,6 +115,11 @@ UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no
 .venv/.dev: requirements-dev.lock .venv/.runtime
 	@echo "Installing the tools of development (requirements-dev.lock)"
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.pictures: requirements-pictures.lock .venv/.dev
+	@echo "Installing what writes pictures (requirements-pictures.lock)"
+	@$(PIP_INSTALL) --require-hashes -r requirements-pictures.lock
 	@touch $@
 
 .venv/.fuzz: requirements-fuzz.lock .venv/.dev

@@ -46,7 +46,9 @@ def equipped(page: Page) -> Page:
 
 
 def sized(page: Page, size: tuple[int, int]) -> None:
+    """A window of this size, in which the list has found its place again."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.evaluate("async () => { for (let frame = 0; frame < 4; frame += 1) await new Promise(requestAnimationFrame) }")
 
 
 @pytest.mark.parametrize("name", ORDER)

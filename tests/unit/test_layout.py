@@ -35,6 +35,7 @@ LOCK_FILES = [
     *("requirements.lock", "requirements-dev.lock", "requirements-node.lock"),
     *(
         "requirements-fuzz.lock",
+        "requirements-pictures.lock",
         "requirements-scoreboard.lock",
         "web/package-lock.json",
         "scoreboard/package-lock.json",
