@@ -18,6 +18,9 @@ from crowd import Crowd, metric
 from node import API, Node, wait_for
 from rounds import CLIENTS, Outcome, Town
 
+TURNED_AWAY = 20  # guests; then it has been shown
+GUESTS_MAX = 400  # more than it may have
+
 
 def stands_still(node: Node, seconds: float) -> Outcome:
     """SIGSTOP in the middle of sends with streams open, SIGCONT after so long."""
@@ -53,7 +56,7 @@ def stands_still(node: Node, seconds: float) -> Outcome:
     return outcome
 
 
-def no_descriptors(node: Node, guests: int = 60) -> Outcome:
+def no_descriptors(node: Node) -> Outcome:
     """The node may open a few more files, and guests take them all: whoever is there goes on; when they have gone,
     everybody comes in again.
     """
@@ -69,14 +72,14 @@ def no_descriptors(node: Node, guests: int = 60) -> Outcome:
     hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
     room = len(os.listdir(f"/proc/{pid}/fd")) + CLIENTS + 8
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (room, hard))
-    request = f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {node.token('guest')}\r\n\r\n".encode()
     with contextlib.ExitStack() as going:
         answered = closed = waiting = 0
-        for _ in range(guests):
+        while closed + waiting < TURNED_AWAY and answered < GUESTS_MAX:
             guest = going.enter_context(socket.create_connection(node.address, 10))
             guest.settimeout(0.3)
+            token = node.token(f"guest-{answered}")  # each another user: of one, older streams would make room
             try:
-                guest.sendall(request)
+                guest.sendall(f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
                 first = guest.recv(4096)
             except TimeoutError:
                 waiting += 1
