@@ -200,6 +200,10 @@ class Device:
         name = "read_upto" if is_read else "delivered_upto"
         await self.attempt(call.receipts(peer, **{name: upto}), 404)
 
+    async def look_up(self, asked: Call[Any]) -> None:
+        """Ask for something; the answer is looked at where it leaves the server."""
+        await self.attempt(asked)
+
     async def attempt(self, asked: Call[Any], *expected: int) -> Any:
         """Make a call; None if it came to nothing. Any refusal for good but ``expected`` is a defect."""
         client = self.client

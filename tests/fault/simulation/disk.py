@@ -150,6 +150,9 @@ class SimulatedWriter(Writer):
     def _answer(self, batch: list[_Job]) -> None:
         if self._disk.has_crashed:
             return
+        if self._connection.in_transaction:  # the loop goes on while the disk works: heard before the COMMIT
+            self._resolve(batch)
+            return
         self._answered_at = max(self._answered_at + 1e-6, self._loop.time() + self._disk.delay_s())
         self._loop.call_at(self._answered_at, self._resolve, batch)
 

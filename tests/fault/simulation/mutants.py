@@ -104,12 +104,13 @@ MUTANTS = [
             (WRITE, "DIGEST_SIZE_BYTES = 16\n", "DIGEST_SIZE_BYTES = 16\n_heads: dict[int, int] = {}\n"),
         ),
     ),
-    _one(
+    Mutant(
         "head-trimmed",
         "retention removes the row at the head, by whose tag cursors are known",
-        TRIM,
-        "cutoff_ms)), head - 1)\n",
-        "cutoff_ms)), head)\n",
+        (
+            (TRIM, "cutoff_ms)), head - 1)\n", "cutoff_ms)), head)\n"),
+            (TRIM, "TRIM_SLICE_EVENTS, floor, head - 1)\n", "TRIM_SLICE_EVENTS, floor, head)\n"),
+        ),
     ),
     _one(
         "floor-after-rows",
@@ -175,12 +176,17 @@ MUTANTS = [
         "        elif event.position > self.tail:\n            self.kick()\n",
         "        elif event.position > self.tail:\n            self.tail = event.position\n",
     ),
-    _one(
+    Mutant(
         "head-not-restored",
-        "the tail begins at zero after a start, so that everybody seems to have everything",
-        HUB,
-        "            self.tail = head\n            head = self._signalled\n",
-        "            self.tail = 0\n            head = self._signalled\n",
+        "after a start the head counts from zero, so that everybody seems to have everything until the next event",
+        (
+            (
+                HUB,
+                "            self.tail = head\n            head = self._signalled\n",
+                "            self.tail = 0\n            head = self._signalled\n",
+            ),
+            (STREAM, "        self._past = place.head ", "        self._past = 0 "),
+        ),
     ),
     _one(
         "caught-up-too-early",

@@ -291,7 +291,7 @@ class Connection:
 
     def _take(self) -> bytes:
         ready_at, data = self._pipe.popleft()
-        if len(data) > 1 and self.link.rng.random() < 0.3:
+        if len(data) > 1 and self.link.rng.random() < 0.1:
             size = self.link.rng.randrange(1, len(data))
             self._pipe.appendleft((ready_at, data[size:]))
             data = data[:size]

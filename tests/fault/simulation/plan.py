@@ -29,7 +29,7 @@ def device_that_is_on(world: World, rng: random.Random) -> Device | None:
 async def say(world: World, rng: random.Random) -> None:
     """Somebody writes, sometimes several times at once."""
     if (device := device_that_is_on(world, rng)) is not None:
-        for _ in range(rng.choice([1, 1, 1, 2, 5])):
+        for _ in range(rng.choice([1, 1, 1, 1, 1, 5])):
             peer = rng.choice([user for user in world.users if user != device.user])
             device.spawn(device.say(peer))
 
@@ -60,11 +60,7 @@ async def look_up(world: World, rng: random.Random) -> None:
     asked = rng.choice(
         [call.history(peer, before, after, rng.choice([None, 1, 7])), call.inbox(None, 2), call.typing(peer)]
     )
-    device.spawn(_ignore(device.attempt(asked)))
-
-
-async def _ignore(work: Awaitable[object]) -> None:
-    await work
+    device.spawn(device.look_up(asked))
 
 
 async def save(world: World, rng: random.Random) -> None:
@@ -75,6 +71,19 @@ async def save(world: World, rng: random.Random) -> None:
 async def wait(world: World, rng: random.Random) -> None:
     """Nothing for a while."""
     await asyncio.sleep(rng.choice([5.0, 16.0, 40.0]))
+
+
+async def rush(world: World, rng: random.Random) -> None:
+    """Devices come back, or read late, while others write; and then nobody says anything for a while."""
+    for device in rng.sample(world.devices, rng.randint(1, len(world.devices))):
+        if rng.random() < 0.5:
+            device.link.cut(is_noticed=True)
+        else:
+            device.link.stall(1.5)
+    for _ in range(rng.randint(1, 4)):
+        await say(world, rng)
+        await asyncio.sleep(rng.uniform(0.0, 1.0))
+    await asyncio.sleep(25.0)
 
 
 async def switch(world: World, rng: random.Random) -> None:
@@ -93,7 +102,8 @@ OPERATION_WEIGHTS: list[tuple[Step, float]] = [
     (repeat, 1),
     (look_up, 1.5),
     (save, 1),
-    (wait, 0.5),
+    (wait, 0.4),
+    (rush, 0.4),
     (switch, 1),
 ]
 
@@ -206,12 +216,19 @@ async def back_up(world: World, rng: random.Random) -> None:
 async def restore(world: World, rng: random.Random) -> None:
     """A copy takes the database's place, by the operator's command or silently."""
     host = world.host
+    if not host.has_copy and host.node is not None:
+        host.back_up()
+        await asyncio.sleep(rng.uniform(0.0, 30.0))
+    away = [device for device in world.devices if device.is_on and rng.random() < 0.3]
+    for device in away:  # they come back when the log has perhaps grown beyond their place
+        await device.crash()
+        world.loop.call_later(rng.uniform(1.0, 60.0), device.start)
     if rng.random() < 0.5:
         await host.drain()
     host.crash()
     if host.node is not None:
         return
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         host.restore()
     else:
         for device in world.devices:
@@ -221,7 +238,8 @@ async def restore(world: World, rng: random.Random) -> None:
             if world.is_phantom(device) or device.is_loading:
                 await device.crash()
                 device.forget()
-                device.start()
+                if device not in away:
+                    device.start()
     await _start_later(world, rng)
 
 

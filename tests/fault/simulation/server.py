@@ -176,6 +176,11 @@ class Host:
         self.is_draining = False
         self.world.trace("stopped")
 
+    @property
+    def has_copy(self) -> bool:
+        """There is something to restore."""
+        return bool(self._copies)
+
     def back_up(self) -> None:
         """Copy the database beside whoever serves it, with the operators' own command."""
         target = self.path.with_name(f"copy-{self.world.next_number()}.db")
@@ -203,9 +208,12 @@ class Host:
             shutil.copyfile(copy, f"{self.path}.partial")
             os.replace(f"{self.path}.partial", self.path)
         else:
+            former = self.world.truth.epoch
             copies.restore(self.url, str(copy))
         self.rewinds += 1
         self.world.rewound(is_silent=is_silent)
+        if not is_silent and self.world.truth.epoch == former:
+            self.world.wrong("a restored database has the epoch of before: no cursor tells what was lost")
         # A copy of what no longer is the past cannot be told apart from it by any cursor.
         self._copies = []
 

@@ -172,6 +172,8 @@ def check_answer(world: World, who: str, user: str, request: Mapping[str, Any], 
 
 def _check_sent(world: World, who: str, user: str, asked: Mapping[str, Any], told: Mapping[str, Any]) -> None:
     truth = world.truth
+    if (user, asked["client_id"]) not in world.said:
+        world.wrong(f"I1: {who} sends under {asked['client_id']}, which nobody gave")
     mid = truth.by_client_id.get((user, asked["client_id"]))
     sent = None if mid is None else truth.messages[mid]
     if mid is None or sent is None:
