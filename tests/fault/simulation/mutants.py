@@ -12,6 +12,8 @@ from pathlib import Path
 
 import tidings
 
+SOURCE = Path(tidings.__file__).parent
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -32,15 +34,27 @@ def plant(mutant: Mutant, directory: Path) -> Path:
     Raises:
         Stale: See the rules of this file.
     """
+    planted = changed(mutant)
     copy = directory / "tidings"
-    shutil.copytree(Path(tidings.__file__).parent, copy, ignore=shutil.ignore_patterns("static", "__pycache__"))
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("static", "__pycache__"))
+    for name, source in planted.items():
+        (copy / name).write_text(source, "utf-8")
+    return directory
+
+
+def changed(mutant: Mutant) -> dict[str, str]:
+    """The files that this defect changes, with it in them.
+
+    Raises:
+        Stale: See the rules of this file.
+    """
+    sources: dict[str, str] = {}
     for name, text, instead in mutant.changes:
-        path = copy / name
-        source = path.read_text("utf-8")
+        source = sources.get(name) or (SOURCE / name).read_text("utf-8")
         if source.count(text) != 1:
             raise Stale(f"{mutant.name}: {source.count(text)} times in {name}:\n{text}")
-        path.write_text(source.replace(text, instead), "utf-8")
-    return directory
+        sources[name] = source.replace(text, instead)
+    return sources
 
 
 def _one(name: str, about: str, file: str, text: str, instead: str) -> Mutant:
@@ -108,6 +122,7 @@ MUTANTS = [
         "head-trimmed",
         "retention removes the row at the head, by whose tag cursors are known",
         (
+            (TRIM, "    old, young = floor, head\n", "    old, young = floor, head + 1\n"),
             (TRIM, "cutoff_ms)), head - 1)\n", "cutoff_ms)), head)\n"),
             (TRIM, "TRIM_SLICE_EVENTS, floor, head - 1)\n", "TRIM_SLICE_EVENTS, floor, head)\n"),
         ),
