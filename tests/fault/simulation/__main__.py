@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import subprocess
@@ -46,12 +47,14 @@ def play_seeds(seeds: Iterable[int], jobs: int) -> int:
     begun, outcomes = time.perf_counter(), list[Outcome]()
     gc.freeze()  # what was imported is not looked through again with every run
     gc.set_threshold(50_000)
-    with ProcessPoolExecutor(jobs) as pool:
-        for outcome in pool.map(run_seed, seeds):
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ProcessPoolExecutor(jobs)) if jobs > 1 else None
+        for outcome in (map if pool is None else pool.map)(run_seed, seeds):
             outcomes.append(outcome)
             if outcome.violations:
                 print(outcome.report())
-                pool.shutdown(cancel_futures=True)
+                if pool is not None:
+                    pool.shutdown(cancel_futures=True)
                 return 1
             if len(outcomes) % 100 == 0:
                 print(f"{len(outcomes)} seeds clean", flush=True)
