@@ -8,10 +8,11 @@ import { useConnection, useConversationState, useLatest } from "./hooks.js";
 import { BackIcon, MoreIcon, StatusDot, type ShownStatus } from "./icons.js";
 import { RenderMessageContext, type RenderMessage } from "./message-body.js";
 import { MessageList } from "./message-list.js";
+import type { MessageActions } from "./message-menu.js";
 import { nameInSentence } from "./name-in-sentence.js";
 import { useNotices } from "./notices.js";
 import { useTidings } from "./provider.js";
-import { BlockedNote, RefusedNote, Safety } from "./safety.js";
+import { BlockedNote, RefusedNote, Safety, type SafetySubject } from "./safety.js";
 import { useThread } from "./thread.js";
 import { Unsent } from "./unsent.js";
 import { useLanguage, useWords } from "./words/context.js";
@@ -100,11 +101,24 @@ function Thread(props: ChatScreenProps): ReactNode {
 
   useEffect(() => conversation.watch(), [conversation]);
 
-  const [isSafetyOpen, setSafetyOpen] = useState(false);
+  const [safety, setSafety] = useState<SafetySubject | null>(null);
   const moreButton = useRef<HTMLButtonElement>(null);
+  const opener = useRef<Element | null>(null);
+  const openSafety = (subject: SafetySubject): void => {
+    opener.current = document.activeElement;
+    setSafety(subject);
+  };
   const closeSafety = (): void => {
-    setSafetyOpen(false);
-    moreButton.current?.focus({ preventScroll: true });
+    setSafety(null);
+    // A message may be gone meanwhile; and a click focuses no button in some browsers.
+    const { current } = opener;
+    const isThere = current instanceof HTMLElement && current !== document.body && current.isConnected;
+    (isThere ? current : moreButton.current)?.focus({ preventScroll: true });
+  };
+  const actions: MessageActions = {
+    report: (seq, text) => openSafety({ view: "report", message: { seq, text } }),
+    block: snapshot.blocked ? null : () => openSafety({ view: "block", message: null }),
+    say: announcer.say,
   };
 
   const [focusComposer, setFocusComposer] = useState(() => autoFocus && hasFinePointer());
@@ -121,7 +135,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   /** Escape closes what is open, else leads to the end; what is inside takes it first. */
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "Escape" || event.defaultPrevented || event.nativeEvent.isComposing) return;
-    if (isSafetyOpen) closeSafety();
+    if (safety) closeSafety();
     else thread.scroll.toEnd(true);
   };
 
@@ -140,11 +154,18 @@ function Thread(props: ChatScreenProps): ReactNode {
         focus={autoFocus && !focusComposer}
         onBack={onBack}
         moreButton={moreButton}
-        isMoreOpen={isSafetyOpen}
-        onMore={() => setSafetyOpen(!isSafetyOpen)}
+        isMoreOpen={safety !== null}
+        onMore={() => (safety ? closeSafety() : openSafety({ view: "choose", message: null }))}
       />
-      {isSafetyOpen && (
-        <Safety name={name} conversation={conversation} blocked={snapshot.blocked} onClose={closeSafety} />
+      {safety && (
+        <Safety
+          key={`${safety.view} ${safety.message?.seq ?? ""}`}
+          name={name}
+          conversation={conversation}
+          blocked={snapshot.blocked}
+          subject={safety}
+          onClose={closeSafety}
+        />
       )}
       {banner.kind === null ? (
         <Unsent pending={snapshot.pending} conversation={conversation} onDone={toComposer} />
@@ -158,6 +179,7 @@ function Thread(props: ChatScreenProps): ReactNode {
           thread={thread}
           name={name}
           emptyAction={props.emptyAction}
+          actions={actions}
         />
       </RenderMessageContext.Provider>
       {snapshot.blocked ? (

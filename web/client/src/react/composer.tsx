@@ -89,7 +89,8 @@ export function Composer(props: ComposerProps): ReactNode {
           ref={field}
           className="tidings-input"
           rows={1}
-          dir="auto"
+          // Empty, it shows the placeholder, which is in the direction of the words.
+          dir={text === "" ? undefined : "auto"}
           enterKeyHint={enterSends ? "send" : "enter"}
           autoComplete="off"
           aria-label={words.composer(name)}

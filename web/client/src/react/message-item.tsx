@@ -1,5 +1,5 @@
 import { memo, useEffect, useId, useState, type ReactNode } from "react";
-import { TickMark } from "./icons.js";
+import { MoreIcon, TickMark } from "./icons.js";
 import { SEEN_MARK } from "./read-receipts.js";
 import type { Bubble } from "./rows.js";
 import { MessageBody, textOf } from "./message-body.js";
@@ -23,6 +23,8 @@ interface ItemProps {
   onFocus: (key: string) => void;
   /** Its text is about to be folded or unfolded. */
   onFold: (key: string) => void;
+  /** The user wants to do something with it. */
+  onMenu: (key: string, article: HTMLElement) => void;
   onRetry: (clientId: string) => void;
   onDelete: (clientId: string) => void;
 }
@@ -72,7 +74,7 @@ function isSame(before: ItemProps, after: ItemProps): boolean {
 
 /** One message: bubble, and below it time and tick, or why it was not sent and what can be done. */
 export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNode {
-  const { rowKey, bubble, peerName, tabStop, unread, onFocus, onFold, onRetry, onDelete } = props;
+  const { rowKey, bubble, peerName, tabStop, unread, onFocus, onFold, onMenu, onRetry, onDelete } = props;
   const { own, first, last, tick, clientId } = bubble;
   const words = useWords();
   const failed = tick === "failed";
@@ -85,7 +87,14 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
         data-own={own}
         aria-label={labelOf(bubble, peerName, words)}
         tabIndex={tabStop ? 0 : -1}
+        aria-keyshortcuts="Enter"
         onFocus={() => onFocus(rowKey)}
+        onKeyDown={(event) => {
+          // Of what is inside, links and buttons, Enter is their own.
+          if (event.target !== event.currentTarget || !["Enter", "ContextMenu"].includes(event.key)) return;
+          event.preventDefault();
+          onMenu(rowKey, event.currentTarget);
+        }}
       >
         <div id={bodyId} className="tidings-body">
           <MessageBody bubble={bubble} onFold={() => onFold(rowKey)} />
@@ -117,6 +126,18 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
             </button>
           </div>
         )}
+        <button
+          type="button"
+          className="tidings-actions"
+          tabIndex={-1}
+          aria-haspopup="menu"
+          aria-label={words.actions}
+          aria-describedby={bodyId}
+          title={words.actions}
+          onClick={(event) => onMenu(rowKey, event.currentTarget.parentElement as HTMLElement)}
+        >
+          <MoreIcon />
+        </button>
         {unread && <span className="tidings-seen" {...{ [SEEN_MARK]: bubble.seq }} />}
       </article>
     </li>

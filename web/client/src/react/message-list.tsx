@@ -2,6 +2,7 @@ import { useCallback, useMemo, useState, type ReactNode } from "react";
 import type { Conversation, ConversationSnapshot } from "../types.js";
 import { DownIcon } from "./icons.js";
 import { MessageItem } from "./message-item.js";
+import { MessageMenu, type MessageActions } from "./message-menu.js";
 import { useReadReceipts } from "./read-receipts.js";
 import { useListKeys } from "./list-keys.js";
 import type { Row } from "./rows.js";
@@ -18,10 +19,13 @@ interface MessageListProps {
   name: string;
   /** Stands where there are no messages yet. */
   emptyAction?: ReactNode;
+  /** What the menu of a message can do. */
+  actions: MessageActions;
 }
 
 /** The messages of a conversation, with days, the unread line, what is under way, and the way to the latest. */
-export function MessageList({ conversation, snapshot, thread, name, emptyAction }: MessageListProps): ReactNode {
+export function MessageList(props: MessageListProps): ReactNode {
+  const { conversation, snapshot, thread, name, emptyAction, actions } = props;
   const { rows, scroll, opening } = thread;
   const words = useWords();
   const [focused, setFocused] = useState<string | null>(null);
@@ -39,6 +43,10 @@ export function MessageList({ conversation, snapshot, thread, name, emptyAction 
 
   const onRetry = useCallback((clientId: string) => conversation.retry(clientId), [conversation]);
   const onDelete = useCallback((clientId: string) => conversation.discard(clientId), [conversation]);
+
+  const [menu, setMenu] = useState<{ key: string; article: HTMLElement } | null>(null);
+  const onMenu = useCallback((key: string, article: HTMLElement) => setMenu({ key, article }), []);
+  const chosen = menu && rows.find((row) => row.key === menu.key);
 
   const item = (row: Row): ReactNode => {
     switch (row.kind) {
@@ -77,6 +85,7 @@ export function MessageList({ conversation, snapshot, thread, name, emptyAction 
             unread={!row.bubble.own && row.bubble.seq !== null && row.bubble.seq > readUpto}
             onFocus={setFocused}
             onFold={scroll.onFold}
+            onMenu={onMenu}
             onRetry={onRetry}
             onDelete={onDelete}
           />
@@ -113,6 +122,19 @@ export function MessageList({ conversation, snapshot, thread, name, emptyAction 
           )}
         </div>
       </div>
+      {menu && chosen?.kind === "bubble" && (
+        <MessageMenu
+          key={menu.key}
+          bubble={chosen.bubble}
+          name={name}
+          article={menu.article}
+          actions={actions}
+          onClose={(returns) => {
+            setMenu(null);
+            if (returns) menu.article.focus({ preventScroll: true });
+          }}
+        />
+      )}
       {!scroll.pinned && (
         <button
           type="button"

@@ -3,13 +3,22 @@ import type { Conversation } from "../types.js";
 import { useWords } from "./words/context.js";
 
 const REASON_MAX = 1000;
+/** Of a message, so much that one sees which it is. */
+const QUOTE_MAX = 80;
 
 type View = "choose" | "block" | "report" | "reported";
+
+/** What the panel opens with, and about which message. */
+export interface SafetySubject {
+  view: "choose" | "block" | "report";
+  message: { seq: number; text: string } | null;
+}
 
 interface SafetyProps {
   name: string;
   conversation: Conversation;
   blocked: boolean;
+  subject: SafetySubject;
   /** The panel has done what it was opened for, or is not wanted. */
   onClose: () => void;
 }
@@ -35,9 +44,9 @@ function useRequest(): { busy: boolean; problem: string | null; run: (work: Prom
 }
 
 /** Below the header: block, take it back, or report. Escape closes it; what is written stays until it was sent. */
-export function Safety({ name, conversation, blocked, onClose }: SafetyProps): ReactNode {
+export function Safety({ name, conversation, blocked, subject, onClose }: SafetyProps): ReactNode {
   const words = useWords();
-  const [view, setView] = useState<View>("choose");
+  const [view, setView] = useState<View>(subject.view);
   return (
     <section className="tidings-new tidings-safety" aria-label={words.more(name)}>
       {view === "choose" && (
@@ -56,7 +65,12 @@ export function Safety({ name, conversation, blocked, onClose }: SafetyProps): R
       )}
       {view === "block" && <BlockQuestion name={name} conversation={conversation} onClose={onClose} />}
       {view === "report" && (
-        <ReportForm conversation={conversation} onSent={() => setView("reported")} onCancel={onClose} />
+        <ReportForm
+          conversation={conversation}
+          message={subject.message}
+          onSent={() => setView("reported")}
+          onCancel={onClose}
+        />
       )}
       {view === "reported" && (
         <>
@@ -110,11 +124,13 @@ function BlockQuestion({ name, conversation, onClose }: BlockQuestionProps): Rea
 
 interface ReportFormProps {
   conversation: Conversation;
+  /** Null: the latest ones. */
+  message: SafetySubject["message"];
   onSent: () => void;
   onCancel: () => void;
 }
 
-function ReportForm({ conversation, onSent, onCancel }: ReportFormProps): ReactNode {
+function ReportForm({ conversation, message, onSent, onCancel }: ReportFormProps): ReactNode {
   const words = useWords();
   const [reason, setReason] = useState("");
   const { busy, problem, run } = useRequest();
@@ -123,7 +139,7 @@ function ReportForm({ conversation, onSent, onCancel }: ReportFormProps): ReactN
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        if (reason.trim() !== "") run(conversation.report(reason.trim()), onSent);
+        if (reason.trim() !== "") run(conversation.report(reason.trim(), message?.seq), onSent);
       }}
     >
       <label htmlFor={field}>{words.reportLabel}</label>
@@ -138,7 +154,9 @@ function ReportForm({ conversation, onSent, onCancel }: ReportFormProps): ReactN
         value={reason}
         onChange={(event) => setReason(event.target.value)}
       />
-      <p id={`${field}-hint`}>{words.reportHint}</p>
+      <p id={`${field}-hint`} dir="auto">
+        {message === null ? words.reportHint : words.reportMessageHint(message.text.slice(0, QUOTE_MAX))}
+      </p>
       <Problem text={problem} />
       <div className="tidings-new-actions">
         <button type="button" className="tidings-button" onClick={onCancel}>
