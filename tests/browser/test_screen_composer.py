@@ -40,3 +40,27 @@ def test_what_is_typed_in_the_moment_before_a_reload_is_there_after_it(gap: int,
         with window.page.expect_navigation():
             window.page.evaluate(TYPE_AND_RELOAD, [texts, gap])
         expect(window.composer).to_have_value(texts[-1])
+
+
+def test_the_field_grows_with_its_lines_up_to_six_and_never_below_16_px(window: Window) -> None:
+    """Then it scrolls; sent, it is small again. A phone zooms into a field with smaller letters."""
+    field = window.composer
+
+    def height() -> float:
+        box = field.bounding_box()
+        assert box is not None
+        return box["height"]
+
+    def grown(lines: int) -> float:
+        field.fill("\n".join("x" * lines))
+        return height()
+
+    heights = [grown(lines) for lines in (1, 2, 3, 6, 7, 30)]
+    assert heights[0] < heights[1] < heights[2] < heights[3]
+    assert heights[2] - heights[1] == pytest.approx(heights[1] - heights[0], abs=1)
+    assert heights[3:] == pytest.approx([heights[3]] * 3, abs=1)
+    assert field.evaluate("field => field.scrollHeight > field.clientHeight")
+    assert 16 <= field.evaluate("field => parseFloat(getComputedStyle(field).fontSize)")
+    field.press("Enter")
+    expect(field).to_have_value("")
+    assert heights[0] == pytest.approx(height(), abs=1)

@@ -118,6 +118,15 @@ def test_the_page_of_the_clients_states_is_that_of_the_table() -> None:
     assert page(text) == text
 
 
+def tests_named_in(row: str) -> list[str]:
+    """The tests that the last cell of a row links to; each is in the file that it is linked to."""
+    named = re.findall(r"\[([^\]]+)\]\((\S+)\)", row.rsplit(" | ", 1)[1])
+    for name, path in named:
+        code = (ROOT / "docs" / path).resolve().read_text(encoding="utf-8")
+        assert re.search(rf'\(\s*"{re.escape(name)}"', code) or f"def {name}(" in code, f"{path} has no test {name!r}"
+    return [name for name, _ in named]
+
+
 def test_each_line_of_the_clients_behaviour_names_tests_that_exist() -> None:
     """docs/behaviour.md: each row links to at least one test, by the name that it has in that file."""
     rows = [
@@ -126,13 +135,16 @@ def test_each_line_of_the_clients_behaviour_names_tests_that_exist() -> None:
 
     assert rows
     for row in rows:
-        named = re.findall(r"\[([^\]]+)\]\((\S+)\)", row.rsplit(" | ", 1)[1])
-        assert named, f"no test: {row}"
-        for name, path in named:
-            code = (ROOT / "docs" / path).resolve().read_text(encoding="utf-8")
-            assert re.search(rf'\(\s*"{re.escape(name)}"', code) or f"def {name}(" in code, (
-                f"{path} has no test {name!r}"
-            )
+        assert tests_named_in(row), f"no test: {row}"
+
+
+def test_each_complaint_has_a_test_or_cannot_come_up() -> None:
+    """docs/complaints.md: twenty rows, each with tests by their names, or with the reason why there is none."""
+    rows = [line for line in DOCUMENTS["docs/complaints.md"].splitlines() if re.match(r"\| \d+\. ", line)]
+
+    assert list(range(1, 21)) == [int(row.split(".")[0].removeprefix("| ")) for row in rows]
+    for row in rows:
+        assert tests_named_in(row) or "cannot come up: " in row, f"no test: {row}"
 
 
 def test_each_line_of_the_threat_model_names_tests_that_exist() -> None:
