@@ -18,7 +18,7 @@ PROGRAM = str(Path(sys.executable).with_name("schemathesis"))
 
 
 def main(seconds: int) -> int:
-    """Serve the host on a free port and fuzz it; the exit status of the fuzzer."""
+    """Serve the host on a free port and fuzz it; the exit status of the fuzzer, and 1 if it came to nothing."""
     with tempfile.TemporaryDirectory(prefix="tidings-fuzz-") as folder:
         host = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "api_host:app", "--port", "0", "--no-access-log"],
@@ -33,7 +33,15 @@ def main(seconds: int) -> int:
             command = [PROGRAM, "run", f"{url}/openapi.json", "--checks", CHECKS, "--max-time", str(seconds)]
             options = ["--exclude-path-regex", "/sse/", "--phases", "examples,coverage,fuzzing", "--no-color"]
             limits = ["--request-timeout", "20", "--max-failures", "5", "--warnings", "off"]
-            return subprocess.run([*command, *options, *limits], cwd=folder, check=False).returncode
+            done = subprocess.run(
+                [*command, *options, *limits], cwd=folder, stdout=subprocess.PIPE, text=True, check=False
+            )
+            print(done.stdout, flush=True)
+            tested = re.search(r"Tested: +(\d+)", done.stdout)
+            if tested is None or tested[1] == "0":
+                print("nothing was tested: give it more seconds")
+                return 1
+            return done.returncode
         finally:
             host.terminate()
             assert "Traceback" not in host.communicate(timeout=30)[1]

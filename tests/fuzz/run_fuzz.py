@@ -2,10 +2,10 @@
 
     python tests/fuzz/run_fuzz.py --seconds 60 [target ...]
 
-The seconds are those of all together. The fuzzer is Atheris: libFuzzer with the coverage of Python code, from which it
-learns which bytes lead further; HypoFuzz does the same to Hypothesis' strategies, but needs a page to be driven, and
-random bytes alone do not get past the first line of a parser. What it finds goes to .fuzz/, where the next run goes on,
-and an input that fails goes into tests/fuzz/corpus with the fix.
+The seconds are those of all together, with 5 for each at least, and 30 for the routes. The fuzzer is Atheris: libFuzzer
+with the coverage of Python code, from which it learns which bytes lead further; HypoFuzz does the same to Hypothesis'
+strategies, but needs a page to be driven, and random bytes alone do not get past the first line of a parser. What it
+finds goes to .fuzz/, where the next run goes on, and an input that fails goes into tests/fuzz/corpus with the fix.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ ROOT = FOLDER.parents[1]
 FOUND = ROOT / ".fuzz"
 API = "api"
 SECONDS_MIN = 5
+API_SECONDS_MIN = 30  # it goes through every parameter of every route before it makes anything up
 
 
 def main() -> int:
@@ -37,7 +38,9 @@ def main() -> int:
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join([*TARGETS, API])}")
     each_s = max(SECONDS_MIN, arguments.seconds // len(names))
-    failed = [name for name in names if not (fuzz_api(each_s) if name == API else fuzz(name, each_s))]
+    failed = [
+        name for name in names if not (fuzz_api(max(each_s, API_SECONDS_MIN)) if name == API else fuzz(name, each_s))
+    ]
     print(f"found something: {', '.join(failed)}" if failed else "nothing found", flush=True)
     return 1 if failed else 0
 
