@@ -6,8 +6,10 @@ python -m scoreboard [--quick] [--rows TEXT] [--faults NAME,NAME] [--rounds N] [
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
+import multiprocessing
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -34,23 +36,22 @@ def main() -> int:
     measure = QUICK_MEASURE if asked.quick else Measure()
     rounds = asked.rounds or (1 if asked.quick else 3)
     at_once = asked.at_once or (16 if asked.quick else 4)
-    document = asyncio.run(
-        run(
-            Plan(
-                rows,
-                faults,
-                measure,
-                rounds,
-                at_once,
-                timed_alone=not asked.quick,
-                idle_streams=200 if asked.quick else 1000,
-            )
-        )
-    )
+    idle_streams = 200 if asked.quick else 1000
+    plan = Plan(rows, faults, measure, rounds, at_once, timed_alone=not asked.quick, idle_streams=idle_streams)
+    signal.signal(signal.SIGTERM, stopped)
+    document = run(plan)
     if asked.json:
         asked.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(tables(document))
     return 1 if any(outcome["error"] for outcome in document["outcomes"]) else 0
+
+
+def stopped(*_: object) -> None:
+    """End every scene as Ctrl-C does: with its servers."""
+    for scene in multiprocessing.active_children():
+        if scene.pid is not None:
+            os.kill(scene.pid, signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 def arguments() -> argparse.Namespace:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from scoreboard.cost import stream_memory_kib
 from scoreboard.faults import Fault
 from scoreboard.scene import Measure, Outcome, play
 from scoreboard.system import Row
 from scoreboard.tally import Tally
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,10 @@ class Plan:
     idle_streams: int = 1000
 
 
-async def run(plan: Plan) -> dict[str, Any]:
-    """Run the plan."""
+def run(plan: Plan) -> dict[str, Any]:
+    """Run the plan. Each scene has a process of its own for its readers, senders and networks, so that none waits for
+    another's; how many there are at once is all that they share.
+    """
     load_before = os.getloadavg()[0]
     for system in {row.system for row in plan.rows}:
         system.build()
@@ -47,44 +49,34 @@ async def run(plan: Plan) -> dict[str, Any]:
     timed = [scene for scene in scenes if scene[1].asks == "latency"]
     others = [scene for scene in scenes if scene[1].asks != "latency"]
     others.sort(key=lambda scene: not scene[1].is_long)
-    gate = asyncio.Semaphore(1 if plan.timed_alone else plan.at_once)
-
-    async def in_turn(row: Row, fault: Fault) -> Outcome:
-        async with gate:
-            return await played(row, fault, plan.measure)
-
-    async def weighed(row: Row) -> tuple[str, float]:
-        async with gate:
-            return row.system.name, await stream_memory_kib(row, plan.idle_streams)
-
     systems = {row.system.name: row for row in plan.rows}
+    spawn = multiprocessing.get_context("spawn")
+
+    def measured(at_once: int, scenes: list[tuple[Row, Fault]], weighed: Iterable[Row]) -> None:
+        with ProcessPoolExecutor(at_once, spawn) as pool:
+            playing = [pool.submit(played, row, fault, plan.measure) for row, fault in scenes]
+            weighing = [(row.system.name, pool.submit(weigh, row, plan.idle_streams)) for row in weighed]
+            outcomes.extend(each.result() for each in playing)
+            memory.update((name, each.result()) for name, each in weighing)
+
+    outcomes: list[Outcome] = []
+    memory: dict[str, float] = {}
     if plan.timed_alone:
-        outcomes = await together(in_turn(*scene) for scene in timed)
-        memory = await together(weighed(row) for row in systems.values())
-        gate = asyncio.Semaphore(plan.at_once)
-        outcomes += await together(in_turn(*scene) for scene in others)
+        measured(1, timed, systems.values())
+        measured(plan.at_once, others, ())
     else:
-        weighing = asyncio.create_task(together(weighed(row) for row in systems.values()))
-        outcomes = await together(in_turn(*scene) for scene in [*others, *timed])
-        memory = await weighing
-    return document(plan, outcomes, dict(memory), load_before)
+        measured(plan.at_once, [*others, *timed], systems.values())
+    return document(plan, outcomes, memory, load_before)
 
 
-async def together(awaited: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All of them, beside each other; the results in the order given."""
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(each) for each in awaited]
-    return [task.result() for task in running]
+def weigh(row: Row, streams: int) -> float:
+    return asyncio.run(stream_memory_kib(row, streams))
 
 
-async def played(row: Row, fault: Fault, measure: Measure) -> Outcome:
+def played(row: Row, fault: Fault, measure: Measure) -> Outcome:
     try:
-        outcome = await play(row, fault, measure)
-    except (
-        OSError,
-        RuntimeError,
-        subprocess.SubprocessError,
-    ) as error:  # one scene that cannot be played does not spoil the others
+        outcome = asyncio.run(play(row, fault, measure))
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # one scene spoils no other
         outcome = Outcome(row.name, fault.name, Tally(), error=str(error))
         print(f"{row.name}: {fault.name}: {error}", file=sys.stderr, flush=True)
         return outcome

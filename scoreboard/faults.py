@@ -33,7 +33,7 @@ class Lengths:
         return {**asdict(self), "half_away_s": self.half_away_s}
 
 
-QUICK = Lengths(calm_s=3, stall_s=4, half_open_s=42, away_s=8, buffering_s=15, burst_count=400)
+QUICK = Lengths(calm_s=3, stall_s=4, half_open_s=42, away_s=8, buffering_s=15, burst_count=300)
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,11 @@ async def slow_reader(scene: Scene, lengths: Lengths) -> None:
         if not is_reading:
             reader.pause()
         watching = asyncio.create_task(scene.watch_memory())
-        await sender.burst(lengths.burst_count, lengths.burst_size_bytes)
-        watching.cancel()
-        await asyncio.wait({watching})
+        try:
+            await sender.burst(lengths.burst_count, lengths.burst_size_bytes)
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
     reader.resume()
 
 

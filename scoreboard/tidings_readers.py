@@ -17,6 +17,7 @@ from client_build import build_client, node_program
 from scoreboard.reader import Reader, TaskReader
 from tidings.client import AsyncClient, ConnectionState
 
+BUILD_VARIABLE = "SCOREBOARD_CLIENT_BUILD"
 NODE_PROGRAM = """
     import { RealtimeService } from "./index.js";
     const tell = (said) => process.stdout.write(JSON.stringify(said) + "\\n");
@@ -101,7 +102,10 @@ class NodeClientReader(Reader):
 
 @functools.cache
 def built_client() -> Path:
-    """The package's core, compiled once for this run."""
+    """The package's core, compiled once for this run: processes that it starts find it by their environment."""
+    if known := os.environ.get(BUILD_VARIABLE):
+        return Path(known)
     directory = tempfile.mkdtemp(prefix="scoreboard-client-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    os.environ[BUILD_VARIABLE] = directory
     return build_client(Path(directory))

@@ -147,24 +147,33 @@ def test_each_complaint_has_a_test_or_cannot_come_up() -> None:
         assert named_tests(row) or "cannot come up: " in row, f"no test: {row}"
 
 
-def test_each_line_of_the_threat_model_names_tests_that_exist() -> None:
-    """SECURITY.md: each row of a table that ends in "shown by" links to at least one test, by its name in that file."""
+def rows_shown_by_tests(document: str) -> list[str]:
+    """The rows of each table of a document whose last column is "shown by"."""
     rows: list[str] = []
     is_shown = False
-    for line in DOCUMENTS["SECURITY.md"].splitlines():
+    for line in DOCUMENTS[document].splitlines():
         if not line.startswith("|"):
             is_shown = False
         elif line.endswith("| shown by |"):
             is_shown = True
         elif is_shown and not line.startswith("|--"):
             rows.append(line)
+    return rows
 
-    assert len(rows) >= 30
+
+@pytest.mark.parametrize(("document", "rows_min"), [("SECURITY.md", 30), ("docs/reliability.md", 20)])
+def test_each_line_of_the_threat_model_and_of_the_guarantees_names_tests_that_exist(
+    document: str, rows_min: int
+) -> None:
+    """Each row of a table that ends in "shown by" links to at least one test, by its name in that file."""
+    rows = rows_shown_by_tests(document)
+
+    assert len(rows) >= rows_min
     for row in rows:
-        named = re.findall(r"\[(test_\w+)\]\((tests/\S+\.py)\)", row.rsplit(" | ", 1)[1])
+        named = re.findall(r"\[(test_\w+)\]\((\S+\.py)\)", row.rsplit(" | ", 1)[1])
         assert named, f"no test: {row}"
         for name, path in named:
-            code = (ROOT / path).read_text(encoding="utf-8")
+            code = ((ROOT / document).parent / path).resolve().read_text(encoding="utf-8")
             assert re.search(rf"^(?:async )?def {name}\(", code, re.MULTILINE), f"{path} has no test {name!r}"
 
 
