@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +100,12 @@ class Demo:
         """End all faults, and wait until the server answers."""
         self.orders("restore")
         wait_for(lambda: self.state["server"]["state"] == "running", START_DEADLINE_S, "the server is back")
+
+    def loses(self, text: str) -> None:
+        """Take a message out of the database, beside the server."""
+        connection = sqlite3.connect(self.directory / "demo.db", timeout=START_DEADLINE_S)
+        with contextlib.closing(connection), connection:
+            assert 1 == connection.execute("DELETE FROM messages WHERE body = ?", (text,)).rowcount
 
     def sends(self, sender: str, recipient: str, text: str) -> None:
         """A message from somebody who has no window open."""

@@ -278,6 +278,16 @@ def thread_of_the_demo(scene: Scene) -> None:
 
 
 @state
+def drawer(scene: Scene) -> None:
+    scene.opens("ben")
+    page = scene.window.page
+    page.get_by_role("button", name="Break it").click()
+    page.get_by_role("button", name="Delay", exact=True).click()
+    scene.on_leaving(scene.demo.restores)
+    expect(page.get_by_role("button", name="Delay", exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+@state
 def thread_empty(scene: Scene) -> None:
     scene.opens("Somebody with quite a long name of eight or nine words")
     expect(scene.window.page.get_by_text("Say hello to")).to_be_visible()

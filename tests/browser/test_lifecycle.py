@@ -157,7 +157,7 @@ def test_a_token_that_expires_in_mid_stream_is_renewed_unseen(
 
     page = {"api": "/api/message", "sign_in": "demo", "people": []}
     browser.route("**/page.json", lambda route: route.fulfill(json=page))
-    browser.route("**/demo/token", lambda route: route.fulfill(body=renew(talk.alice.id)))
+    browser.route("**/demo/token?*", lambda route: route.fulfill(body=renew(talk.alice.id)))
     window = Window.in_demo(browser, proxy.url, talk.alice.id, talk.bob.id)
     tokens = len(given)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -324,6 +325,18 @@ def test_no_fault_reaches_the_control(broken: Demo) -> None:
 
     assert [] == broken.state["faults"]
     assert 200 == broken.http.get("/healthz").status_code
+
+
+def test_the_drawer_is_a_chunk_that_only_the_page_of_a_demo_asks_for(node: Node) -> None:
+    """Nothing of it is in what `serve`'s page loads: the document names one script, and that has none of its words."""
+    document = node.http.get(f"{node.url}/").text
+    loaded = re.findall(r'(?:src|href)="\./(assets/[^"]+\.(?:js|css))"', document)
+    assert 2 == len(loaded), loaded
+    text = "".join(node.http.get(f"{node.url}/{path}").text for path in loaded)
+    assert "Drop replies" not in text
+    assert ".demo-panel" not in text
+    [chunk] = set(re.findall(r"drawer-[\w-]+\.js", text))
+    assert "Drop replies" in node.http.get(f"{node.url}/assets/{chunk}").text
 
 
 def test_serve_has_nothing_of_it(node: Node, demo: Demo) -> None:

@@ -1,5 +1,6 @@
 import { useState, useSyncExternalStore, type ReactNode } from "react";
 import { Avatar, Inbox, nameInSentence, TidingsProvider, useInbox, useSound, useUnreadTitle } from "tidings/react";
+import { DemoFrame } from "./drawer/frame.js";
 import { inLanguage, type Language } from "./language.js";
 import { keepListWidth, keepSound, keptListWidth, keptSound } from "./preference.js";
 import { hrefOf, openConversation, openList, route } from "./route.js";
@@ -33,7 +34,13 @@ function Phase({ language }: { language: Language }): ReactNode {
     case "signed_in":
       return (
         <TidingsProvider key={now.userId} client={now.client} words={language.chat}>
-          <Chat now={now} />
+          {now.control ? (
+            <DemoFrame {...now} control={now.control}>
+              <Chat now={now} />
+            </DemoFrame>
+          ) : (
+            <Chat now={now} />
+          )}
         </TidingsProvider>
       );
   }

@@ -30,7 +30,7 @@ beforeEach(() => {
   vi.stubGlobal("fetch", (address: string, init: RequestInit = {}) => {
     asked.push(`${init.method ?? "GET"} ${address} ${new Headers(init.headers).get("authorization") ?? ""}`.trim());
     if (address === "./page.json") return Promise.resolve(Response.json(page));
-    if (address === "./demo/token") return Promise.resolve(Response.json({ token: tokenOf("ada") }));
+    if (address.startsWith("./demo/token?as=")) return Promise.resolve(Response.json({ token: tokenOf("ada") }));
     return new Promise<Response>(() => undefined);
   });
 });
@@ -105,7 +105,7 @@ describe("the demo", () => {
     const { session } = await tabAt("/?as=ada");
     expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada", me: { name: "Ada" } });
     await vi.waitFor(() => expect(asked.some((request) => /sse\/ada.* Bearer /.test(request))).toBe(true));
-    expect(asked).toContain("POST ./demo/token");
+    expect(asked).toContain("POST ./demo/token?as=ada");
     expect(sessionStorage.length).toBe(0);
   });
 

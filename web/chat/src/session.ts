@@ -7,12 +7,15 @@
  */
 import { forgetPreferences } from "./preference.js";
 import { RealtimeService, type Person, type TokenReason } from "tidings";
+import type { ControlAddress } from "./drawer/frame.js";
 
 const STORED = "tidings.token";
 
 interface Page {
   api: string;
   sign_in: "token" | "demo";
+  /** Of a demo only. */
+  control?: ControlAddress;
   people: readonly Person[];
 }
 
@@ -29,6 +32,7 @@ export type Session =
       me: Person;
       people: readonly Person[];
       demo: boolean;
+      control: ControlAddress | null;
     };
 
 let current: Session = { phase: "starting" };
@@ -144,6 +148,7 @@ export function signIn(candidate: string): void {
     me: { id: userId, name: nameOf(token) ?? userId, avatar_url: null },
     people: [],
     demo: false,
+    control: null,
   });
 }
 
@@ -201,12 +206,15 @@ function startDemo(): void {
     },
   });
   client.connect(userId);
-  become({ phase: "signed_in", client, userId, me, people: page.people, demo: true });
+  // Who reaches the demo by another way, such as a tunnel, does not reach what controls it.
+  const control = page.control?.origins.includes(location.origin) ? page.control : null;
+  become({ phase: "signed_in", client, userId, me, people: page.people, demo: true, control });
 }
 
 /** Null when this cannot be anybody's user id; rejects when trying again may help. */
 async function demoToken(userId: string): Promise<string | null> {
-  const response = await fetch("./demo/token", {
+  // The address says whose request it is, too: what the demo breaks for one person breaks this, and nobody else's.
+  const response = await fetch(`./demo/token?as=${encodeURIComponent(userId)}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ as: userId }),

@@ -238,6 +238,11 @@ export class RealtimeService {
     this.#hurry();
   }
 
+  /** Position in the log after the last event that was applied: what came before it, this page has. Null until known. */
+  get cursor(): string | null {
+    return this.#connection.cursor;
+  }
+
   isConnected(): boolean {
     return this.#connection.getSnapshot().status === "connected";
   }

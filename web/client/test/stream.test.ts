@@ -71,6 +71,17 @@ describe("the stream", () => {
     expect(service.isConnected()).toBe(true);
   });
 
+  it("tells its place in the log: what lies before it has been applied", async () => {
+    const { world, service, messages } = await connected();
+    expect(service.cursor).toBe(world.head("ada"));
+    world.says("bob", "ada", "hi");
+    await world.settle();
+    expect(messages).toEqual(["hi"]);
+    expect(service.cursor).toBe(world.head("ada"));
+    await service.signOut();
+    expect(service.cursor).toBeNull();
+  });
+
   it("goes on where it was: what was missed arrives once, also when nothing had arrived before (must-not 21, 23)", async () => {
     const { world, messages } = await connected();
     world.stream("ada").cut();

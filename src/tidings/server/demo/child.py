@@ -40,12 +40,20 @@ HOSTS = ["127.0.0.1", "localhost"]
 FAILED_EXIT_CODE = 2
 
 
+class ControlAddress(msgspec.Struct):
+    """Where a page finds the control, by what key, and of which origins it has to be: reached otherwise it has none."""
+
+    url: str
+    key: str
+    origins: list[str]
+
+
 class Orders(msgspec.Struct):
-    """What the parent wants: the database's URL, the secret of the tokens, and where the page finds the control."""
+    """What the parent wants: the database's URL, the secret of the tokens, and what the page is told of the control."""
 
     db: str
     secret: str
-    control: dict[str, str]
+    control: ControlAddress
 
 
 def main() -> int:
@@ -57,10 +65,10 @@ def main() -> int:
     settings: dict[str, Any] = {
         "sign_in": "demo",
         "people": [{"id": user, **profile} for user, profile in PEOPLE.items()],
-        "control": orders.control,
+        "control": msgspec.to_builtins(orders.control),
     }
     extra = [Route("/demo/token", _TokenEndpoint(config))]
-    app = served(node, settings, extra, page_connects_to=orders.control["url"])
+    app = served(node, settings, extra, page_connects_to=orders.control.url)
     guarded = TrustedHostMiddleware(app, allowed_hosts=HOSTS, www_redirect=False)
     try:
         return run(

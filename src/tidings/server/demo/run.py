@@ -48,10 +48,11 @@ class _Demo:
         self._key = secrets.token_urlsafe(24)
         self._faults = Faults()
         self._proxy = Proxy(page, self._faults)
+        self._origins = [f"http://{name}:{self._proxy.port}" for name in NAMES]
         orders = {
             "db": db,
             "secret": secrets.token_hex(32),
-            "control": {"url": f"http://{self._control_host}", "key": self._key},
+            "control": {"url": f"http://{self._control_host}", "key": self._key, "origins": self._origins},
         }
         self._supervisor = Supervisor(orders, self._moved)
         self._told = asyncio.Event()
@@ -71,8 +72,9 @@ class _Demo:
 
         self._on_signals()
         await self._supervisor.listens()
-        origins = [f"http://{name}:{self._proxy.port}" for name in NAMES]
-        control = Control(self._key, self._control_host, origins, sqlite_path(self._db), self._faults, self._supervisor)
+        control = Control(
+            self._key, self._control_host, self._origins, sqlite_path(self._db), self._faults, self._supervisor
+        )
         await control.begin_count()
         server = control_server(control.app)
         async with asyncio.TaskGroup() as tasks:
