@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import time
 from pathlib import Path
 
 from crowd import UNLIMITED
@@ -9,6 +12,7 @@ from node import Node
 from stops import no_descriptors, stands_still
 
 STILL_S = 2.0
+WAIT_S = 4.0
 
 
 def test_a_node_that_stands_still_loses_nothing(tmp_path: Path) -> None:
@@ -16,6 +20,23 @@ def test_a_node_that_stands_still_loses_nothing(tmp_path: Path) -> None:
     with Node(tmp_path, **UNLIMITED) as node:
         outcome = stands_still(node, STILL_S)
         assert outcome.holds, outcome
+
+
+def test_what_came_while_a_node_stood_still_is_read_before_it_is_late(tmp_path: Path) -> None:
+    """A request that was sent whole in its time is answered, though the node looks at it after that time. Thousands
+    that come back after a stall would else all be cut, and come again.
+    """
+    with (
+        Node(tmp_path, request_wait_max_s=WAIT_S, **UNLIMITED) as node,
+        socket.create_connection(node.address, 20) as client,
+    ):
+        node.http.get(f"{node.url}/healthz")  # whoever connected before it is accepted by now
+        assert node.process is not None
+        node.process.send_signal(signal.SIGSTOP)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(WAIT_S + 1.5)  # the fault itself: longer than the node waits for a request
+        node.process.send_signal(signal.SIGCONT)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_a_node_without_descriptors_serves_those_who_are_there(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from tidings.server.metrics import Metrics
 TELL_EVERY_S = 60.0  # an address with too many connections is one line in so long
 
 log = logging.getLogger("tidings.connection")
+LAST_LOOK_S = 0.05  # after the wait for a request: more than one turn of the event loop
 _of_uvicorn = logging.getLogger("tidings.connection.uvicorn")
 _of_uvicorn.setLevel(logging.ERROR)  # its warnings are of what peers send, one for each
 
@@ -293,12 +294,16 @@ class Connection(HttpToolsProtocol):
     def _wait(self) -> None:
         """Give the peer time for the head or the body that it has begun; a body's reader answers before we cut."""
         grace_s = BODY_GRACE_S if self._is_in_body else 0.0
-        self._patience = self.loop.call_later(self._connections.request_wait_max_s + grace_s, self._give_up)
+        self._patience = self.loop.call_later(self._connections.request_wait_max_s + grace_s, self._look_once_more)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _look_once_more(self) -> None:
+        """After a stall of ours, what the peer said in time lies unread: the loop reads before this comes."""
+        self._patience = self.loop.call_later(LAST_LOOK_S, self._give_up)
 
     def _give_up(self) -> None:
         self._patience = None
