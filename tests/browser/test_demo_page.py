@@ -95,7 +95,7 @@ def test_a_user_id_that_cannot_be_is_explained_at_once(typed: str, problem: str,
 
     window.begins_conversation_with(typed)
 
-    expect(window.page.get_by_role("alert")).to_contain_text(problem)
+    expect(window.page.get_by_role("alert").filter(has_text=problem)).to_be_visible()
 
 
 def test_a_conversation_has_an_address_and_back_works(demo: Demo, profile: Profile) -> None:
