@@ -8,6 +8,9 @@ import type { ConnectionSnapshot } from "../types.js";
 import { Banner, shownStatus, useBanner } from "./banner.js";
 import { ChatScreen, TidingsProvider, type ChatScreenProps } from "./index.js";
 
+/** The banner takes its two seconds, and what comes back its one, on however slow a machine. */
+vi.setConfig({ testTimeout: 30_000 });
+
 let server: MemoryServer;
 let client: RealtimeService;
 
@@ -81,7 +84,7 @@ describe("what was not sent", () => {
     await refuseTwo();
     server.streamAnswer = () => problem(503, "unavailable", "Later");
     for (const stream of server.streams) stream.end();
-    expect(await screen.findByText("Connection lost.", {}, { timeout: 8000 })).toBeTruthy();
+    expect(await screen.findByText("Connection lost.", {}, { timeout: 12_000 })).toBeTruthy();
     expect(screen.queryByText("2 not sent")).toBeNull();
   });
 
@@ -218,18 +221,18 @@ describe("coming back", () => {
     await openBen();
     server.streamAnswer = () => problem(503, "unavailable", "Later");
     for (const stream of server.streams) stream.end();
-    expect(await screen.findByText("Connection lost.", {}, { timeout: 8000 })).toBeTruthy();
+    expect(await screen.findByText("Connection lost.", {}, { timeout: 12_000 })).toBeTruthy();
     server.receives("ben", "one");
     server.receives("ben", "two");
     server.streamAnswer = null;
     press("Try to reconnect");
-    expect(await screen.findByText("Back online. 2 new messages.", {}, { timeout: 8000 })).toBeTruthy();
+    expect(await screen.findByText("Back online. 2 new messages.", {}, { timeout: 12_000 })).toBeTruthy();
     await waitFor(() => expect(screen.getByRole("status").textContent).toBe("Back online. 2 new messages."), {
-      timeout: 4000,
+      timeout: 8000,
     });
     server.receives("ben", "three");
     await waitFor(() => expect(screen.getByRole("status").textContent).toBe("New message from Ben: three"), {
-      timeout: 4000,
+      timeout: 8000,
     });
   });
 });
