@@ -99,6 +99,25 @@ describe("a conversation on the screen", () => {
     expect(screen.queryByText("bold")).toBeNull();
   });
 
+  it("loads no earlier page for own messages alone, which are never unread", async () => {
+    server.has("ben", "Hello");
+    server.readUpto = 1;
+    for (let i = 0; i < 120; i++) server.has("ada", `own ${i}`);
+    client.connect("ada");
+    await client.inbox.load();
+    await openBen();
+    expect(await screen.findByText("own 119")).toBeTruthy();
+    expect(server.requests.filter((request) => request === "GET /ben")).toHaveLength(1);
+  });
+
+  it("loads as many earlier messages as are unread before it shows any", async () => {
+    for (let i = 0; i < 120; i++) server.has("ben", `unread ${i}`);
+    await openBen();
+    expect(await screen.findByText("unread 0")).toBeTruthy();
+    expect(screen.getByText("120 new messages")).toBeTruthy();
+    expect(server.requests.filter((request) => request === "GET /ben")).toHaveLength(2);
+  });
+
   it("says of a message whose sender was erased that there was one", async () => {
     server.has("ben", "", { message_type: "deleted" });
     await openBen();

@@ -5,7 +5,8 @@
  * leaves; a screen that is shown again (React's `Activity`) opens anew where it followed, and stays where it did not.
  */
 import { useCallback, useEffect, useMemo, useState } from "react";
-import type { Conversation, ConversationSnapshot } from "../types.js";
+import type { Conversation, ConversationSnapshot, Inbox } from "../types.js";
+import { useTidings } from "./provider.js";
 import { rowsOf, unreadOf, type Row, type Unread } from "./rows.js";
 import { useThreadScroll, type ThreadScroll } from "./thread-scroll.js";
 import { around, placeOfSeq, rangeOf, type Window } from "./thread-window.js";
@@ -27,15 +28,26 @@ export interface Thread {
   sent: () => void;
 }
 
-/** How many messages before the loaded ones are unread too, as far as is known; 0 when they are not worth waiting for. */
-function missingOf({ messages, watermarks, hasOlder, error }: ConversationSnapshot): number {
+/**
+ * How many messages before the loaded ones may be unread too; 0 when they are not worth waiting for. `unread`: how many are,
+ * own ones not counted, where the list of conversations has told.
+ */
+function missingOf(snapshot: ConversationSnapshot, unread: number | undefined): number {
+  const { peerId, messages, watermarks, hasOlder, error } = snapshot;
   const oldest = messages[0];
   if (!oldest || !hasOlder || error !== null) return 0;
+  const here = messages.filter((one) => one.sender_id === peerId && one.seq > watermarks.read_upto).length;
+  if (unread !== undefined && unread <= here) return 0;
   const missing = oldest.seq - 1 - watermarks.read_upto;
   return missing > 0 && missing <= UNREAD_LOADED_MAX ? missing : 0;
 }
 
+function unreadInList(inbox: Inbox, peerId: string): number | undefined {
+  return inbox.getSnapshot().entries.find((entry) => entry.user.id === peerId)?.unread;
+}
+
 export function useThread(conversation: Conversation, snapshot: ConversationSnapshot): Thread {
+  const { inbox } = useTidings();
   const { peerId, messages, pending, watermarks, hasOlder, peerTyping, loaded, stored } = snapshot;
   // Undefined: not known yet.
   const [unread, setUnread] = useState<Unread | null | undefined>(undefined);
@@ -44,7 +56,7 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
   const [isShown, setShown] = useState(false);
   const [visit, setVisit] = useState(0);
 
-  const missing = unread === undefined && loaded && !stored ? missingOf(snapshot) : 0;
+  const missing = unread === undefined && loaded && !stored ? missingOf(snapshot, unreadInList(inbox, peerId)) : 0;
   if (unread === undefined && loaded && !stored && missing === 0) {
     const found = unreadOf(snapshot);
     setUnread(found);
