@@ -235,15 +235,6 @@ MUTANTS = [
         "        if self.state is not LIVE or self.position >= rendered.position:\n",
     ),
     _one(
-        "hint-dropped-while-catching-up",
-        "the catch-up ends at the tail that was there when it began",
-        STREAM,
-        "            while self._goodbye is None:\n"
-        "                if self.position < max(self._log.tail or 0, self._past):\n",
-        "            tail = max(self._log.tail or 0, self._past)\n"
-        "            while self._goodbye is None:\n                if self.position < tail:\n",
-    ),
-    _one(
         "written-while-writing",
         "an event is handed to a stream whose last write has not ended",
         STREAM,
@@ -251,8 +242,8 @@ MUTANTS = [
         "        if self.state not in (LIVE, WRITING) or self.position >= rendered.position:\n",
     ),
     _one(
-        "slow-reader-forgotten",
-        "a stream whose write ended late is live without looking at what came meanwhile",
+        "hint-dropped-while-writing",
+        "what was signalled while a write was under way is forgotten when it ends",
         STREAM,
         "        elif self._goodbye is None and self._is_caught_up and self.position >= (self._log.tail or 0):\n",
         "        elif self._goodbye is None and self._is_caught_up:\n",

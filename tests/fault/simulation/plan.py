@@ -76,14 +76,18 @@ async def wait(world: World, rng: random.Random) -> None:
 async def rush(world: World, rng: random.Random) -> None:
     """Devices come back, or read late, while others write; and then nobody says anything for a while."""
     for device in rng.sample(world.devices, rng.randint(1, len(world.devices))):
-        if rng.random() < 0.5:
+        how = rng.randrange(3)
+        if how > 0:
             device.link.cut(is_noticed=True)
         else:
             device.link.stall(1.5)
-    for _ in range(rng.randint(1, 4)):
+        if how > 1:
+            device.link.bytes_per_s = 400.0
+            world.loop.call_later(rng.uniform(3.0, 6.0), device.link.heal)
+    for _ in range(rng.randint(1, 6)):
         await say(world, rng)
         await asyncio.sleep(rng.uniform(0.0, 1.0))
-    await asyncio.sleep(25.0)
+    await asyncio.sleep(30.0)
 
 
 async def switch(world: World, rng: random.Random) -> None:
