@@ -22,11 +22,17 @@ PATIENCE_MS = 20_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
+TURN = """direction => {
+    for (const part of [document.documentElement, ...document.querySelectorAll(".tidings[dir]")]) part.dir = direction;
+}"""
+"""The page, and the parts of it that say their own direction, as those in a chosen language do."""
+
+
 def shoot(scene: Scene, folder: Path) -> None:
     """Four pictures of this window as it is."""
     page = scene.window.page
     for direction in ("ltr", "rtl"):
-        page.evaluate("direction => { document.documentElement.dir = direction }", direction)
+        page.evaluate(TURN, direction)
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             scene.refresh()
