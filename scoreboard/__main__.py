@@ -19,7 +19,7 @@ from scoreboard.scene import Measure
 from scoreboard.systems import ROWS
 from scoreboard.table import tables
 
-QUICK_MEASURE = Measure(readers=2, rate_per_s=5, before_s=1, after_s=4.5, settle_s=6, lengths=QUICK)
+QUICK_MEASURE = Measure(readers=2, rate_per_s=5, before_s=1, after_s=4.5, lengths=QUICK)
 
 
 def main() -> int:

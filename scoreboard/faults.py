@@ -157,7 +157,7 @@ FAULTS = (
     Fault("restart", "the server is stopped as its documentation says, and started again at once", "break", restart),
     Fault("away", "the readers' network is gone for {away_s:.0f} s; connections are reset and refused", "break", away),
     Fault(
-        "away, and kill",
+        "killed while away",
         "the readers' network is gone for {half_away_s:.0f} s; then the server is killed and started again; then the "
         "network is back",
         "break",

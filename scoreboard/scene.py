@@ -31,7 +31,7 @@ class Measure:
     rate_per_s: float = 10.0
     before_s: float = 2.0
     after_s: float = 6.0
-    settle_s: float = 15.0
+    settle_s: float = 35.0  # longer than the longest wait of any client here before it tries again
     lengths: Lengths = field(default_factory=Lengths)
 
 

@@ -307,7 +307,9 @@ class _Connection:
             self._is_held_stream = self._proxy._mode == "hold_streams"
         if self._is_held_stream:
             self._held += received
-            return self._release() if not received or self._held.endswith(END_OF_CHUNKS) else b""
+            # What arrives in the moment of `restore` finds the mode changed, and takes along what was held before it.
+            is_over = not received or self._held.endswith(END_OF_CHUNKS)
+            return self._release() if is_over or self._proxy._mode != "hold_streams" else b""
         return self._count(received)
 
     def _release(self) -> bytes:
