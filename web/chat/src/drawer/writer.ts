@@ -13,6 +13,7 @@ export class Writer {
   #until = 0;
   #at = 0;
   #owed = 0;
+  /** Goes on for as long as the page lives: no text comes twice. */
   #number = 0;
 
   constructor(
@@ -25,7 +26,7 @@ export class Writer {
     const now = performance.now();
     if (this.#writes === null) {
       this.#at = now;
-      this.#owed = this.#number = 0;
+      this.#owed = 0;
       this.#timer = setInterval(() => this.#tick(), TICK_MS);
     }
     this.#writes = writes;
