@@ -69,6 +69,7 @@ format: .venv/.dev web-packages
 docs: .venv/.dev .venv/.installed
 	.venv/bin/python docs/write_settings.py
 	.venv/bin/python docs/write_states.py
+	.venv/bin/python docs/write_scoreboard.py
 
 # Two devices, light and dark, both directions of writing. Emoji need a font: apt-get install fonts-noto-color-emoji
 screenshots: setup .venv/.dev test-programs

@@ -30,6 +30,10 @@ def written() -> str:
         f"rounds and readers in brackets. Memory is without pages of files; for idle streams, of "
         f"{document['idle_streams']} of them."
     )
+    if before > int(document["machine"].split()[0]):  # its cores
+        measured += (
+            " **The machine was busy with other work**: the counts hold, times and latencies are too long for all."
+        )
     return f"{measured}\n\n{tables(document)}"
 
 

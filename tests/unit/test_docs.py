@@ -177,6 +177,14 @@ def test_each_line_of_the_threat_model_and_of_the_guarantees_names_tests_that_ex
             assert re.search(rf"^(?:async )?def {name}\(", code, re.MULTILINE), f"{path} has no test {name!r}"
 
 
+def test_the_tables_of_the_scoreboard_are_those_of_its_results() -> None:
+    """docs/reliability.md is written from scoreboard/results.json; `make scoreboard` and `make docs` write it."""
+    page = runpy.run_path(str(ROOT / "docs" / "write_scoreboard.py"))["page"]
+    text = DOCUMENTS["docs/reliability.md"]
+
+    assert page(text) == text
+
+
 def test_every_variable_in_the_documents_exists() -> None:
     """A TIDINGS_... that nobody reads helps nobody."""
     known = {environment_name(each.name) for each in fields(Config)} | CLIENT_VARIABLES
