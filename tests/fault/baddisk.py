@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ BLOCK_SIZE_BYTES = 4096  # what a disk writes as a whole, or not at all
 def _library() -> Path:
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
     assert compiler, NEEDED
-    library = Path(mkdtemp(prefix="tidings-baddisk-")) / "baddisk.so"
+    folder = Path(mkdtemp(prefix="tidings-baddisk-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = folder / "baddisk.so"
     command = [compiler, "-Wall", "-O2", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
     compiled = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert 0 == compiled.returncode, f"{NEEDED}\n{compiled.stderr}"

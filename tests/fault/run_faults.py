@@ -9,8 +9,10 @@ this machine is a line that says why, not a silence. The exit status is 1 when a
 
 from __future__ import annotations
 
+import atexit
 import json
 import platform
+import shutil
 import sqlite3
 import sys
 import time
@@ -206,7 +208,9 @@ def ten_minutes(directory: Path) -> Outcome:
 @cache
 def client_package() -> Path:
     """The package for JavaScript, built once."""
-    return build_client(Path(mkdtemp(prefix="tidings-fault-client-")))
+    folder = Path(mkdtemp(prefix="tidings-fault-client-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return build_client(folder)
 
 
 def running(node: Node, scene: Callable[[Node], Outcome]) -> Outcome:
