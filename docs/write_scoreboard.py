@@ -24,7 +24,7 @@ def written() -> str:
     before, after = document["load_average"]
     measured = (
         f"Measured on {document['date']}: {document['machine']}; load average {before} at the beginning and {after} at "
-        f"the end. {document['rounds']} rounds, up to {document['at_once']} scenes beside each other; "
+        f"the end. Rounds: {document['rounds']}, up to {document['at_once']} scenes beside each other; "
         f"{document['readers']} readers, {document['rate_per_s']:.0f} messages a second to each. What had not come "
         f"{document['settle_s']:.0f} s after the last was published is lost. Figures are medians, with the range over "
         f"rounds and readers in brackets. Memory is without pages of files; for idle streams, of "
