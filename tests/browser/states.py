@@ -527,3 +527,21 @@ def back_online(scene: Scene) -> None:
         expect(scene.window.banner).to_contain_text("Back online", timeout=SLOW_MS)
 
     scene.refresh = breaks_and_heals
+
+
+# In Arabic, from the right
+
+
+@state
+def thread_in_arabic(scene: Scene) -> None:
+    scene.talk()
+    scene.window.page.goto(f"{scene.demo.url}/?as={quote(scene.me)}&lang=ar#/{quote(scene.peer)}")
+    expect(scene.window.messages).to_have_count(9)
+    scene.window.page.locator(".tidings-composer textarea").fill("أهلا")
+
+
+@state
+def list_in_arabic(scene: Scene) -> None:
+    list_(scene)
+    scene.window.page.goto(f"{scene.demo.url}/?as={quote(scene.me)}&lang=ar")
+    expect(scene.window.page.locator(".tidings-entry")).to_have_count(4)

@@ -138,7 +138,8 @@ export const arabic: Words = {
   yesterday: "أمس",
   newMessages: (number) => (number === null ? "رسائل جديدة" : count(number, newMessages)),
   jumpToNew: (number) => `${digits(number)} جديدة`,
-  jumpToNewName: (number) => `${count(number, newMessages)}، إلى الأحدث`,
+  // What is seen is part of the name, for those who say it to their computer.
+  jumpToNewName: (number) => `${digits(number)} جديدة، إلى الأحدث`,
   jumpToLatest: "إلى أحدث رسالة",
   typing: (name) => `${isolated(name)} يكتب الآن…`,
   activeNow: "متصل الآن",
