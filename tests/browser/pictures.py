@@ -28,6 +28,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 QUALITY = 82
 FRAMES_PER_S = 5
 WINDOW = {"width": 400, "height": 520}
+PHONE = {"width": 360, "height": 640}
 CAPTION_PX = 34
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
 
@@ -50,7 +51,7 @@ def window(
         locale="en-GB",
         color_scheme=scheme,
         device_scale_factor=scale,
-        has_touch=size["width"] < 600,
+        has_touch=size == PHONE,
         viewport={"width": size["width"], "height": size["height"]},
     )
     yield Window(context)
@@ -188,7 +189,7 @@ def main() -> None:
                 ben.page.locator(".tidings-scroll").evaluate("list => list.scrollTo(0, list.scrollHeight)")
                 ben.page.wait_for_timeout(2000)
             still(browser, demo, {"width": 960, "height": 600}, "desktop")
-            still(browser, demo, {"width": 360, "height": 640}, "phone")
+            still(browser, demo, PHONE, "phone")
             cut_and_recovery(browser, demo)
     for path in sorted(PICTURES.glob("*.webp")):
         print(f"{path.stat().st_size / 1024:6.0f} KiB  {path.name}")
