@@ -11,7 +11,7 @@ export const english = {
   tokenNote: "The token is kept in this tab only, and taken out of the address bar.",
   whoAreYou: "Who are you?",
   choosePerson: "Choose somebody. Open a second window as somebody else, and write to each other.",
-  beSomebodyElse: "Be somebody else",
+  beSomebodyElse: "Switch person",
   signOut: "Sign out",
   sound: "Sound for new messages",
   unreachable: "Can’t reach the server",
