@@ -227,6 +227,7 @@ function Header(props: HeaderProps): ReactNode {
   const { person, status, snapshot, focus, onBack, moreButton, isMoreOpen, onMore } = props;
   const words = useWords();
   const name = nameInSentence(person.name);
+  const isKnown = status === "connected" || status === "polling"; // what the other one does now, nobody tells us else
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (focus) heading.current?.focus({ preventScroll: true });
@@ -246,10 +247,10 @@ function Header(props: HeaderProps): ReactNode {
         <p className="tidings-status" data-status={status}>
           <StatusDot status={status} />
           <span>{words.status[status]}</span>
-          {snapshot.peerTyping ? (
+          {isKnown && snapshot.peerTyping ? (
             <span className="tidings-status-typing"> · {words.typing(name)}</span>
           ) : (
-            snapshot.peerOnline && <span className="tidings-status-online"> · {words.activeNow}</span>
+            isKnown && snapshot.peerOnline && <span className="tidings-status-online"> · {words.activeNow}</span>
           )}
         </p>
       </div>

@@ -416,10 +416,13 @@ describe("a message of the other", () => {
 
 describe("the connection on the screen", () => {
   it("is polling: the guide's sentence and the way back", async () => {
+    server.online = true;
     await openBen();
+    await screen.findByText("Active now", { exact: false });
     server.streamAnswer = () => problem(503, "unavailable", "Later");
     for (const stream of server.streams) stream.end();
     await screen.findByText("Reconnecting…");
+    expect(screen.queryByText("Active now", { exact: false })).toBeNull();
     ahead = 15_000;
     expect(await screen.findByText("Connection lost. Using polling mode", {}, { timeout: 8000 })).toBeTruthy();
     expect(screen.getByText("Polling")).toBeTruthy();
