@@ -58,6 +58,8 @@ async def heal(world: World) -> None:
 
 def _waiting(world: World) -> list[str]:
     waiting = []
+    if world.late_until > world.clock.now_s:
+        waiting.append("a late request is on its way")
     for device in world.devices:
         head = world.truth.head(device.user)
         if device.asking:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 API = "http://tidings.test/api/message"
 FOREVER = float("inf")
+LATE_DONE_S = 5.0  # for what a late request does to be done
 
 
 class Link:
@@ -366,7 +367,9 @@ class Transport(httpx2.AsyncBaseTransport):
             if fate < link.loses:  # lost on its way there, or so late that nobody waits any more
                 link.disturbed_at = world.clock.now_s
                 if rng.random() < 0.5 and not request.url.path.startswith("/api/message/sse"):
-                    world.loop.call_later(rng.uniform(1.0, 30.0), world.host.accept, connection)
+                    late_s = rng.uniform(1.0, 30.0)
+                    world.late_until = max(world.late_until, world.clock.now_s + late_s + LATE_DONE_S)
+                    world.loop.call_later(late_s, world.host.accept, connection)
             else:
                 world.host.accept(connection)
             async with asyncio.timeout(wait_s["read"]):

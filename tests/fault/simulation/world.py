@@ -51,6 +51,7 @@ class World:
         self.acknowledged: dict[tuple[str, str], int] = {}
         self.lost: set[tuple[str, str]] = set()  # acknowledged, and then taken away by a restore
         self.poisoned = self.slowed = 0
+        self.late_until = 0.0  # requests that nobody waits for any more may arrive until then
         self.faults = 0
         self.operations = 0
         self._hash = hashlib.sha256()
