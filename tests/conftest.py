@@ -7,6 +7,7 @@ no other test has met. A module that needs other limits starts a node of its own
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,10 @@ hypothesis.settings.register_profile("tidings", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("tidings")
 
 _number = itertools.count(1)
+
+# A run in the background of a shell ignores SIGINT, and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Two browsers</title><scrip
       texts: chat.getSnapshot().messages.map(({ text }) => text),
     });
     service.on("connected", () => (document.title = "Connected"));
+    chat.hold();  // as whoever scrolls back does: nothing of it is let go
     chat.load();
     service.connect(me);
 </script>"""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tidings.bench.dialect import Dialect
 from tidings.bench.sends import Senders
 from tidings.bench.streams import Audience, Server
-from tidings.errors import StreamLost, TidingsError
+from tidings.errors import StreamLost
 
 TEXT_SIZE = 100  # characters, as people write
 
@@ -130,10 +130,8 @@ def run(dialect: Dialect, url: str, plan: Plan, *, name: str, on_ready: Callable
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             return runner.run(measure(dialect, url, plan, name=name, on_ready=on_ready))
-    except* OSError as group:
-        raise StreamLost(f"{url} cannot be reached: {group.exceptions[0]}") from None
-    except* TidingsError as group:
-        raise group.exceptions[0] from None
+    except OSError as error:
+        raise StreamLost(f"{url} cannot be reached: {error}") from None
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

@@ -83,6 +83,7 @@ class Audience:
 
         Raises:
             StreamLost: One of them was refused or did not answer.
+            OSError: The server cannot be reached.
         """
         slots = asyncio.Semaphore(OPENING_AT_ONCE)
 
@@ -92,9 +93,12 @@ class Audience:
                 await stream.opened()
                 self.streams.append(stream)
 
-        async with asyncio.timeout(OPENING_MAX_S), asyncio.TaskGroup() as tasks:
-            for user in users:
-                tasks.create_task(one(user))
+        try:
+            async with asyncio.timeout(OPENING_MAX_S), asyncio.TaskGroup() as tasks:
+                for user in users:
+                    tasks.create_task(one(user))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None  # they fail alike
         if not self.greets:
             await asyncio.sleep(SILENT_OPENING_S)
 

@@ -86,6 +86,22 @@ describe("a conversation on the screen", () => {
     expect(times).toEqual(server.messages.map((message) => message.createdAt));
   });
 
+  it("shows what is written while nothing can be loaded", async () => {
+    server.has("ben", "earlier");
+    server.historyAnswer = () => new Promise(() => undefined);
+    render(
+      <TidingsProvider client={client}>
+        <ChatScreen chatUserId="ben" chatUserName="Ben" />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+    await screen.findByText("Connected");
+    server.sendAnswers.push(() => new Promise(() => undefined));
+    says("into the dark");
+    await waitFor(() => expect(bubble("into the dark")).toBeTruthy());
+    expect(screen.queryByText("earlier")).toBeNull();
+  });
+
   it("shows what arrives, once", async () => {
     await openBen();
     server.receives("ben", "Are you there?");

@@ -64,7 +64,8 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
       setWindow(around(messages, found.after + 1));
     }
   }
-  if (!isShown && loaded && missing === 0) setShown(true);
+  // What was written while nothing could be loaded is seen all the same.
+  if (!isShown && (pending.length > 0 || (loaded && missing === 0))) setShown(true);
   useEffect(() => {
     if (missing > 0) void conversation.loadOlder(missing);
   }, [conversation, missing]);

@@ -31,6 +31,8 @@ export class MemoryServer {
   readonly sendAnswers: Answer[] = [];
   /** How every stream is answered while set. */
   streamAnswer: Answer | null = null;
+  /** How histories are answered while set. */
+  historyAnswer: Answer | null = null;
   textBytes = 16384;
   /** Whether the peer is there, blocked by this user, and what was reported of it. */
   online: boolean | null = null;
@@ -93,7 +95,7 @@ export class MemoryServer {
       return this.streamAnswer?.() ?? this.#open(init.signal ?? null, new Headers(init.headers).get("last-event-id"));
     if (first === "events") return json({ success: true, events: [], cursor: this.cursor, has_more: false });
     if (first === "inbox" && rest.length > 0) return this.#inbox();
-    return this.#history(first, query);
+    return this.historyAnswer?.() ?? this.#history(first, query);
   }
 
   #send(body: Record<string, unknown>): Response | Promise<Response> {
