@@ -16,6 +16,22 @@ RECOVERY_S = 40.0
 """From a restored network to a whole conversation: retries wait up to 30 s."""
 
 
+FASTER = """factor => {
+    window.realNow ??= performance.now.bind(performance);
+    const began = performance.now(), real = window.realNow();
+    performance.now = () => began + (window.realNow() - real) * factor;
+    if (factor === 1) return;
+    let last = real;
+    window.stoodStillMs = 0;
+    setInterval(() => {
+        const now = window.realNow();
+        window.stoodStillMs = Math.max(window.stoodStillMs, now - last);
+        last = now;
+    }, 10);
+}"""
+"""Lets the page's clock run faster, and watches for how long no timer came at all."""
+
+
 class Drawer:
     """The drawer in a window, and its five numbers."""
 
@@ -124,6 +140,23 @@ def test_one_persons_network_stalls_while_the_other_goes_on(broken: Demo, profil
     for window in (mia, ned):
         assert {"into the void", "nobody hears me"} == set(window.texts[1:])
         assert 3 == len(window.texts)
+
+
+def test_a_frozen_tab_has_everything_when_it_thaws(broken: Demo, profile: Profile) -> None:
+    """Its script stands still, by a clock that the test lets run thirty times as fast; what came meanwhile is there."""
+    broken.sends("ada", "ben", "hello")
+    broken.orders("count")
+    ada = Window.in_demo(profile(), broken.url, "ada", "ben")
+    ben = Window.in_demo(profile(), broken.url, "ben", "ada")
+    drawer = Drawer(ada).open()
+    ada.page.evaluate(FASTER, 30)
+    drawer.presses("Freeze for 15 s")
+    ben.says("while you were away")
+    ben.ticks("while you were away", "Sent")
+    ada.is_waiting_for(lambda: ada.page.evaluate("window.stoodStillMs") >= 400, "the tab stood still")
+    ada.page.evaluate(FASTER, 1)
+    ada.is_waiting_for(lambda: ada.texts[-1:] == ["while you were away"], "what was sent to a frozen tab is there")
+    assert {"sent": 1, "acknowledged": 1, "received": 1, "lost": 0, "doubled": 0} == drawer.reconciles(1)
 
 
 def test_under_traffic_replies_are_dropped_and_the_server_is_killed_and_every_number_is_equal_in_the_end(
