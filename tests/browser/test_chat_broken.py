@@ -76,6 +76,7 @@ def test_a_message_appears_in_the_other_window_and_in_the_senders_second_tab(
     second = Window.as_user(desks.adas, proxy.url, desks.ada, "ben")
 
     desks.hers.says("to Ben")
+    desks.his.shows("before", "to Ben")
     desks.his.says("to Ada")
 
     windows = (desks.hers, second, desks.his)

@@ -43,6 +43,7 @@ def test_two_windows_of_one_browser_are_two_people(demo: Demo, profile: Profile)
     ben = Window.in_demo(browser, demo.url, "ben", "ada")
 
     ada.says("two windows, one browser")
+    expect(ben.message("two windows, one browser")).to_be_visible()
     ben.says("and two people")
 
     for window, peer in ((ada, "Ben"), (ben, "Ada")):
