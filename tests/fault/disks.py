@@ -229,14 +229,19 @@ def damaged_file(node: Node, sends: int = 1_500) -> Outcome:
     whole = node.database.read_bytes()
     pages = len(whole) // PAGE_SIZE_BYTES
     overwrite(node.database, whole, range(pages // 2, pages), town.rng)
-    node.restart()
-    texts = {letter.text for letter in town.letters}
-    for person in town.people:
-        for path in ("/events/me", f"/{town.people[0].id}"):
-            answer = person.gets(path, cursor=town.starts[person.id] if "events" in path else None)
-            outcome.errors[f"{answer.status_code} {answer.json().get('code', '')}".strip()] += 1
-            shown = [each.get("text") or each["data"]["text"] for each in listed(answer.json())]
-            outcome.expects(set(shown) <= texts, "it showed what nobody wrote")
+    try:
+        node.restart()
+    except AssertionError:  # the damage met the root of a table, which a start reads
+        outcome.errors["exit 2"] += 1
+        outcome.expects("restore the last backup" in node.stderr, f"at a start: {node.stderr[-500:]}")
+    else:
+        texts = {letter.text for letter in town.letters}
+        for person in town.people:
+            for path in ("/events/me", f"/{town.people[0].id}"):
+                answer = person.gets(path, cursor=town.starts[person.id] if "events" in path else None)
+                outcome.errors[f"{answer.status_code} {answer.json().get('code', '')}".strip()] += 1
+                shown = [each.get("text") or each["data"]["text"] for each in listed(answer.json())]
+                outcome.expects(set(shown) <= texts, "it showed what nobody wrote")
     node.kill()
     overwrite(node.database, whole, range(2, pages), town.rng)  # the first two hold the schema and the settings
     said = start_refused(node)
