@@ -236,7 +236,9 @@ class Device:
             await asyncio.sleep(self.rng.uniform(2.0, 6.0))
 
     def _check_temporary(self, failure: ClientError) -> None:
-        if isinstance(failure, ServerProblem) and failure.status not in (401, 408, 429, 503):
+        if not isinstance(failure, ServerProblem) or failure.status in (401, 408, 429, 503):
+            return
+        if failure.status != 409 or not self.world.is_retaken(self.user):
             self.world.wrong(f"{self.name}: refused for good: {failure}")
 
     # Reading.

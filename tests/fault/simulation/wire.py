@@ -150,9 +150,11 @@ def check_answer(world: World, who: str, user: str, request: Mapping[str, Any], 
     """Whether an answer is true at the moment in which it leaves the server."""
     if status == 500 or (status == 503 and b"unavailable" not in body and b"draining" not in body):
         world.wrong(f"{who}: answered {status} {body[:200]!r}")
+    path, query = request["path"], request["query"]
+    if status == 409 and path == "/send":
+        _check_conflict(world, who, user, request["body"])
     if status not in (200, 201):
         return
-    path, query = request["path"], request["query"]
     answer = msgspec.json.decode(body)
     if path == "/send":
         _check_sent(world, who, user, request["body"], answer["message"])
@@ -182,6 +184,13 @@ def _check_sent(world: World, who: str, user: str, asked: Mapping[str, Any], tol
         world.wrong(f"I1: {who}: {asked['client_id']} is {sent}, told {told['_id']} {told['seq']}")
     else:
         world.acknowledged[user, asked["client_id"]] = mid
+
+
+def _check_conflict(world: World, who: str, user: str, asked: Mapping[str, Any]) -> None:
+    mid = world.truth.by_client_id.get((user, asked["client_id"]))
+    sent = None if mid is None else world.truth.messages[mid]
+    if sent is None or (sent.recipient, sent.text) == (asked["recipientId"], asked["text"]):
+        world.wrong(f"I1: {who}: {asked['client_id']} is {sent}, and its repetition was refused as another message")
 
 
 def _check_poll(world: World, who: str, user: str, asked: Asked, answer: Mapping[str, Any]) -> None:

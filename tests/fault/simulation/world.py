@@ -123,6 +123,13 @@ class World:
         self.lost.update(lost)
         self.trace("rewound", "silently" if is_silent else "restored", len(lost))
 
+    def is_retaken(self, user: str) -> bool:
+        """Whether a restore took a message of theirs away, and its ``client_id`` went to another text before it was
+        sent again: the first text is refused from then on.
+        """
+        taken = ((key, self.truth.by_client_id.get(key)) for key in self.lost if key[0] == user)
+        return any(mid is not None and self.truth.messages[mid].text != self.said[key][1] for key, mid in taken)
+
     def is_phantom(self, device: Device) -> bool:
         """Whether a silent rollback left this device with what no longer exists, at a place that still does.
 
