@@ -186,7 +186,6 @@ class Device:
         """The same ``client_id`` for another text is a conflict, and nothing is written."""
         peer, text = self.world.said[self.user, client_id]
         rewinds = self.world.host.rewinds
-        self.world.reused.add((self.user, client_id))
         answer = await self.attempt(call.send(peer, text + " other", client_id, "text"), 409)
         if answer is not None and rewinds == self.world.host.rewinds:
             self.world.wrong(f"I1: {client_id} was taken for two texts")

@@ -50,7 +50,6 @@ class World:
         self.said: dict[tuple[str, str], tuple[str, str]] = {}
         self.acknowledged: dict[tuple[str, str], int] = {}
         self.lost: set[tuple[str, str]] = set()  # acknowledged, and then taken away by a restore
-        self.reused: set[tuple[str, str]] = set()  # sent once more with another text
         self.poisoned = self.slowed = 0
         self.late_until = 0.0  # requests that nobody waits for any more may arrive until then
         self.faults = 0
@@ -111,9 +110,6 @@ class World:
     def committed(self) -> None:
         """A COMMIT has come to its end: look at what it did."""
         self.truth.observe()
-        for key in self.reused & self.lost & self.truth.by_client_id.keys():
-            # A restore took the first message away, and the other text came: that is what was said now.
-            self.said[key] = (self.said[key][0], self.truth.messages[self.truth.by_client_id[key]].text)
         self.trace("commit", *(f"{user}:{self.truth.head(user)}" for user in self.users))
 
     # What the plan does.
