@@ -13,12 +13,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-growth scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
+.PHONY: bench bench-growth fault-docs scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
 	@echo "make test     every test, with real browsers and real processes; some minutes"
 	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
+	@echo "make fault-docs   take what make fault has found into the documents"
 	@echo "make fuzz     made-up bytes and requests to everything that reads them; SECONDS=60, of all together; ONLY='sse body' picks"
 	@echo "make scoreboard  Tidings and four other systems under the same faults; QUICK=1 for one short round"
 	@echo "make bench    what a message and a stream cost, beside other servers; QUICK=1 within three minutes; make bench-growth"
@@ -45,9 +46,13 @@ fault: setup .venv/.dev
 	PYTHONPATH=tests .venv/bin/python -m fault.simulation $(if $(MUTANTS),--mutants,--seeds $(or $(SEED),$(SEEDS)))
 else
 fault: setup .venv/.dev web-packages test-programs
-	PYTHONPATH=tests .venv/bin/python tests/fault/run_faults.py $(ONLY)
-	$(if $(ONLY),,PYTHONPATH=tests .venv/bin/python -m fault.simulation)
+	PYTHONPATH=tests .venv/bin/python tests/fault/run_faults.py $(ONLY)$(if $(ONLY),,; held=$$?; \
+	PYTHONPATH=tests .venv/bin/python -m fault.simulation && exit $$held)
 endif
+
+# What was played here (the scenes, 2,000 seeds, all planted defects) comes into the documents.
+fault-docs: .venv/.dev
+	.venv/bin/python docs/write_faults.py --take
 
 # What it finds goes to .fuzz/; an input that fails goes into tests/fuzz/corpus with the fix.
 fuzz: setup .venv/.dev .venv/.fuzz
@@ -70,6 +75,7 @@ docs: .venv/.dev .venv/.installed
 	.venv/bin/python docs/write_settings.py
 	.venv/bin/python docs/write_states.py
 	.venv/bin/python docs/write_scoreboard.py
+	.venv/bin/python docs/write_faults.py
 
 # Two devices, light and dark, both directions of writing. Emoji need a font: apt-get install fonts-noto-color-emoji
 screenshots: setup .venv/.dev test-programs

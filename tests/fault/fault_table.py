@@ -1,34 +1,10 @@
-"""What `make fault` prints and writes: a line for each outcome, and the table for docs/fault-runs.md."""
+"""What `make fault` prints: a line for each outcome."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from rounds import Outcome
 
 COLUMNS = ("fault", "rounds", "acknowledged", "in flight", "lost", "doubled", "order", "seen", "recovery s")
-
-
-def markdown(outcomes: list[dict[str, Any]]) -> str:
-    """The table of docs/fault-runs.md, from the outcomes in the file."""
-    rows = ["| fault | rounds | acknowledged | in flight | lost, doubled, out of order | seen | back |"]
-    rows.append("|---|---|---|---|---|---|---|")
-    for each in outcomes:
-        counts = ", ".join(str(each[kind]) for kind in ("lost", "doubled", "out_of_order"))
-        seen = ", ".join(
-            error if count == each["rounds"] else f"{error} ({count})" for error, count in each["errors"].items()
-        )
-        recovery = each["recovery_s"]
-        back = "-" if recovery["median"] is None else f"{recovery['median']} s"
-        if each["rounds"] > 1 and recovery["most"] is not None:
-            back += f", at most {recovery['most']} s"
-        fault = each["fault"] + (" (control: has to lose)" if each["is_control"] else "")
-        verdict = counts if each["holds"] else f"{counts}; does not hold"
-        rows.append(
-            f"| {fault} | {each['rounds']} | {each['acknowledged'] or '-'} | {each['in_flight'] or '-'} | {verdict} |"
-            f" {seen or '-'} | {back} |"
-        )
-    return "\n".join(rows) + "\n"
 
 
 def line(outcome: Outcome) -> str:

@@ -1,19 +1,17 @@
-"""`make fault`: every fault with all its rounds, as a table and in build/fault.json.
+"""`make fault`: every fault with all its rounds, printed and in build/fault.json.
 
     make fault                   all of them
     make fault ONLY="kill disk"  those whose name has one of the words
+    make fault-docs              take what is in build/fault.json into the documents
 
-What docs/reliability.md publishes is a run of this. Each scene runs on a node of its own; a scene that cannot run on
+What docs/fault-runs.md publishes is a run of this. Each scene runs on a node of its own; a scene that cannot run on
 this machine is a line that says why, not a silence. The exit status is 1 when a promise was broken.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
-import platform
 import shutil
-import sqlite3
 import sys
 import time
 import traceback
@@ -27,7 +25,8 @@ from catching_up import catch_up_under_traffic
 from client_build import build_client
 from crowd import UNLIMITED
 from disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_disk, start_on_a_full_disk
-from fault_table import COLUMNS, line, markdown
+from fault_results import RUN, circumstances, record_scene
+from fault_table import COLUMNS, line
 from front import Front
 from fronts import behind_a_front, http2_stream
 from killing import kill_rounds
@@ -40,8 +39,6 @@ from soak import soak
 from stops import no_descriptors, stands_still
 from storm import crowded_drain, reconnection_storm
 from unread import never_reads
-
-RESULT = Path(__file__).parents[2] / "build" / "fault.json"
 
 FRONTS = ("nginx", "caddy")
 
@@ -255,13 +252,13 @@ SCENES: list[Scene] = [
 
 
 def main(words: list[str]) -> int:
-    """Run the scenes, print the table, write the file; 1 when something does not hold."""
-    outcomes: list[Outcome] = []
+    """Run the scenes, print and note each; 1 when something does not hold."""
+    all_hold = True
     print("  ".join(COLUMNS), flush=True)
-    for scene in SCENES:
+    for order, scene in enumerate(SCENES):
         if words and not any(word in scene.__name__ for word in words):
             continue
-        begun = time.monotonic()
+        around, begun = circumstances(), time.monotonic()
         with TemporaryDirectory(prefix="tidings-fault-") as directory:
             try:
                 outcome = scene(Path(directory) / "node")
@@ -269,19 +266,11 @@ def main(words: list[str]) -> int:
                 traceback.print_exc()
                 outcome = Outcome(scene.__name__.replace("_", " "), failures=[f"{type(failure).__name__}: {failure}"])
         outcome.took_s = round(time.monotonic() - begun, 1)
-        outcomes.append(outcome)
+        all_hold = all_hold and outcome.holds
+        record_scene(scene.__name__, order, {**outcome.as_json(), **around})
         print(line(outcome), flush=True)
-    RESULT.parent.mkdir(exist_ok=True)
-    machine = {
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "system": f"{platform.system()} {platform.release()}",
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    RESULT.write_text(json.dumps({**machine, "outcomes": [outcome.as_json() for outcome in outcomes]}, indent=1) + "\n")
-    RESULT.with_suffix(".md").write_text(markdown([outcome.as_json() for outcome in outcomes]))
-    print(f"written to {RESULT}, and as a table beside it")
-    return 0 if all(outcome.holds for outcome in outcomes) else 1
+    print(f"noted in {RUN}; `make fault-docs` takes it into the documents")
+    return 0 if all_hold else 1
 
 
 if __name__ == "__main__":

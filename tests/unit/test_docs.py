@@ -185,6 +185,15 @@ def test_the_tables_of_the_scoreboard_are_those_of_its_results() -> None:
     assert page(text) == text
 
 
+@pytest.mark.parametrize("document", ["docs/fault-runs.md", "docs/simulation.md", "docs/reliability.md"])
+def test_the_figures_of_the_fault_runs_are_those_of_their_results(document: str) -> None:
+    """They are written from tests/fault/results.json; `make fault-docs` and `make docs` write them."""
+    page = runpy.run_path(str(ROOT / "docs" / "write_faults.py"))["page"]
+    text = DOCUMENTS[document]
+
+    assert page(document, text) == text
+
+
 def test_every_variable_in_the_documents_exists() -> None:
     """A TIDINGS_... that nobody reads helps nobody."""
     known = {environment_name(each.name) for each in fields(Config)} | CLIENT_VARIABLES

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+from fault.fault_results import SEEDS_MIN, circumstances, record
 from fault.simulation.mutants import MUTANTS, Mutant, plant
 from fault.simulation.run import Outcome, run_seed
 
@@ -43,8 +44,8 @@ def main() -> int:
 
 
 def play_seeds(seeds: Iterable[int], jobs: int) -> int:
-    """Play them until one fails."""
-    begun, outcomes = time.perf_counter(), list[Outcome]()
+    """Play them until one fails; enough of them, all clean, are a result for the documents."""
+    around, begun, outcomes = circumstances(), time.perf_counter(), list[Outcome]()
     gc.freeze()  # what was imported is not looked through again with every run
     gc.set_threshold(50_000)
     with contextlib.ExitStack() as stack:
@@ -58,24 +59,42 @@ def play_seeds(seeds: Iterable[int], jobs: int) -> int:
                 return 1
             if len(outcomes) % 100 == 0:
                 print(f"{len(outcomes)} seeds clean", flush=True)
+    figures = {
+        "seeds": len(outcomes),
+        "operations": sum(each.operations for each in outcomes),
+        "faults": sum(each.faults for each in outcomes),
+        "commits": sum(each.commits for each in outcomes),
+        "virtual_h": round(sum(each.seconds for each in outcomes) / 3600, 1),
+        "took_s": round(time.perf_counter() - begun),
+    }
     print(
-        f"{len(outcomes)} seeds clean: {sum(each.operations for each in outcomes)} operations,"
-        f" {sum(each.faults for each in outcomes)} faults, {sum(each.commits for each in outcomes)} commits,"
-        f" {sum(each.seconds for each in outcomes) / 3600:.1f} hours of virtual time"
-        f" in {time.perf_counter() - begun:.0f} s"
+        "{seeds} seeds clean: {operations} operations, {faults} faults, {commits} commits, {virtual_h} hours of virtual"
+        " time in {took_s} s".format(**figures)
     )
+    if len(outcomes) >= SEEDS_MIN:
+        record(
+            "simulation",
+            {
+                **figures,
+                "operations_least": min(each.operations for each in outcomes),
+                "faults_least": min(each.faults for each in outcomes),
+                **around,
+            },
+        )
     return 0
 
 
 def play_mutants(mutants: list[Mutant], jobs: int) -> int:
-    """Plant each defect and play seeds until one finds it."""
-    missed = []
+    """Plant each defect and play seeds until one finds it; all of them are a result for the documents."""
+    around, seeds = circumstances(), dict[str, int | None]()
     with ThreadPoolExecutor(jobs) as pool:
         for mutant, found in zip(mutants, pool.map(find, mutants), strict=True):
             print(f"{mutant.name:32} {'NOT FOUND' if found is None else found}", flush=True)
-            if found is None:
-                missed.append(mutant.name)
+            seeds[mutant.name] = None if found is None else int(found.split()[1].rstrip(":"))
+    missed = [name for name, seed in seeds.items() if seed is None]
     print(f"{len(mutants) - len(missed)} of {len(mutants)} planted defects found within {MUTANT_SEEDS} seeds")
+    if len(mutants) == len(MUTANTS):
+        record("mutants", {"found_by_seed": seeds, "within": MUTANT_SEEDS, **around})
     return 1 if missed else 0
 
 

@@ -1,0 +1,42 @@
+"""Writes the results of `make fault` into the documents, from tests/fault/results.json (``make docs``).
+
+With ``--take`` (``make fault-docs``), what was played in this tree (build/fault.json) comes into those results first.
+``tests/unit/test_docs.py`` holds the pages against them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from fault.fault_pages import notes, simulation, table, verdict  # noqa: E402 - the path comes first
+from fault.fault_results import PUBLISHED, read, take  # noqa: E402
+
+
+def parts() -> dict[str, str]:
+    """What stands between the two marks, by document."""
+    results = read(PUBLISHED)
+    scenes = results["scenes"]
+    return {
+        "docs/fault-runs.md": f"{verdict(scenes)}\n{table(scenes)}\n{notes(scenes)}",
+        "docs/simulation.md": simulation(results["simulation"], results["mutants"]),
+        "docs/reliability.md": verdict(scenes),
+    }
+
+
+def page(document: str, text: str) -> str:
+    """The text of the document with the present part between its two marks."""
+    begin, end = "<!-- faults: begin (make docs) -->\n", "<!-- faults: end -->\n"
+    before, rest = text.split(begin)
+    return before + begin + parts()[document] + end + rest.split(end)[1]
+
+
+if __name__ == "__main__":
+    if "--take" in sys.argv[1:]:
+        print(f"taken: {', '.join(take()) or 'nothing; make fault comes first'}")
+    for name in parts():
+        path = ROOT / name
+        path.write_text(page(name, path.read_text(encoding="utf-8")), encoding="utf-8")
