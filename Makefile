@@ -55,7 +55,7 @@ fault-docs: .venv/.dev
 	.venv/bin/python docs/write_faults.py --take
 
 # What it finds goes to .fuzz/; an input that fails goes into tests/fuzz/corpus with the fix.
-fuzz: setup .venv/.dev .venv/.fuzz
+fuzz: setup .venv/.dev .venv/.fuzz web-packages
 	.venv/bin/python tests/fuzz/run_fuzz.py --seconds $(SECONDS) $(ONLY)
 
 check: setup .venv/.dev web-packages

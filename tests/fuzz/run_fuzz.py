@@ -1,4 +1,5 @@
-"""`make fuzz`: a coverage-guided fuzzer on each target, then a schema-driven one on the served OpenAPI document.
+"""`make fuzz`: a coverage-guided fuzzer on each target, then what it has found to both clients' decoders, whose
+readings are compared, and then a schema-driven fuzzer on the served OpenAPI document.
 
     python tests/fuzz/run_fuzz.py --seconds 60 [target ...]
 
@@ -19,7 +20,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
 FOUND = ROOT / ".fuzz"
-API = "api"
+DECODERS, API = "decoders", "api"
 SECONDS_MIN = 5
 API_SECONDS_MIN = 30  # it goes through every parameter of every route before it makes anything up
 
@@ -33,16 +34,21 @@ def main() -> int:
     sys.path.insert(0, str(FOLDER))
     from targets import TARGETS
 
-    names = arguments.names or [*TARGETS, API]
-    unknown = set(names) - {*TARGETS, API}
-    if unknown:
-        parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join([*TARGETS, API])}")
+    known = [*TARGETS, DECODERS, API]
+    names = arguments.names or known
+    if unknown := set(names) - set(known):
+        parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     each_s = max(SECONDS_MIN, arguments.seconds // len(names))
-    failed = [
-        name for name in names if not (fuzz_api(max(each_s, API_SECONDS_MIN)) if name == API else fuzz(name, each_s))
-    ]
+    failed = [name for name in names if not passes(name, each_s)]
     print(f"found something: {', '.join(failed)}" if failed else "nothing found", flush=True)
     return 1 if failed else 0
+
+
+def passes(name: str, seconds: int) -> bool:
+    """Whether nothing was found for so long."""
+    if name == API:
+        return by_program(name, max(seconds, API_SECONDS_MIN))
+    return by_program(name, seconds) if name == DECODERS else fuzz(name, seconds)
 
 
 def fuzz(name: str, seconds: int) -> bool:
@@ -62,11 +68,13 @@ def fuzz(name: str, seconds: int) -> bool:
     return done.returncode == 0
 
 
-def fuzz_api(seconds: int) -> bool:
-    """Whether the routes did as their OpenAPI document says for so long."""
+def by_program(name: str, seconds: int) -> bool:
+    """Whether the program of that name found nothing for so long."""
     begun = time.monotonic()
-    done = subprocess.run([sys.executable, str(FOLDER / "api.py"), str(seconds)], check=False, timeout=seconds + 300)
-    print(f"{API:10} {time.monotonic() - begun:5.0f} s", flush=True)
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / f"{name}.py"), str(seconds)], check=False, timeout=seconds + 300
+    )
+    print(f"{name:10} {time.monotonic() - begun:5.0f} s", flush=True)
     return done.returncode == 0
 
 

@@ -27,7 +27,7 @@ export class EventTooLarge extends Error {
 }
 
 export class SseDecoder {
-  /** The last valid `retry:` field, in ms. */
+  /** The last valid `retry:` field, in ms; one beyond 2^53 - 1 is no time. */
   retryMs: number | null = null;
   /** The last event id that a blank line has confirmed. */
   lastEventId: string;
@@ -93,7 +93,7 @@ export class SseDecoder {
         this.#id = value;
         this.#hasId = true;
       }
-    } else if (name === "retry" && DIGITS.test(value)) {
+    } else if (name === "retry" && DIGITS.test(value) && Number(value) <= Number.MAX_SAFE_INTEGER) {
       this.retryMs = Number(value);
     }
     return null;

@@ -147,6 +147,34 @@ describe("the decoder of event streams", () => {
       { numRuns: 300 },
     );
   });
+
+  it("a line fills the bound or passes it, however it is cut", () => {
+    const sizeMax = 300;
+    const near = fc.integer({ min: sizeMax - 12, max: sizeMax + 12 });
+    const lengths = fc.array(fc.integer({ min: 1, max: 120 }), { minLength: 1, maxLength: 8 });
+    const before = fc.constantFrom("", "\uFEFF", ": c\r\n", "data: a\n\n", "id: 1\r", "data: gathered\n");
+    fc.assert(
+      fc.property(near, lengths, before, fc.constantFrom("x", "ä", "🦊"), (size, cuts, first, unit) => {
+        const gathered = first === "data: gathered\n" ? "gathered".length + 1 : 0;
+        const value = unit.repeat(size).slice(0, size - "data:".length);
+        const whole = value.endsWith("\uD83E") ? value.slice(0, -1) : value;
+        const fits = gathered + "data:".length + whole.length <= sizeMax;
+        const bytes = bytesOf(`${first}data:${whole}\n\n`);
+        const decoder = new SseDecoder({ sizeMax });
+        const events: SseEvent[] = [];
+        const read = () => {
+          for (let at = 0, i = 0; at < bytes.length; i++)
+            events.push(...decoder.push(bytes.subarray(at, (at += cuts[i % cuts.length] as number))));
+        };
+        if (fits) read();
+        else expect(read).toThrow(EventTooLarge);
+        const expected = first === "data: a\n\n" ? ["a"] : [];
+        if (fits) expected.push(gathered > 0 ? `gathered\n${whole}` : whole);
+        expect(events.map(({ data }) => data)).toEqual(expected);
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
 
 /** As UTF-8 carries it: a lone surrogate becomes U+FFFD. */
