@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fault.simulation.device import Device
 
+from tidings.protocol.cursor import parse_cursor
 from tidings.server.store.sqlite_read import KIND_MESSAGE, message_id
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _waiting(world: World) -> list[str]:
         waiting.append("a late request is on its way")
     for device in world.devices:
         head = world.truth.head(device.user)
+        cursor = parse_cursor(device.cursor or "")
         if device.asking:
             waiting.append(f"{device.name} waits for {device.asking} answers")
         if device.outbox.waiting():
@@ -69,6 +71,9 @@ def _waiting(world: World) -> list[str]:
         if not device.state.is_whole or device.position != head or device.state.epoch != world.truth.epoch:
             loaded = "" if device.state.is_whole else ", not loaded"
             waiting.append(f"{device.name} is at {device.position} of {head}{loaded}")
+        elif cursor is None or cursor.tag != world.truth.tag(device.user, cursor.position):
+            # A silent rollback took its events away, and the log has grown to its place again before it came back.
+            waiting.append(f"{device.name} has not noticed that its place is gone")
     return waiting
 
 
