@@ -38,6 +38,10 @@ class Served:
         self.state = uvicorn.Server(uvicorn.Config(self, lifespan="off")).server_state
         self.port = 0
 
+    def leave(self) -> None:
+        """The reader of each detached response has gone."""
+        self.lost.set()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Detach after the first bytes, or before them."""
         connection = scope["extensions"][CONNECTION_EXTENSION]
@@ -45,7 +49,7 @@ class Served:
         if self.start_first:
             await send(START)
             await send(FIRST)
-        detached = connection.detach(self.lost.set)
+        detached = connection.detach(self)
         self.tries.put_nowait(detached)
         if detached is None:
             if not self.start_first:
@@ -99,12 +103,12 @@ def test_a_detached_response_goes_on_and_nothing_of_the_request_stays() -> None:
         async with served() as application, asked(application, GET) as (reader, _):
             detached = await application.tries.get()
             assert detached is not None
-            await detached.send({"body": b"second", "more_body": True})
+            await detached({"body": b"second", "more_body": True})
             assert (await reader.readuntil(b"second\r\n")).endswith(b"5\r\nfirst\r\n6\r\nsecond\r\n")
             assert application.connections[0]() is None
             assert not application.state.connections
             assert not application.state.tasks
-            await detached.send(LAST)
+            await detached(LAST)
             assert b"4\r\nlast\r\n0\r\n\r\n" == await reader.read()
             await application.lost.wait()
 
@@ -178,7 +182,7 @@ def test_a_full_socket_makes_a_detached_send_wait() -> None:
 
             async def fill() -> None:
                 for _ in range(40):
-                    await detached.send({"body": block, "more_body": True})
+                    await detached({"body": block, "more_body": True})
 
             filling = asyncio.create_task(fill())
             assert (set(), {filling}) == await asyncio.wait({filling}, timeout=0.2)

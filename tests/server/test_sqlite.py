@@ -15,9 +15,10 @@ import pytest
 from tidings.errors import ConfigurationError, DatabaseInUse, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import UserId
-from tidings.server.store import Committed, NewMessage
+from tidings.server.store import Committed, NewMessage, sqlite_write
 from tidings.server.store.lock import DatabaseLock
 from tidings.server.store.sqlite import SqliteStore
+from tidings.server.store.sqlite_file import connect, migrate
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 
@@ -249,3 +250,14 @@ def test_a_rolled_back_database_is_noticed_by_the_tag(tmp_path: Path) -> None:
     with_store(path, lost)
     os.replace(copy, path)
     with_store(path, other)
+
+
+def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
+    """What it depends on is found in one statement whose cost does not grow with what is stored."""
+    connection = connect(str(tmp_path / "tidings.db"), may_create=True)
+    migrate(connection)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sqlite_write.LOOK}", ("ada", "bo", "1"))]
+    connection.close()
+    tables = [step for step in plan if "subquery" not in step.lower() and step != "SCAN CONSTANT ROW"]
+    assert 7 == len(tables)
+    assert all(step.startswith("SEARCH ") and " USING " in step for step in tables), tables

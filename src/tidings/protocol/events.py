@@ -9,6 +9,7 @@ Positions, ``seq`` and watermarks are plain integers from 1; 0 means "nothing ye
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NewType
 
 import msgspec
@@ -100,4 +101,9 @@ def encode_payload(type: str, data: bytes) -> bytes:
 
 def format_time(ms: int) -> str:
     """ISO 8601 in UTC with milliseconds, from milliseconds since 1970."""
-    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return f"{_format_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)  # what is sent now, and a page of history, share their seconds
+def _format_second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"

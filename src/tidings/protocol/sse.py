@@ -23,6 +23,7 @@ RECONNECTION_TIME_MAX_MS: Final = 2**53 - 1
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+_NEVER_IN_ID: Final = re.compile(rb"[\r\n\0]")
 _DIGITS: Final = re.compile(rb"[0-9]+")
 
 
@@ -52,7 +53,7 @@ def encode_event(data: bytes, *, id: bytes | None = None, retry_ms: int | None =
         assert 0 <= retry_ms <= RECONNECTION_TIME_MAX_MS, "a reconnection time is a count of milliseconds"
         frame += b"retry: %d\n" % retry_ms
     if id is not None:
-        assert not any(byte in id for byte in b"\r\n\0"), "an id is one line without NUL"
+        assert _NEVER_IN_ID.search(id) is None, "an id is one line without NUL"
         frame += b"id: " + id + b"\n"
     return frame + b"data: " + data + b"\n\n"
 

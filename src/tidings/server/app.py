@@ -132,11 +132,11 @@ def create_app(
 
 
 def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
-    """The route table. Users called send, receipts, typing, sse, events or inbox have their history all the same."""
+    """The route table, what is asked most often first: routes are tried in turn.
+
+    Users called send, receipts, typing, sse, events or inbox have their history all the same.
+    """
     table: list[tuple[str, dict[str, Handler]]] = [
-        ("/events/{me}", {"GET": get_events}),
-        ("/inbox/{me}", {"GET": get_inbox}),
-        ("/blocked/{me}", {"GET": get_blocked}),
         ("/send", {"POST": send_message, "GET": get_history}),
         ("/receipts", {"POST": post_receipts, "GET": get_history}),
         ("/typing", {"POST": post_typing, "GET": get_history}),
@@ -144,10 +144,13 @@ def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
         ("/block", {"POST": post_block, "GET": get_history}),
         ("/unblock", {"POST": post_unblock, "GET": get_history}),
         ("/report", {"POST": post_report, "GET": get_history}),
+        ("/events/{me}", {"GET": get_events}),
+        ("/inbox/{me}", {"GET": get_inbox}),
+        ("/blocked/{me}", {"GET": get_blocked}),
         ("/{chat_user_id}", {"GET": get_history}),
     ]
-    stream = Route(prefix + STREAM_ROUTE, StreamEndpoint(node))
-    return [stream, *(Route(prefix + path, Endpoint(node, path, handlers)) for path, handlers in table)]
+    send, *others = (Route(prefix + path, Endpoint(node, path, handlers)) for path, handlers in table)
+    return [send, Route(prefix + STREAM_ROUTE, StreamEndpoint(node)), *others]
 
 
 class Endpoint:

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
@@ -31,24 +30,38 @@ if TYPE_CHECKING:
 log = logging.getLogger("tidings.detach")
 
 
+class Reader(Protocol):
+    """Who reads a detached response."""
+
+    def leave(self) -> None:
+        """The connection is lost."""
+
+
 class Detached(asyncio.Protocol):
-    """The connection of one open stream, and nothing else."""
+    """The connection of one open stream, and nothing else. It is the ASGI ``send`` for the rest of the body."""
 
-    __slots__ = ("_connections", "_counted_as", "_gone", "_transport", "_writable")
+    __slots__ = ("_connections", "_counted_as", "_reader", "_transport", "_writable")
 
-    def __init__(
-        self, transport: asyncio.Transport, gone: Callable[[], None], connections: Connections, counted_as: str
-    ) -> None:
+    def __init__(self, transport: asyncio.Transport, reader: Reader, connections: Connections, counted_as: str) -> None:
         self._transport: asyncio.Transport | None = transport  # until it is lost
-        self._gone = gone
+        self._reader: Reader | None = reader  # until then too: they hold each other
         self._connections = connections
         self._counted_as = counted_as
         self._writable: asyncio.Future[None] | None = None  # while the socket takes nothing
 
-    async def send(self, message: Message) -> None:
-        """An ASGI ``send`` for the body: waits only while the socket takes nothing. RFC 9112 7.1: chunks."""
+    async def __call__(self, message: Message) -> None:
+        """Send it; waits only while the socket takes nothing."""
         if self._writable is not None:
             await self._writable
+        self.write(message)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the socket takes something at once."""
+        return self._writable is None
+
+    def write(self, message: Message) -> None:
+        """Send it at once; nothing if the connection is lost. RFC 9112 7.1: chunks."""
         transport, body = self._transport, message["body"]
         if transport is None:
             return
@@ -57,6 +70,11 @@ class Detached(asyncio.Protocol):
         else:
             transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
             transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
@@ -70,15 +88,20 @@ class Detached(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Nothing is due on this connection: what comes would wait for ever."""
-        if self._transport is not None:
-            self._transport.abort()
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever ended it."""
-        self._transport = None
+        reader, self._reader, self._transport = self._reader, None, None
         self._connections.release(self._counted_as)
-        self._gone()
+        if reader is not None:
+            reader.leave()
         self.resume_writing()
+
+
+class _Lost(asyncio.Event):
+    def leave(self) -> None:
+        self.set()
 
 
 async def detaching_works(connections: Connections) -> bool:
@@ -97,13 +120,13 @@ async def detaching_works(connections: Connections) -> bool:
 
 async def _detach_one(connections: Connections) -> bytes:
     """What a client receives of a response that is detached after its first chunk; returns when both ends are gone."""
-    lost = asyncio.Event()
+    lost = _Lost()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"a", "more_body": True})
-        detached = scope["extensions"][CONNECTION_EXTENSION].detach(lost.set)
-        await detached.send({"body": b"b", "more_body": False})
+        detached = scope["extensions"][CONNECTION_EXTENSION].detach(lost)
+        await detached({"body": b"b", "more_body": False})
 
     config = uvicorn.Config(application, ws="none", lifespan="off", log_config=None)
     state = uvicorn.Server(config).server_state

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S, DRAIN_MARGIN_S, Config
-from tidings.server.connection import Connections
+from tidings.server.connection import Connections, bound
 from tidings.server.detach import detaching_works
 from tidings.server.listen import listen
 from tidings.server.log import configure
@@ -59,8 +59,11 @@ def serve(config: Config, *, host: str, port: int) -> int:
 def served(
     node: Node, page_settings: dict[str, Any], extra: Sequence[BaseRoute] = (), *, page_connects_to: str = ""
 ) -> ASGIApp:
-    """The page and the API. A bare router: Starlette's middleware would cost every idle stream 2 KiB."""
-    table = [*page_routes(node, page_settings, page_connects_to), *extra, *routes(node, API_PREFIX)]
+    """The API and the page. A bare router: Starlette's middleware would cost every idle stream 2 KiB.
+
+    The API first: each route that is asked in vain costs a request 0.7 us.
+    """
+    table = [*routes(node, API_PREFIX), *extra, *page_routes(node, page_settings, page_connects_to)]
     return Router(table, redirect_slashes=False, default=not_found)
 
 
@@ -76,9 +79,9 @@ def run(
     """Run an application around a node: start it, ``prepare``, listen, and print ``ready_text(url)`` on stdout."""
     configure(node.config.log_format, node.config.log_level)
     _allow_descriptors(node.config.streams_max + DESCRIPTORS_BESIDE_STREAMS)
-    listeners = [listen(host, port)]
+    listeners = [bound(listen(host, port))]
     if node.config.metrics_port:
-        listeners.append(listen(host, node.config.metrics_port, "TIDINGS_METRICS_PORT"))
+        listeners.append(bound(listen(host, node.config.metrics_port, "TIDINGS_METRICS_PORT")))
         app = _ByPort(node.config.metrics_port, metrics_app(node), app)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(_serve(node, app, listeners, ready_text, prepare))

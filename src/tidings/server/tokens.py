@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import jwt
+import msgspec
 from starlette.types import Scope
 
 from tidings.errors import ConfigurationError, Unauthorized
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _SIGNATURES = jwt.PyJWS()
 
 
-class Caller(NamedTuple):
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who is asking, until when that is known, and since when.
 
     ``expires_at``: seconds since 1970; None: for as long as the stream lives. ``known_at``: what is older than a

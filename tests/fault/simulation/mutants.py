@@ -80,17 +80,16 @@ MUTANTS = [
         "two-transactions",
         "the sender's and the recipient's log are written in two transactions, each under a lock of its own",
         WRITE,
-        "    mid = conversation << SEQ_BITS | seq\n    connection.execute(\n",
-        "    mid = conversation << SEQ_BITS | seq\n"
+        '"UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n',
+        '"UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n'
         '    connection.execute("COMMIT")\n'
-        '    connection.execute("BEGIN IMMEDIATE")\n'
-        "    connection.execute(\n",
+        '    connection.execute("BEGIN IMMEDIATE")\n',
     ),
     Mutant(
         "client-id-ignored",
         "a send that is repeated is stored again",
         (
-            (WRITE, "(stored := _find_stored(connection, sender, new, digest)) is not None:", "False:"),
+            (WRITE, "    if stored is not None:\n", "    if False:\n"),
             (SCHEMA, "CREATE UNIQUE INDEX messages_client_id", "CREATE INDEX messages_client_id"),
         ),
     ),
@@ -108,14 +107,23 @@ MUTANTS = [
         (
             (
                 WRITE,
-                '    row = connection.execute("UPDATE users SET head = head + 1 WHERE uid = ? RETURNING head", (user,))'
-                ".fetchone()\n    return int(row[0])\n",
-                '    (head,) = connection.execute("SELECT head FROM users WHERE uid = ?", (user,)).fetchone()\n'
+                "last_seq + 1, sender_head + 1, recipient_head + 1\n",
+                "last_seq + 1, _next(sender, sender_head), _next(recipient, recipient_head)\n",
+            ),
+            (
+                WRITE,
+                '    connection.execute("UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n',
+                '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (sender_position, sender))\n'
+                '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (recipient_position, recipient))\n',
+            ),
+            (
+                WRITE,
+                "DIGEST_SIZE_BYTES = 16\n",
+                "DIGEST_SIZE_BYTES = 16\n_heads: dict[int, int] = {}\n\n\n"
+                "def _next(user: int, head: int) -> int:\n"
                 "    _heads[user] = max(_heads.get(user, 0), head) + 1\n"
-                '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (_heads[user], user))\n'
                 "    return _heads[user]\n",
             ),
-            (WRITE, "DIGEST_SIZE_BYTES = 16\n", "DIGEST_SIZE_BYTES = 16\n_heads: dict[int, int] = {}\n"),
         ),
     ),
     Mutant(

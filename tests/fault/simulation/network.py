@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,7 @@ import httpx2
 import msgspec
 from fault.simulation.wire import Asked, StreamCheck, check_answer
 
+from tidings.server.detach import Reader
 from tidings.server.follow import CONNECTION_EXTENSION
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Connection:
         self.head: asyncio.Future[tuple[int, list[tuple[bytes, bytes]]]] = world.loop.create_future()
         self.scope = _scope(request, self if link.owns_socket else None)
         self._body = body
-        self._gone: Callable[[], None] | None = None
+        self._leaving: Reader | None = None
         self.is_detached = False
         self._told: dict[str, Any] = {}
         self._stream: StreamCheck | None = None
@@ -139,23 +140,41 @@ class Connection:
                 self._status = message["status"]
                 self._headers = list(message["headers"])
                 return
-            body, is_last = message.get("body", b""), not message.get("more_body", False)
-            if self.is_detached:  # as Detached.send: first wait, then write
+            if self.is_detached:  # as Detached: first wait, then write
                 await self._room()
-            if self._is_dead:
-                return
-            self._check(body, is_last)
-            if not self._is_gone and self._end is None:
-                self._put(body, is_last)
-            if not self.is_detached:
+            self._write(message)
+            if not self.is_detached and not self._is_dead:
                 if self.link.yields_in_send:
                     await asyncio.sleep(0)
                 await self._room()
         finally:
             self._is_sending = False
 
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        """As ``Detached``: what ``send`` is after ``detach``."""
+        await self.send(message)
+
+    @property
+    def is_writable(self) -> bool:
+        """As ``Detached``: the buffer has room, or nobody will read what it gets."""
+        return self._piped_bytes <= self.link.buffer_bytes or self._is_gone or self._end is not None
+
+    def write(self, message: MutableMapping[str, Any]) -> None:
+        """As ``Detached``: at once."""
+        if self._is_sending:
+            self.world.wrong(f"{self.who}: two writers met on one stream")
+        self._write(message)
+
+    def _write(self, message: MutableMapping[str, Any]) -> None:
+        if self._is_dead:
+            return
+        body, is_last = message.get("body", b""), not message.get("more_body", False)
+        self._check(body, is_last)
+        if not self._is_gone and self._end is None:
+            self._put(body, is_last)
+
     async def _room(self) -> None:
-        while self._piped_bytes > self.link.buffer_bytes and not self._is_gone and self._end is None:
+        while not self.is_writable:
             self._writer = self.world.loop.create_future()
             await self._writer
 
@@ -164,17 +183,17 @@ class Connection:
         """What can be aborted."""
         return self
 
-    def detach(self, gone: Callable[[], None]) -> Connection | None:
-        """As ``server/connection.py``: the request may end; ``gone`` is called when the connection is lost."""
+    def detach(self, reader: Reader) -> Connection | None:
+        """As ``server/connection.py``: the request may end; ``reader`` leaves when the connection is lost."""
         if not self.link.detaches or self._is_gone or self._end is not None:
             return None
-        self.is_detached, self._gone = True, gone
+        self.is_detached, self._leaving = True, reader
         return self
 
     def _lost(self) -> None:
-        gone, self._gone = self._gone, None
-        if gone is not None:
-            gone()
+        reader, self._leaving = self._leaving, None
+        if reader is not None:
+            reader.leave()
 
     def _check(self, body: bytes, is_last: bool) -> None:
         if self._stream is not None and self._status == 200:
@@ -215,7 +234,7 @@ class Connection:
 
     def crash(self) -> None:
         """The server's process is gone; nothing of it hears of anything any more."""
-        self._gone = None
+        self._leaving = None
         self._is_dead = True
         self.abort()
 
@@ -311,7 +330,7 @@ class Connection:
                 timer.cancel()
 
     def _wake_server(self) -> None:
-        if self._gone is not None:
+        if self._leaving is not None:
             self.world.loop.call_soon(self._lost)
         self._wake("_listener")
         self._wake("_writer")

@@ -8,20 +8,19 @@ import time
 from tidings.errors import NOT_ALLOWED_DETAIL, Forbidden
 from tidings.protocol.events import UserId, encode_json, format_time
 from tidings.server.store import Blocked, BlockedPage, Report
-from tidings.server.store.sqlite_read import blockers, find_user
+from tidings.server.store.sqlite_read import find_user
 from tidings.server.store.threads import Written
 
 
-def refuse_blocked(connection: sqlite3.Connection, sender: int, recipient: int) -> None:
-    """Return when neither blocks the other.
+def refuse_blocked(*, blocks: bool, is_blocked: bool) -> None:
+    """Return when neither the sender blocks the recipient nor the other way round.
 
     Raises:
         Forbidden: To the one who blocks, with the reason; to the one who is blocked, in the words of any refusal.
     """
-    who = blockers(connection, sender, recipient)
-    if sender in who:
+    if blocks:
         raise Forbidden("blocked_by_you", "You blocked this person; unblock them to write.")
-    if recipient in who:
+    if is_blocked:
         raise Forbidden("not_allowed", NOT_ALLOWED_DETAIL)
 
 

@@ -24,7 +24,6 @@ from tidings.protocol.events import (
 )
 from tidings.server.store import Appended, Committed, NewMessage
 from tidings.server.store.sqlite_block import refuse_blocked
-from tidings.server.store.sqlite_erase import ERASED_NAME_PREFIX
 from tidings.server.store.sqlite_read import (
     KIND_DELIVERED,
     KIND_MESSAGE,
@@ -44,58 +43,60 @@ HOUR_MS = 3_600_000
 DIGEST_SIZE_BYTES = 16
 
 
+# All that a send depends on, in one look: eleven statements for each message cost the writer 50 us, these six 35.
+LOOK = """
+    SELECT sender.uid, sender.head, recipient.uid, recipient.head, recipient.erased_ms,
+           own.cid, own.last_seq, other.recv_n, messages.id,
+           EXISTS (SELECT 1 FROM blocks WHERE uid = sender.uid AND peer = recipient.uid),
+           EXISTS (SELECT 1 FROM blocks WHERE uid = recipient.uid AND peer = sender.uid)
+    FROM (SELECT 1)
+    LEFT JOIN users AS sender ON sender.name = ?1
+    LEFT JOIN users AS recipient ON recipient.name = ?2
+    LEFT JOIN members AS own ON own.uid = sender.uid AND own.peer = recipient.uid
+    LEFT JOIN members AS other ON other.uid = recipient.uid AND other.peer = sender.uid
+    LEFT JOIN messages ON messages.sender = sender.uid AND messages.client_id = ?3
+"""
+
+
 def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]:
     """Put a message into both logs; see ``Store.append``."""
-    sender = find_user(connection, new.sender)
-    recipient = find_user(connection, new.recipient)
-    digest = None
-    if new.client_id is not None:
-        digest = _digest(new)
-        if sender is not None and (stored := _find_stored(connection, sender, new, digest)) is not None:
-            return Written(Appended(stored, is_new=False), [])
-
-    if new.recipient.startswith(ERASED_NAME_PREFIX) and recipient is not None and _is_erased(connection, recipient):
+    found = connection.execute(LOOK, (new.sender, new.recipient, new.client_id)).fetchone()
+    sender, sender_head, recipient, recipient_head, erased_ms = found[:5]
+    conversation, last_seq, received, stored, blocks, is_blocked = found[5:]
+    digest = None if new.client_id is None else _digest(new)
+    if stored is not None:
+        return Written(Appended(_find_stored(connection, stored, new, digest), is_new=False), [])
+    if erased_ms is not None:
         raise Forbidden("not_allowed", "This person has left; nobody can write to them.")
-    side = None
-    if sender is not None and recipient is not None:
-        if not new.passes_blocks:
-            refuse_blocked(connection, sender, recipient)
-        side = connection.execute(
-            "SELECT cid, last_seq FROM members WHERE uid = ? AND peer = ?", (sender, recipient)
-        ).fetchone()
+    if not new.passes_blocks:
+        refuse_blocked(blocks=blocks, is_blocked=is_blocked)
     now_ms = time.time_ns() // 1_000_000
-    if side is None:
+    if conversation is None:
         if sender is not None and new.opening_limit_per_h is not None:
             _check_openings(connection, sender, new.opening_limit_per_h, now_ms)
         # Checks are done; from here on everything writes.
         if sender is None:
-            sender = _add_user(connection, new.sender)
+            sender, sender_head = _add_user(connection, new.sender), 0
         if recipient is None:
-            recipient = _add_user(connection, new.recipient)
-        conversation, last_seq = _open_conversation(connection, sender, recipient, now_ms), 0
-    else:
-        conversation, last_seq = side
-        if last_seq >= SEQ_MAX:
-            raise Conflict("conversation_full", "This conversation has reached its highest message number.")
-    assert sender is not None
-    assert recipient is not None
+            recipient, recipient_head = _add_user(connection, new.recipient), 0
+        conversation, last_seq, received = _open_conversation(connection, sender, recipient, now_ms), 0, 0
+    elif last_seq >= SEQ_MAX:
+        raise Conflict("conversation_full", "This conversation has reached its highest message number.")
 
-    seq = last_seq + 1
-    sender_position = _next_position(connection, sender)
-    recipient_position = _next_position(connection, recipient)
-    (nth,) = connection.execute(
-        "UPDATE members SET last_cur = ?, last_seq = ?, recv_n = recv_n + 1"
-        " WHERE uid = ? AND peer = ? RETURNING recv_n",
+    seq, sender_position, recipient_position = last_seq + 1, sender_head + 1, recipient_head + 1
+    mid = conversation << SEQ_BITS | seq
+    connection.execute("UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))
+    connection.execute(
+        "UPDATE members SET last_cur = ?, last_seq = ?, recv_n = recv_n + 1 WHERE uid = ? AND peer = ?",
         (recipient_position, seq, recipient, sender),
-    ).fetchone()
+    )
     connection.execute(
         "UPDATE members SET last_cur = ?, last_seq = ? WHERE uid = ? AND peer = ?",
         (sender_position, seq, sender, recipient),
     )
-    mid = conversation << SEQ_BITS | seq
     connection.execute(
         "INSERT INTO messages(id, sender, nth, client_id, digest, type, ts, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (mid, sender, nth, new.client_id, digest, new.message_type, now_ms, new.text),
+        (mid, sender, received + 1, new.client_id, digest, new.message_type, now_ms, new.text),
     )
     connection.execute(
         "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?)",
@@ -104,6 +105,8 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
             *(sender, sender_position, KIND_MESSAGE, recipient, mid, now_ms),
         ),
     )
+
+    created_at = format_time(now_ms)
 
     def seen(client_id: str | None) -> Message:
         return Message(
@@ -116,7 +119,7 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
             sent=True,
             delivered=False,
             read=False,
-            createdAt=format_time(now_ms),
+            createdAt=created_at,
             client_id=client_id,
         )
 
@@ -188,13 +191,10 @@ def _digest(new: NewMessage) -> bytes:
     return hashlib.blake2b(content.encode(), digest_size=DIGEST_SIZE_BYTES).digest()
 
 
-def _find_stored(connection: sqlite3.Connection, sender: int, new: NewMessage, digest: bytes) -> Message | None:
-    row = connection.execute(
-        "SELECT id, digest, type, ts, body FROM messages WHERE sender = ? AND client_id = ?", (sender, new.client_id)
+def _find_stored(connection: sqlite3.Connection, mid: int, new: NewMessage, digest: bytes | None) -> Message:
+    stored_digest, sender, message_type, ts, body = connection.execute(
+        "SELECT digest, sender, type, ts, body FROM messages WHERE id = ?", (mid,)
     ).fetchone()
-    if row is None:
-        return None
-    mid, stored_digest, message_type, ts, body = row
     if stored_digest != digest:
         raise Conflict("client_id_reused", "This client_id was used for another message; use a new one.")
     recipient = find_user(connection, new.recipient)  # None: erased since, under another name now
@@ -228,11 +228,6 @@ def _check_openings(connection: sqlite3.Connection, sender: int, limit: int, now
             f"You may begin {limit} conversations an hour; the next one in {wait_s} s.",
             retry_after_s=wait_s,
         )
-
-
-def _is_erased(connection: sqlite3.Connection, user: int) -> bool:
-    (erased_ms,) = connection.execute("SELECT erased_ms FROM users WHERE uid = ?", (user,)).fetchone()
-    return erased_ms is not None
 
 
 def _add_user(connection: sqlite3.Connection, name: UserId) -> int:
