@@ -8,13 +8,20 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import jwt
 import pytest
 from key_server import public_jwk, public_pem, signed
-from node import SECRET, Node, Person, refused
+from node import API, SECRET, Node, Person, refused
 from routes import BODIES, Call, every_call
+from starlette.routing import Route
+
+from tidings import Config
+from tidings.server.app import routes
+from tidings.server.node import Node as ServerNode
+from tidings.server.run import served
 
 OTHER_SECRET = "a secret of somebody else, long enough for every algorithm that one may try with it: 99"
 
@@ -85,6 +92,16 @@ def test_the_routes_are_all_of_them(calls: list[Call]) -> None:
     assert {call.path for call in calls if call.method == "POST"} == set(BODIES)
     assert len(calls) >= 19
     assert {"/sse/{me}", "/events/{me}", "/inbox/{me}", "/blocked/{me}"} == {call.path for call in calls if call.is_own}
+
+
+def test_beside_the_routes_of_the_api_nothing_is_served_but_the_page(tmp_path: Path) -> None:
+    """What anybody may read, by name: a route that is added here asks who may. SECURITY.md"""
+    node = ServerNode(Config(db=f"sqlite:///{tmp_path}/never-opened.db", secret=SECRET))
+    served_paths = {getattr(route, "path", None) for route in served(node, {"sign_in": "token"}).routes}  # type: ignore[attr-defined]
+    of_api = {API + route.path for route in routes(node) if isinstance(route, Route)}
+
+    assert {"/", "/page.json", "/healthz", "/readyz", "/metrics", "/assets"} == served_paths - of_api
+    assert of_api <= served_paths
 
 
 @pytest.mark.parametrize("headers", INTRUDERS.values(), ids=INTRUDERS.keys())

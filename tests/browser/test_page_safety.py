@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from demo import Demo
+from host import Host
+from named_host import NAMES, SECRET
+from node import Node
 from playwright.sync_api import BrowserContext, expect
 from window import Window
 
@@ -85,6 +89,46 @@ def test_hostile_user_ids_are_only_names(user_id: str, demo: Demo, attacked: Win
     expect(attacked.composer).to_have_attribute("placeholder", f"Message {in_sentence}")
     expect(attacked.page).to_have_title(f"{in_sentence} · Tidings")
     assert 0 == attacked.page.locator("img").count()
+
+
+class NamedHost(Host):
+    """`named_host.py`, whose people have tokens."""
+
+    def token(self, user_id: str, **_: object) -> str:  # type: ignore[override]
+        return Node.token(self, user_id, secret=SECRET)
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamedHost]:
+    host = NamedHost(tmp_path_factory.mktemp("named"), "named_host:app", source=Path(__file__).parent)
+    host.start()
+    yield host
+    host.kill()
+
+
+def test_hostile_names_are_only_names(named: NamedHost, attacked: Window) -> None:
+    """What people call themselves, where their host tells it: in the list, header, field, title, panel and notes."""
+    victim = named.person("victim")
+    for peer in NAMES:
+        named.person(peer).sends(victim, f"hello from {peer}")
+    attacked.page.goto(f"{named.url}/#token={victim.token}")
+    expect(attacked.conversations.get_by_role("link")).to_have_count(len(NAMES))
+
+    for peer, name in NAMES.items():
+        in_sentence = re.compile(re.escape(re.sub("[\u202a-\u202e\u2066-\u2069]", "", name)))
+        attacked.goes_to(peer)
+        attacked.is_connected()
+        attacked.shows(f"hello from {peer}")
+        expect(attacked.page.locator(".tidings-header h2")).to_have_text(name)
+        expect(attacked.page.locator(".tidings-entry-name").get_by_text(name, exact=True)).to_have_count(1)
+        expect(attacked.composer).to_have_attribute("placeholder", in_sentence)
+        expect(attacked.page).to_have_title(in_sentence)
+        attacked.page.get_by_role("button", name="More about").click()
+        panel = attacked.page.locator(".tidings-safety")
+        panel.get_by_role("button", name="Block").click()
+        expect(panel.locator("p").first).to_contain_text(in_sentence)
+        panel.get_by_role("button", name="Cancel").click()
+    expect(attacked.page.get_by_role("heading", name="Out of the list")).to_have_count(0)
 
 
 def test_the_page_is_served_with_a_policy_that_allows_nothing_foreign(demo: Demo, attacked: Window) -> None:

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 from host import Host
 from node import Person, refused, wait_for
+from routes import BODIES
 
 from tidings import Config
 from tidings.client import Client
@@ -164,6 +165,24 @@ def test_openapi_has_our_routes_with_their_shapes_and_the_host_s_security(start_
     stream = api["paths"]["/api/message/sse/{me}"]["get"]
     assert {"text/event-stream"} == set(stream["responses"]["200"]["content"])
     assert ["me", "cursor", "Last-Event-ID", "tab"] == [each["name"] for each in stream["parameters"]]
+
+
+def test_no_operation_of_the_document_lets_in_whom_the_host_does_not_know(start_host: Callable[..., Host]) -> None:
+    """Each that openapi.json names: without credentials, as somebody whom the host refuses, and into another's log."""
+    host = start_host("fastapi_hosts:app")
+    api = host.http.get(f"{host.url}/openapi.json").json()
+    ours = [(method, path) for path, item in api["paths"].items() for method in item if path.startswith("/api/")]
+    assert len(ours) >= 12
+    for method, path in ours:
+        address = host.url + path.replace("{me}", "ada").replace("{chat_user_id}", "ada")
+        body = {"json": BODIES[path.removeprefix("/api/message")]} if method == "post" else {}
+        for headers in ({}, {"Authorization": "Bearer stranger"}, {"Authorization": "Basic YWRhOg=="}):
+            answer = host.http.request(method, address, headers=headers, **body)
+            assert answer.status_code in (401, 403), (method, path, headers)
+            assert "events" not in answer.text
+        if "{me}" in path:
+            answer = host.http.request(method, address, headers={"Authorization": "Bearer eve"})
+            assert (403, "not_yours") == (answer.status_code, answer.json()["code"])
 
 
 def test_every_route_is_described(tmp_path: Path) -> None:
