@@ -196,7 +196,7 @@ def restart_behind(kind: str, *, kill: bool) -> Scene:
     return scene
 
 
-def ten_minutes(directory: Path) -> Outcome:
+def soak_of_ten_minutes(directory: Path) -> Outcome:
     """The soak."""
     with Node(directory, **UNLIMITED) as node:
         return soak(node, 600)
@@ -247,12 +247,18 @@ SCENES: list[Scene] = [
     *(link(name) for name in LINKS),
     *(front(kind) for kind in FRONTS),
     *(restart_behind(kind, kill=kill) for kind in FRONTS for kill in (False, True)),
-    ten_minutes,
+    soak_of_ten_minutes,
 ]
 
 
 def main(words: list[str]) -> int:
-    """Run the scenes, print and note each; 1 when something does not hold."""
+    """Run the scenes, print and note each; 1 when something does not hold, 2 when a word names none."""
+    for word in words:
+        if not any(word in scene.__name__ for scene in SCENES):
+            print(
+                f"{word!r} names nothing; there are: {', '.join(scene.__name__ for scene in SCENES)}", file=sys.stderr
+            )
+            return 2
     all_hold = True
     print("  ".join(COLUMNS), flush=True)
     for order, scene in enumerate(SCENES):
