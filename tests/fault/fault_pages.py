@@ -50,7 +50,7 @@ NOTES = {
     "network_streams held until they close": "While a proxy held all streams, {acknowledged_meanwhile} messages were"
     " acknowledged; the client for JavaScript had {javascript_got_meanwhile} of them by polling, the Python client"
     " {python_got_meanwhile} until the proxy let go.",
-    "ten_minutes": "Soak: {memory_mib_at_first} MiB at first, {memory_mib_at_last} MiB after it, slope"
+    "soak_of_ten_minutes": "Soak: {memory_mib_at_first} MiB at first, {memory_mib_at_last} MiB after it, slope"
     " {memory_slope_mib} MiB (goal: 1). {streams_opened} streams came and went; descriptors {descriptors_before}"
     " before, {descriptors_after} after.",
 }

@@ -53,7 +53,7 @@ def test_what_does_not_hold_is_said() -> None:
     scenes = {
         "good": entry("a good one", acknowledged=5),
         "lost": entry("a loss", acknowledged=5, lost=2),
-        "ten_minutes": entry("a goal", failures=["memory grows"], figures={"memory_slope_mib": 2.0}),
+        "soak_of_ten_minutes": entry("a goal", failures=["memory grows"], figures={"memory_slope_mib": 2.0}),
     }
 
     assert "3 lines, of which 1 hold" in verdict(scenes)
