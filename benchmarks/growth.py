@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import jwt
 import uvloop
-from compare import machine, shown, whole
 from meter import cpu_s
-from peers import SECRET, Running, all_peers
+from peers import Running, all_peers
+from peers.dialects import token
+from report import machine, shown
+from works.size import whole
 
 from tidings.bench.run import Plan, run
+from tidings.protocol.events import UserId
 from tidings.server.store import NewMessage
 from tidings.server.store.sqlite import SqliteStore
 
@@ -35,13 +37,14 @@ PAIRS = 2500
 AT_ONCE = 2000  # appends under way while the store is filled
 SAMPLES = 200
 MEASURED_APPENDS = 20_000
+READER, PEER = UserId("grown-0"), UserId("grown-1")
 TEXT = "a message of some length, as people write them, with a few words more than one would need " + "x" * 20
 
 
 def new(nth: int) -> NewMessage:
     """The nth message: pairs take turns, and both sides of a pair."""
     pair, turn = nth % PAIRS, nth // PAIRS
-    people = f"grown-{2 * pair}", f"grown-{2 * pair + 1}"
+    people = UserId(f"grown-{2 * pair}"), UserId(f"grown-{2 * pair + 1}")
     return NewMessage(people[turn % 2], people[1 - turn % 2], TEXT, "text", f"grown-{nth}", opening_limit_per_h=None)
 
 
@@ -71,12 +74,12 @@ async def at_the_store(path: Path, count: int, already: int) -> dict[str, float]
             "store: CPU of an append (us)": (_own_cpu_s() - before) / MEASURED_APPENDS * 1e6,
             "store: appends a second": MEASURED_APPENDS / took_s,
         }
-        heads = await store.heads(["grown-0"])
-        behind = max(0, heads["grown-0"] - 500)
+        heads = await store.heads([READER])
+        behind = max(0, heads[READER] - 500)
         for name, read in (
-            ("a page of history", lambda: store.history("grown-0", "grown-1", before=None, after=None, limit=50)),
-            ("the inbox", lambda: store.inbox("grown-0", before=None, limit=30)),
-            ("500 events of the log", lambda: store.read_after("grown-0", behind, 500)),
+            ("a page of history", lambda: store.history(READER, PEER, before=None, after=None, limit=50)),
+            ("the inbox", lambda: store.inbox(READER, before=None, limit=30)),
+            ("500 events of the log", lambda: store.read_after(READER, behind, 500)),
         ):
             figures[f"store: {name} (ms)"] = await _median_ms(read)
     finally:
@@ -102,8 +105,8 @@ def behind_http(path: Path, folder: Path) -> dict[str, float]:
         whole(outcome)
         figures["HTTP: CPU of a message and its streams (us)"] = (cpu_s(running.pid) - used) / outcome.accepted * 1e6
         figures["HTTP: WAL file afterwards (MiB)"] = max(size, wal.stat().st_size) / 2**20
-        token = jwt.encode({"sub": "grown-0", "exp": int(time.time()) + 600}, SECRET, "HS256")
-        with httpx2.Client(base_url=running.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+        headers = {"Authorization": f"Bearer {token('grown-0')}"}
+        with httpx2.Client(base_url=running.url, headers=headers, trust_env=False) as http:
             for name, address in (("a page of history", "/grown-1?limit=50"), ("the inbox", "/inbox/me?limit=30")):
                 taken = []
                 for _ in range(SAMPLES):

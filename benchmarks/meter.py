@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_CPU_OF_ALL_THREADS = 2  # with a process's number the clock of its CPU: clock_getcpuclockid(3) makes it so on Linux
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 SOCKET_SLABS = ("TCP", "sock_inode_cache", "filp", "dentry", "eventpoll_epi", "eventpoll_pwq", "kmalloc-64")
 
@@ -23,8 +25,8 @@ def processes(root: int) -> Iterator[int]:
 
 
 def cpu_s(root: int) -> float:
-    """User and system time of all of them, those that ended and were waited for included. Resolution: a tick, 10 ms."""
-    return sum(sum(map(int, _stat(each)[11:15])) for each in processes(root)) / TICKS_PER_S
+    """User and system time of all of them, all threads, to the nanosecond; of children that ended, to 10 ms."""
+    return sum(_own_cpu_s(each) + sum(map(int, _stat(each)[13:15])) / TICKS_PER_S for each in processes(root))
 
 
 def rss_kib(root: int) -> int:
@@ -40,6 +42,10 @@ def kernel_kib() -> int | None:
         return None
     sizes = {name: int(used) * int(size) // 1024 for name, used, _, size, *_ in map(str.split, lines)}
     return sum(sizes.get(name, 0) for name in SOCKET_SLABS)
+
+
+def _own_cpu_s(process: int) -> float:
+    return time.clock_gettime(~process << 3 | _CPU_OF_ALL_THREADS)
 
 
 def _stat(process: int) -> list[str]:

@@ -13,27 +13,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import jwt
-
-from tidings.bench.dialect import Dialect, post_body, tidings
-from tidings.protocol.events import encode_json
+from peers import dialects
+from peers.dialects import SECRET
+from tidings.bench.dialect import Dialect
 
 HERE = Path(__file__).parent
-SECRET = "a secret of the benchmark, thirty-two bytes or more"
 SCOREBOARD = HERE.parents[1] / "scoreboard"  # has the other servers of its own
 GUIDE_SETTINGS = ("MESSAGES_FILE=/dev/null", "NODE_ENV=production")
 START_DEADLINE_S = 20.0
-FRAME_REST = 290  # what a frame of Tidings has beside the text; others get so much more text
-UNLIMITED = {"TIDINGS_SENDS_PER_S": "1000000", "TIDINGS_SENDS_BURST": "1000000", "TIDINGS_STREAMS_MAX": "19000"}
+UNLIMITED = {
+    "TIDINGS_SENDS_PER_S": "1000000",
+    "TIDINGS_SENDS_BURST": "1000000",
+    "TIDINGS_SIGNALS_PER_S": "1000000",
+    "TIDINGS_STREAMS_MAX": "19100",
+    "TIDINGS_STREAMS_PER_USER_MAX": "1000",
+}
 
 
 class Peer(NamedTuple):
-    """A server: its command for a port and an empty folder, how it is spoken to, and what it leaves out."""
+    """A server: its command for a port and an empty folder, how it is spoken to, and what it leaves out.
+
+    ``past`` opens streams at the beginning of what is stored, ``receipts`` says what was read; a text instead says why
+    that cannot be done. ``is_durable``: what was answered is on the disk.
+    """
 
     name: str
     without: str
     command: Callable[[int, Path], list[str]]
     dialect: Callable[[str], Dialect]
+    past: Callable[[str], Dialect] | str = "stores nothing"
+    receipts: Callable[[str], Dialect] | str = "no receipts"
+    is_durable: bool = False
 
 
 class Running:
@@ -42,6 +52,8 @@ class Running:
     def __init__(self, peer: Peer, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
+        self.peer = peer
+        self.port = port
         self.url = f"http://127.0.0.1:{port}/api/message"
         self.dialect = peer.dialect(self.url)
         with (folder / "output.txt").open("wb") as output:
@@ -83,51 +95,6 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def _plain(url: str) -> Dialect:
-    """Two routes without anything: who sends to whom stands in the address."""
-
-    def stream(user: str) -> bytes:
-        return b"GET /sse/%b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n" % user.encode()
-
-    def send(sender: str, recipient: str, text: str, key: str) -> bytes:
-        # The size of Tidings' frame of the same message: the kernel's part of the work is the same.
-        body = encode_json({"text": text, "filler": "x" * FRAME_REST})
-        return b"POST /send/%b/%b HTTP/1.1\r\nHost: x\r\n" % (sender.encode(), recipient.encode()) + post_body(body)
-
-    return Dialect(stream, send)
-
-
-def _queues(url: str) -> Dialect:
-    """Applications with a queue for each stream of the recipient; the sender sees nothing."""
-
-    def stream(user: str) -> bytes:
-        return b"GET /events/%b HTTP/1.1\r\nHost: x\r\n\r\n" % user.encode()
-
-    def send(sender: str, recipient: str, text: str, key: str) -> bytes:
-        body = encode_json({"text": text.ljust(len(text) + FRAME_REST, "x")})
-        return b"POST /send/%b HTTP/1.1\r\nHost: x\r\n" % recipient.encode() + post_body(body)
-
-    return Dialect(stream, send, echoes=False, greets=False)
-
-
-def _guide(url: str) -> Dialect:
-    """The guide's two routes; who asks stands in a header."""
-
-    def stream(user: str) -> bytes:
-        return b"GET /api/message/sse/%b HTTP/1.1\r\nHost: x\r\nX-User-Id: %b\r\n\r\n" % (user.encode(), user.encode())
-
-    def send(sender: str, recipient: str, text: str, key: str) -> bytes:
-        body = encode_json({"recipientId": recipient, "text": text})
-        head = b"POST /api/message/send HTTP/1.1\r\nHost: x\r\nX-User-Id: %b\r\n" % sender.encode()
-        return head + post_body(body)
-
-    return Dialect(stream, send, echoes=False)
-
-
-def _token(user: str) -> str:
-    return jwt.encode({"sub": user, "exp": int(time.time()) + 7200}, SECRET, "HS256")
-
-
 def _nginx(port: int, folder: Path) -> list[str]:
     (folder / "nginx.conf").write_text((HERE / "nginx.conf").read_text().replace("PORT", str(port)))
     return [shutil.which("nginx") or "/usr/sbin/nginx", "-p", f"{folder}/", "-c", "nginx.conf"]
@@ -156,7 +123,10 @@ def all_peers(floor: Path) -> list[Peer]:
             "Tidings",
             "",
             lambda port, folder: [program, "serve", "--port", str(port), "--db", f"sqlite:///{folder}/b.db"],
-            lambda url: tidings(url, _token),
+            dialects.tidings,
+            dialects.tidings_past,
+            dialects.tidings_receipts,
+            is_durable=True,
         ),
         Peer(
             "Tidings, not detached",
@@ -164,37 +134,48 @@ def all_peers(floor: Path) -> list[Peer]:
             lambda port, folder: [
                 "env", "TIDINGS_DETACHED_STREAMS=0", program, "serve", "--port", str(port), "--db", f"sqlite:///{folder}/b.db",
             ],
-            lambda url: tidings(url, _token),
+            dialects.tidings,
+            dialects.tidings_past,
+            dialects.tidings_receipts,
+            is_durable=True,
         ),
         Peer(
             "C, epoll",
             "no store, no identity, no limits, no resuming",
             lambda port, _: [str(floor), str(port)],
-            _plain,
+            dialects.plain,
         ),
         Peer(
             "C, epoll, fdatasync",
             "no identity, no limits, no resuming, nothing can be read again",
             lambda port, folder: [str(floor), str(port), str(folder / "log")],
-            _plain,
+            dialects.plain,
+            "cannot be read again",
+            is_durable=True,
         ),
         Peer(
             "guide's Express",
             "memory only, no identity, no ids, nothing to the sender's own streams",
             lambda port, _: ["env", f"PORT={port}", *GUIDE_SETTINGS, node, str(served / "guide.mjs")],
-            _guide,
+            dialects.guide,
         ),
         Peer(
             "sse-starlette",
             "memory only, no identity, no ids, nothing to the sender's own streams",
             lambda port, _: _uvicorn(SCOREBOARD / ".venv/bin/uvicorn", served, "sse_starlette_app", port),
-            _queues,
+            dialects.queues,
         ),
         Peer(
             "FastAPI's SSE",
             "memory only, no identity, no ids, nothing to the sender's own streams",
             lambda port, _: _uvicorn(Path(program).with_name("uvicorn"), HERE, "fastapi_app", port),
-            _queues,
+            dialects.queues,
         ),
-        Peer("nginx with nchan", "memory only, no identity, no order between channels, no receipts", _nginx, _plain),
+        Peer(
+            "nginx with nchan",
+            "memory only, no identity, no order between channels, no receipts",
+            _nginx,
+            dialects.plain,
+            dialects.nchan_past,
+        ),
     ]  # fmt: skip

@@ -7,15 +7,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import jwt
 import pytest
 from node import SECRET, Node
 
-from tidings.bench.dialect import Dialect, post_body
+from tidings.bench.dialect import Dialect, post_body, tidings
 from tidings.bench.run import Outcome, Plan, is_whole, measure, shares_ms
-from tidings.bench.streams import marked
+from tidings.bench.sends import Senders
+from tidings.bench.streams import MARK, READ_MARK, Audience, Server, marked
+from tidings.protocol.events import encode_json
 
 PROGRAM = Path(sys.executable).with_name("tidings")
 
@@ -149,3 +153,37 @@ def test_shares_are_of_the_sorted_latencies() -> None:
     """In milliseconds."""
     assert {"p50": 0.5, "p99": 0.99, "p99.9": 0.999} == shares_ms(list(range(1000, -1, -1)))
     assert {} == shares_ms([])
+
+
+def test_so_many_of_each_pair_are_sent_and_their_receipts_are_counted(node: Node) -> None:
+    """Neither more nor fewer, whichever connection is the faster one; a receipt comes to both sides' streams."""
+    pairs = [(f"writes-{nth}", f"reads-{nth}") for nth in range(5)]
+    plain = tidings(
+        f"{node.url}/api/message", lambda user: jwt.encode({"sub": user, "exp": int(time.time()) + 60}, SECRET, "HS256")
+    )
+
+    def read(sender: str, recipient: str, text: str, key: str) -> bytes:
+        head = plain.send(sender, recipient, text, key).partition(b"Content-Type")[0].replace(b"/send", b"/receipts")
+        return head + post_body(encode_json({"chatUserId": recipient, "read_upto": int(key.rpartition("-")[2])}))
+
+    async def work() -> list[int]:
+        server = Server.at(node.url)
+        frames = []
+        for mark, dialect, turns in (
+            (MARK, plain, pairs),
+            (READ_MARK, plain._replace(send=read), [(reads, writes) for writes, reads in pairs]),
+        ):
+            audience = Audience(dialect, server, mark)
+            await audience.open([person for pair in pairs for person in pair])
+            senders = Senders(dialect, server, turns, 50)
+            await senders.connect(3)
+            await senders.each(4)
+            await audience.arrived(5 * 4 * 2)
+            frames += [senders.accepted, audience.frames, audience.doubled + audience.disordered + audience.lost]
+            senders.close()
+            await audience.close(keep=3)
+            frames.append(len(audience.streams))
+            await audience.close()
+        return frames
+
+    assert [20, 40, 0, 3] * 2 == asyncio.run(work())

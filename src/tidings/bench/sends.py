@@ -1,4 +1,4 @@
-"""Send messages over a few kept connections: as many as go, or so many a second.
+"""Send messages over a few kept connections: as many as go, so many a second, or so many of each pair.
 
 At a rate a message is late from the moment when it was due, not from when a connection was free for it: a server that
 stalls is seen to stall (coordinated omission). A sender belongs to one connection: its messages have an order.
@@ -19,6 +19,7 @@ from tidings.bench.streams import HEAD_END, Server, clock, marked
 from tidings.errors import StreamLost
 
 ANSWERS_MAX_S = 30.0  # after the last send
+EACH_MAX_S = 300.0  # until so many of each pair are sent
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
@@ -63,6 +64,18 @@ class Senders:
         await self._settled(seconds)
         return clock() - began
 
+    async def each(self, count: int) -> float:
+        """``count`` messages of each pair, as fast as they are answered; how many seconds it took."""
+        began = clock()
+        self._ends_at = None
+        self._done.clear()
+        for connection in self._all:
+            connection.left = count * connection.pair_count
+        while self._idle:
+            self._begin(self._idle.pop(), clock())
+        await self._settled(EACH_MAX_S)
+        return clock() - began
+
     async def at_rate(self, per_s: float, seconds: float) -> float:
         """Messages fall due evenly; how many seconds it took until the last was answered."""
         began = clock()
@@ -93,7 +106,7 @@ class Senders:
         self.answered_us.append(max(0, round((now - due) * 1e6)))
         if self._due:
             self._begin(connection, self._due.popleft())
-        elif self._ends_at is not None and now < self._ends_at:
+        elif connection.left > 0 or (self._ends_at is not None and now < self._ends_at):
             self._begin(connection, now)
         else:
             self._idle.append(connection)
@@ -115,6 +128,8 @@ class SendConnection(asyncio.Protocol):
     """One kept connection, with one request at a time on it."""
 
     def __init__(self, senders: Senders, pairs: Sequence[Pair]) -> None:
+        self.left = 0  # messages that are to be sent whatever the time is
+        self.pair_count = len(pairs)
         self._senders = senders
         self._pairs = pairs
         self._turn = 0
@@ -130,6 +145,7 @@ class SendConnection(asyncio.Protocol):
     def send(self, dialect: Dialect, due: float, text_size: int) -> None:
         """Send a message of the next pair; ``Senders.finished`` is told of the answer."""
         assert self._transport is not None
+        self.left -= self.left > 0
         self._turn = (self._turn + 1) % len(self._pairs)
         sender, recipient = self._pairs[self._turn]
         self._numbers[sender] += 1

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tidings.bench.dialect import Dialect
 from tidings.errors import StreamLost
 
-OPENING_AT_ONCE = 200  # below every usual backlog
+OPENING_AT_ONCE = 200  # below every usual backlog; a storm asks for more
 OPENING_MAX_S = 120.0
 SILENT_OPENING_S = 1.0  # that streams take to stand which do not say so
 ARRIVAL_MAX_S = 10.0  # after the last answer, for what is still on its way
@@ -29,7 +29,8 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 clock = time.perf_counter  # an event loop's own clock may stand still for a turn of it
 
-_MARK = re.compile(rb"\[([^ \]]+) (\d+) (\d+)\]")
+MARK = re.compile(rb"\[([^ \]]+) (\d+) (\d+)\]")  # of a message: its sender, its number, when it was due
+READ_MARK = re.compile(rb'"type":"message_read".*?"by":"([^"]+)","upto":(\d+)()')  # of a receipt that came
 
 
 def marked(sender: str, number: int, due_us: int, size: int) -> str:
@@ -64,7 +65,8 @@ class Server(NamedTuple):
 class Audience:
     """Streams of one server, and what they have received."""
 
-    def __init__(self, dialect: Dialect, server: Server) -> None:
+    def __init__(self, dialect: Dialect, server: Server, mark: re.Pattern[bytes] = MARK) -> None:
+        self.mark = mark
         self.frames = 0
         self.lost = 0
         self.doubled = 0
@@ -78,14 +80,14 @@ class Audience:
         self._awaited = 0
         self._waiting: asyncio.Future[None] | None = None
 
-    async def open(self, users: Sequence[str]) -> None:
-        """Open a stream for each of these users.
+    async def open(self, users: Sequence[str], at_once: int = OPENING_AT_ONCE) -> None:
+        """Open a stream for each of these users, so many of them at once.
 
         Raises:
             StreamLost: One of them was refused or did not answer.
             OSError: The server cannot be reached.
         """
-        slots = asyncio.Semaphore(OPENING_AT_ONCE)
+        slots = asyncio.Semaphore(at_once)
 
         async def one(user: str) -> None:
             async with slots:
@@ -125,11 +127,11 @@ class Audience:
         if self._waiting is not None and self.frames == self._awaited and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def close(self) -> None:
-        """Cut all streams."""
-        for stream in self.streams:
+    async def close(self, keep: int = 0) -> None:
+        """Cut all streams but the first ``keep``."""
+        for stream in self.streams[keep:]:
             stream.abort()
-        self.streams.clear()
+        del self.streams[keep:]
         await asyncio.sleep(0)
 
 
@@ -178,8 +180,8 @@ class OpenStream(asyncio.Protocol):
             self._rest = data
             return
         self._rest = data[end:].strip(b"\r\n")  # what ends a chunk is of no frame
-        for match in _MARK.finditer(data, 0, end):
-            self._take(match[1], int(match[2]), int(match[3]))
+        for match in self._audience.mark.finditer(data, 0, end):
+            self._take(match[1], int(match[2]), int(match[3] or 0))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it, unless it was cut here."""
@@ -208,7 +210,8 @@ class OpenStream(asyncio.Protocol):
     def _take(self, sender: bytes, number: int, due_us: int) -> None:
         audience = self._audience
         audience.count()
-        audience.late_us.append(max(0, round(clock() * 1e6) - due_us))
+        if due_us:
+            audience.late_us.append(max(0, round(clock() * 1e6) - due_us))
         if self._numbers is None:
             self._numbers = {}
         before = self._numbers.get(sender)
