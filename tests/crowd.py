@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,17 @@ class Crowd:
         letters = list(letters)
         asyncio.run(self._send_all(letters))
         return [letter for letter in letters if letter.message is None]
+
+    @contextlib.contextmanager
+    def in_the_midst_of(self, letters: Iterable[Letter], *, acknowledged: int) -> Iterator[None]:
+        """Send them in another thread; the block begins when so many are acknowledged, and ends when all are answered
+        or their connections are broken.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(self.sends, letters)
+            self.wait_acknowledged(acknowledged)
+            yield
+            sending.result(60)
 
     def wait_acknowledged(self, count: int, deadline_s: float = 20) -> None:
         """Wait, in another thread than that of `sends`, until so many were acknowledged."""

@@ -13,23 +13,16 @@ from scoreboard.event_source import Event, ReconnectingEventSource, StreamReques
 from scoreboard.reader import Reader
 from scoreboard.sender import Publication
 from scoreboard.system import HERE, Row, System
-from scoreboard.systems.venv import VENV, missing_package, versions
+from scoreboard.systems.venv import VENV, PythonSystem
 
 SITE = HERE / "served" / "django_site"
 
 
-class DjangoEventstream(System):
+class DjangoEventstream(PythonSystem):
+    packages = ("django-eventstream", "django", "daphne")
     name = "django-eventstream"
     setup = "daphne; events stored by `DjangoModelStorage` in SQLite (WAL, immediate transactions, as Django advises)"
     lacks = "No key against doubled sends."
-
-    @classmethod
-    def version(cls) -> str:
-        return versions("django-eventstream", "django", "daphne")
-
-    @classmethod
-    def missing(cls) -> str:
-        return missing_package("django_eventstream")
 
     def command(self) -> list[str]:
         return [str(VENV / "bin" / "daphne"), "-b", "127.0.0.1", "-p", str(self.port), "site_settings:application"]

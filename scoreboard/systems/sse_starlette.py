@@ -8,21 +8,14 @@ from scoreboard.event_source import EventSource, StreamRequest
 from scoreboard.reader import Reader
 from scoreboard.sender import Publication
 from scoreboard.system import HERE, Row, System
-from scoreboard.systems.venv import VENV, missing_package, versions
+from scoreboard.systems.venv import VENV, PythonSystem
 
 
-class SseStarlette(System):
+class SseStarlette(PythonSystem):
+    packages = ("sse-starlette", "starlette", "uvicorn")
     name = "sse-starlette"
     setup = "Starlette with a queue in memory per open stream, on uvicorn"
     lacks = "Keeps nothing: what is published while nobody reads is gone. No ids, no key against doubled sends."
-
-    @classmethod
-    def version(cls) -> str:
-        return versions("sse-starlette", "starlette", "uvicorn")
-
-    @classmethod
-    def missing(cls) -> str:
-        return missing_package("sse_starlette")
 
     def command(self) -> list[str]:
         application = ["--app-dir", str(HERE / "served"), "sse_starlette_app:app"]

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import functools
 import subprocess
+from typing import ClassVar
 
-from scoreboard.system import HERE
+from scoreboard.system import HERE, System
 
 VENV = HERE / ".venv"
+
+
+class PythonSystem(System):
+    """A system that is installed there."""
+
+    packages: ClassVar[tuple[str, ...]]
+    """Whose versions say what runs; the first is the system itself."""
+
+    @classmethod
+    def version(cls) -> str:
+        return versions(*cls.packages)
+
+    @classmethod
+    def missing(cls) -> str:
+        return missing_package(cls.packages[0].replace("-", "_"))
 
 
 def missing_package(module: str) -> str:

@@ -8,8 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +73,18 @@ class SmallDisk:
         subprocess.run([*self.under, *remount], check=True, timeout=10)
 
 
+@contextlib.contextmanager
+def on(disk: SmallDisk, directory: Path, **limits: object) -> Iterator[Node]:
+    """A node whose database is on this disk; what is left of it is killed."""
+    node = Node(directory, database=disk.directory / "tidings.db", **limits)
+    node.under = disk.under
+    try:
+        node.start()
+        yield node
+    finally:
+        node.kill()
+
+
 def status(node: Node, path: str) -> int:
     """What `/readyz` or `/healthz` answers."""
     return node.http.get(f"{node.url}{path}").status_code
@@ -90,11 +101,10 @@ def full_disk(node: Node, fills: Callable[[], None], has_room: Callable[[], None
     town.opens_streams()
     until_acknowledged(town.writes(100, "x" * 1000))
     crowd = Crowd(CLIENTS)
-    with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(crowd.sends, town.writes(sends, "x" * 1000))
-        crowd.wait_acknowledged(100)
+    letters = town.writes(sends, "x" * 1000)
+    with crowd.in_the_midst_of(letters, acknowledged=100):
         fills()
-        left = sending.result(60)
+    left = [letter for letter in letters if letter.message is None]
     outcome.in_flight = len(crowd.refused)
     outcome.expects(0 < crowd.acknowledged < sends, "the disk was not full in the middle")
     outcome.expects(set(crowd.refused) == {(503, "unavailable")}, f"refusals: {set(crowd.refused)}")
@@ -119,10 +129,7 @@ def full_disk(node: Node, fills: Callable[[], None], has_room: Callable[[], None
 def start_on_a_full_disk(directory: Path, disk: SmallDisk, **limits: object) -> Outcome:
     """Killed on a full disk, and started again there: what was acknowledged can be read."""
     outcome = Outcome("SIGKILL and restart on a full disk", rounds=1)
-    node = Node(directory, database=disk.directory / "tidings.db", **limits)
-    node.under = disk.under
-    try:
-        node.start()
+    with on(disk, directory, **limits) as node:
         town = Town(node, 8, random.Random(4))
         disk.fills(but_bytes=400_000)
         crowd = Crowd(CLIENTS)
@@ -141,8 +148,6 @@ def start_on_a_full_disk(directory: Path, disk: SmallDisk, **limits: object) -> 
         town.comes_to_rest()
         outcome.recovery_s.append(time.monotonic() - since)
         outcome.adds(town.judge())
-    finally:
-        node.kill()
     return outcome
 
 
@@ -157,11 +162,8 @@ def failing_disk(node: Node, order: str, name: str) -> Outcome:
     town = Town(node, 8, random.Random(5))
     town.opens_streams()
     crowd = Crowd(CLIENTS)
-    with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(crowd.sends, town.writes(1_000))
-        crowd.wait_acknowledged(300)
+    with crowd.in_the_midst_of(town.writes(1_000), acknowledged=300):
         disk.told(order)
-        sending.result(30)
     since = time.monotonic()
     kinds = set(crowd.refused)
     outcome.in_flight = crowd.broken_in_flight + len(crowd.refused)
@@ -187,10 +189,7 @@ def failing_disk(node: Node, order: str, name: str) -> Outcome:
 def read_only_disk(directory: Path, disk: SmallDisk, **limits: object) -> Outcome:
     """The file cannot be written at a start: refused with a sentence; afterwards everything is there."""
     outcome = Outcome("read-only file system at a start", rounds=1)
-    node = Node(directory, database=disk.directory / "tidings.db", **limits)
-    node.under = disk.under
-    try:
-        node.start()
+    with on(disk, directory, **limits) as node:
         town = Town(node, 4, random.Random(6))
         until_acknowledged(town.writes(200))
         node.kill()
@@ -203,8 +202,6 @@ def read_only_disk(directory: Path, disk: SmallDisk, **limits: object) -> Outcom
         node.restart()
         town.comes_back(outcome, since)
         outcome.adds(town.judge())
-    finally:
-        node.kill()
     return outcome
 
 

@@ -6,16 +6,13 @@ go through the tests' proxy. Nothing is sent or read around it.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from client_build import node_program
+from javascript import JavaScript
 from node import Node, wait_for
 from proxy import Proxy
 from rounds import Outcome
@@ -88,31 +85,18 @@ class JavaScriptDevice(Device):
 
     def __init__(self, url: str, token: str, build: Path) -> None:
         super().__init__()
-        environment = {**os.environ, "API_URL": f"{url}/api/message", "TOKEN": token}
-        self._process = subprocess.Popen(
-            [node_program(), "--input-type=module", "--eval", JAVASCRIPT],
-            cwd=build, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
+        self._program = JavaScript(build, JAVASCRIPT, {"API_URL": f"{url}/api/message", "TOKEN": token}, self._told)
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._thread.join(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._program.close()
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            told = json.loads(line)
-            if "text" in told:
-                self.texts.append(told["text"])
-            elif told["state"] == "connected":
-                self.is_connected.set()
-            elif told["state"] == "reconnecting":
-                self.noticed_at.append(time.monotonic())
+    def _told(self, told: dict[str, str]) -> None:
+        if "text" in told:
+            self.texts.append(told["text"])
+        elif told["state"] == "connected":
+            self.is_connected.set()
+        elif told["state"] == "reconnecting":
+            self.noticed_at.append(time.monotonic())
 
 
 class Writer:

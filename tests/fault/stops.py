@@ -11,7 +11,6 @@ import resource
 import signal
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from crowd import Crowd, metric
@@ -29,9 +28,7 @@ def stands_still(node: Node, seconds: float) -> Outcome:
     town = Town(node, 8, random.Random(12))
     town.opens_streams()
     crowd = Crowd(CLIENTS)
-    with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(crowd.sends, town.writes(2_000))
-        crowd.wait_acknowledged(300)
+    with crowd.in_the_midst_of(town.writes(2_000), acknowledged=300):
         node.process.send_signal(signal.SIGSTOP)
         outcome.in_flight = CLIENTS
         wait_for(lambda: " T " in Path(f"/proc/{node.process.pid}/stat").read_text(), what="a process that stands")
@@ -40,7 +37,6 @@ def stands_still(node: Node, seconds: float) -> Outcome:
         outcome.expects(crowd.acknowledged - acknowledged <= CLIENTS, "it did not stand still")
         since = time.monotonic()
         node.process.send_signal(signal.SIGCONT)
-        sending.result(60)
     for status, code in crowd.refused:
         outcome.errors[f"{status} {code}"] += 1
     outcome.expects(set(crowd.refused) <= {(503, "unavailable")}, f"refusals: {set(crowd.refused)}")

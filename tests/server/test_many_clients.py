@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_build import build_client, node_program
+from client_build import build_client
 from crowd import UNLIMITED
+from javascript import JavaScript
 from node import Node, wait_for
 
 CLIENTS = 200
@@ -44,21 +42,12 @@ class Crowd:
     def __init__(self, build: Path, node: Node) -> None:
         self.people = [node.person(f"user-{number}") for number in range(CLIENTS)]
         tokens = {person.id: person.token for person in self.people}
-        environment = {**os.environ, "API_URL": f"{node.url}/api/message", "TOKENS": json.dumps(tokens)}
         self._told: list[tuple[float, dict[str, Any]]] = []
-        self._process = subprocess.Popen(
-            [node_program(), "--input-type=module", "--eval", PROGRAM],
-            cwd=build, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
+        variables = {"API_URL": f"{node.url}/api/message", "TOKENS": json.dumps(tokens)}
+        self._program = JavaScript(build, PROGRAM, variables, lambda told: self._told.append((time.monotonic(), told)))
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._thread.join(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._program.close()
 
     def connected_since(self, since: float) -> dict[str, float]:
         """When each client that connected after `since` first did, in seconds after it."""
@@ -74,11 +63,6 @@ class Crowd:
 
     def texts(self) -> Counter[tuple[str, str]]:
         return Counter((told["user"], told["text"]) for _at, told in list(self._told) if "text" in told)
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._told.append((time.monotonic(), json.loads(line)))
 
 
 @pytest.fixture(scope="module")
