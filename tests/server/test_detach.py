@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tidings.server.config import Config
 from tidings.server.connection import Connection, Connections
 from tidings.server.detach import Detached, detaching_works
-from tidings.server.follow import CONNECTION_EXTENSION
 from tidings.server.metrics import Metrics
+from tidings.server.request import CONNECTION_EXTENSION
 
 DEADLINE_S = 10.0
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from tidings.errors import MethodNotAllowed, Problem, Unauthorized
 from tidings.protocol.events import encode_json
+from tidings.server.request import own_connection
 
 
 class Answer(NamedTuple):
@@ -18,8 +19,8 @@ class Answer(NamedTuple):
     media_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    async def write(self, send: Send, more_headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        """Send it."""
+    async def write(self, scope: Scope, send: Send, more_headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Send it: in one piece where the socket is ours."""
         headers = [
             (b"content-type", self.media_type),
             (b"content-length", b"%d" % len(self.body)),
@@ -27,6 +28,9 @@ class Answer(NamedTuple):
             *self.headers,
             *more_headers,
         ]
+        connection = own_connection(scope)
+        if connection is not None and connection.answer(scope, self.status, headers, self.body):
+            return
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

@@ -182,7 +182,7 @@ class Endpoint:
         self._node.metrics.request(self._route, answer.status)
         if log.isEnabledFor(logging.DEBUG):
             log.debug(Line("request", method=scope["method"], route=self._route, status=answer.status, ms=elapsed.ms))
-        await answer.write(send, (id_header, *cors.headers(scope)))
+        await answer.write(scope, send, (id_header, *cors.headers(scope)))
 
 
 class StreamEndpoint:
@@ -205,10 +205,10 @@ class StreamEndpoint:
         except Problem as problem:
             self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
             self._node.metrics.request(STREAM_ROUTE, problem.status)
-            await problem_answer(problem).write(send, (id_header, *cors.headers(scope)))
+            await problem_answer(problem).write(scope, send, (id_header, *cors.headers(scope)))
 
 
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     """The ASGI application of every path that is not ours."""
     if scope["type"] == "http":
-        await problem_answer(NotFound("not_found", "There is nothing at this address.")).write(send)
+        await problem_answer(NotFound("not_found", "There is nothing at this address.")).write(scope, send)

@@ -19,10 +19,12 @@ import logging
 import socket
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tidings.errors import BadRequest, HeadTooLarge, Problem
 from tidings.server.address import Addresses
@@ -37,8 +39,8 @@ from tidings.server.config import (
     Config,
 )
 from tidings.server.detach import Detached, Reader
-from tidings.server.follow import CONNECTION_EXTENSION
 from tidings.server.metrics import Metrics
+from tidings.server.request import CONNECTION_EXTENSION
 
 TELL_EVERY_S = 60.0  # an address with too many connections is one line in so long
 
@@ -206,6 +208,36 @@ class Connection(HttpToolsProtocol):
         # They hold each other; without this they would stay until a collection.
         self.parser = self.cycle = self.flow = self.scope = self.headers = self.transport = self._answering = None  # type: ignore[assignment]
         return detached
+
+    def has_arrived(self, scope: Scope) -> bool:
+        """Whether the body of this request is here in full."""
+        cycle = self._answering
+        return cycle is not None and cycle.scope is scope and not cycle.more_body
+
+    def answer(self, scope: Scope, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Write a whole answer at once; False: uvicorn has to, and nothing has changed.
+
+        Through uvicorn a message's answer is two writes and a look at each header that could be anybody's: 12 us more.
+        These headers are our own, and their values checked where they came from.
+        """
+        cycle = self._answering
+        if (
+            cycle is None
+            or cycle.scope is not scope
+            or cycle.response_started
+            or cycle.disconnected
+            or not cycle.keep_alive
+            or cycle.more_body
+            or scope["method"] == "HEAD"
+            or self.flow.write_paused
+        ):
+            return False
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Read what came, and go on waiting if a request is incomplete."""

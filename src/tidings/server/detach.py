@@ -22,7 +22,7 @@ import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
 from tidings.server.config import DETACH_TEST_MAX_S
-from tidings.server.follow import CONNECTION_EXTENSION
+from tidings.server.request import CONNECTION_EXTENSION
 
 if TYPE_CHECKING:
     from tidings.server.connection import Connections

@@ -18,18 +18,16 @@ from tidings.server import frame
 from tidings.server.config import CONNECTED_RETRY_MS, REPLACED_RETRY_MS, TAB_LENGTH_MAX
 from tidings.server.hub import Hub, UserLog
 from tidings.server.log import Line
-from tidings.server.request import own_log, read_cursor, read_query
+from tidings.server.request import own_connection, own_log, read_cursor, read_query
 from tidings.server.store import Place
 from tidings.server.stream import Stream
 
 if TYPE_CHECKING:
-    from tidings.server.connection import Connection
     from tidings.server.node import Node
 
 log = logging.getLogger("tidings.stream")
 
 STREAM_ROUTE = "/sse/{me}"
-CONNECTION_EXTENSION = "tidings.connection"  # in scope["extensions"] where run.py owns the socket: the Connection
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -55,7 +53,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
         )
 
-    connection: Connection | None = (scope.get("extensions") or {}).get(CONNECTION_EXTENSION)
+    connection = own_connection(scope)
     hub.stream_count += 1
     user_log = hub.hold(caller.user)
     stream: Stream | None = None

@@ -19,7 +19,7 @@ import msgspec
 from fault.simulation.wire import Asked, StreamCheck, check_answer
 
 from tidings.server.detach import Reader
-from tidings.server.follow import CONNECTION_EXTENSION
+from tidings.server.request import CONNECTION_EXTENSION
 
 if TYPE_CHECKING:
     from fault.simulation.world import World
@@ -182,6 +182,14 @@ class Connection:
     def transport(self) -> Connection:
         """What can be aborted."""
         return self
+
+    def has_arrived(self, _scope: dict[str, Any]) -> bool:
+        """As ``server/connection.py``: bodies come in one piece."""
+        return True
+
+    def answer(self, *_answer: object) -> bool:
+        """As ``server/connection.py``: all goes through ``send``."""
+        return False
 
     def detach(self, reader: Reader) -> Connection | None:
         """As ``server/connection.py``: the request may end; ``reader`` leaves when the connection is lost."""

@@ -102,7 +102,7 @@ class _TokenEndpoint:
             answer = await self._answer(scope, receive)
         except Problem as problem:
             answer = problem_answer(problem)
-        await answer.write(send)
+        await answer.write(scope, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
