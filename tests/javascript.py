@@ -1,4 +1,4 @@
-"""A program that uses the npm package as published, in a process of Node; what it tells comes as it tells it."""
+"""A program in a process of Node, such as one that uses the npm package as published; what it tells comes at once."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from client_build import node_program
 
 
 class JavaScript:
-    """The program runs in the folder of `client_build`, with `variables` in its environment.
+    """The program runs in the folder of its packages, with `variables` in its environment.
 
     `heard` is called with each line that it writes, a JSON object, in a thread of its own.
     """
 
-    def __init__(self, build: Path, program: str, variables: dict[str, str], heard: Callable[[Any], None]) -> None:
+    def __init__(self, folder: Path, program: str, variables: dict[str, str], heard: Callable[[Any], None]) -> None:
         self._heard = heard
         self._process = subprocess.Popen(
             [node_program(), "--input-type=module", "--eval", program],
-            cwd=build, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            cwd=folder, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()

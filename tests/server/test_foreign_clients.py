@@ -7,10 +7,7 @@ Each is used as its own documentation says. Those that do not reopen a stream by
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -23,6 +20,7 @@ import httpx_sse
 import pytest
 import sseclient
 from chromium import launched
+from javascript import JavaScript
 from node import API, Node, Person, wait_for
 from playwright.sync_api import Page
 from proxy import Proxy
@@ -173,26 +171,11 @@ class NpmEventsource(Reader):
     """
 
     def start(self) -> None:
-        node = shutil.which("node", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-        assert node, "the tests need Node: make node"
-        self._process = subprocess.Popen(
-            [node, "--input-type=module", "--eval", self.PROGRAM],
-            cwd=WEB, stdout=subprocess.PIPE, env={**os.environ, "URL_OF_STREAM": self.url, "TOKEN": self.token},
-        )  # fmt: skip
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
+        variables = {"URL_OF_STREAM": self.url, "TOKEN": self.token}
+        self._program = JavaScript(WEB, self.PROGRAM, variables, lambda told: self.seen.append(Event(**told)))
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._thread.join(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.seen.append(Event(**json.loads(line)))
+        self._program.close()
 
 
 class ChromiumEventSource(Reader):
