@@ -25,13 +25,19 @@ MEMORY_SAMPLE_S = 0.25
 
 @dataclass(frozen=True)
 class Measure:
-    """How many readers, how fast, how long around a fault."""
+    """How many readers, how fast, how long around a fault.
+
+    Attributes:
+        settle_s: What has not come so long after the last letter was published is lost.
+        settled_s: What has not come so long after the last letter was shown is lost too; None: that is not looked at.
+    """
 
     readers: int = 4
     rate_per_s: float = 10.0
     before_s: float = 2.0
     after_s: float = 6.0
     settle_s: float = 35.0  # longer than the longest wait of any client here before it tries again
+    settled_s: float | None = None
     lengths: Lengths = field(default_factory=Lengths)
 
 
@@ -142,7 +148,7 @@ async def _play(scene: Scene, row: Row, fault: Fault, measure: Measure) -> Outco
     over_at = time.monotonic()
     await asyncio.sleep(measure.after_s)
     await asyncio.gather(*(sender.stop(measure.settle_s) for sender in scene.senders))
-    await until(lambda: not any(tally.lost for tally in tallies(scene)), measure.settle_s, pause_s=0.1)
+    await until(lambda: has_settled(scene, measure.settled_s), measure.settle_s, pause_s=0.1)
     outcome = Outcome(row.name, fault.name, sum(tallies(scene), Tally()))
     outcome.gave_up = sorted({reader.gave_up for reader in scene.readers if reader.gave_up})
     outcome.repeated = sum(sender.repeated for sender in scene.senders)
@@ -171,6 +177,18 @@ def tallies(scene: Scene) -> list[Tally]:
         count(sender.acknowledged_at, [number for number in reader.numbers if number > 0])
         for reader, sender in zip(scene.readers, scene.senders, strict=True)
     ]
+
+
+def has_settled(scene: Scene, settled_s: float | None) -> bool:
+    """Whether each reader has everything, or has shown the last letter so long ago that nothing comes after it."""
+    now = time.monotonic()
+    for reader, sender, tally in zip(scene.readers, scene.senders, tallies(scene), strict=True):
+        if not tally.lost:
+            continue
+        shown_at = dict(zip(reader.numbers, reader.times, strict=True)).get(max(sender.acknowledged_at))
+        if settled_s is None or shown_at is None or now - shown_at < settled_s:
+            return False
+    return True
 
 
 def noticed_s(reader: Reader, struck_at: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,6 +152,15 @@ def test_a_server_that_keeps_nothing_is_seen_to_lose_what_came_while_its_readers
     assert (0, 0) == (outcome.tally.doubled, outcome.tally.reordered)
     assert all(noticed is not None and noticed >= 0 for noticed in outcome.noticed_s)
     assert all(silent is not None and silent > 0 for silent in outcome.silent_s)
+
+
+def test_a_loss_that_can_be_known_is_not_waited_for() -> None:
+    """In a short round: whoever has shown the last letter for a while shows no earlier one; the counts are the same."""
+    begun = time.monotonic()
+    outcome = played(FORGETFUL, Fault("away", "", "break", away), replace(SHORT, settle_s=90, settled_s=0.5))
+
+    assert outcome.tally.lost >= 19 * SHORT.readers
+    assert time.monotonic() - begun < 90
 
 
 def test_a_server_without_keys_is_seen_to_double_what_was_sent_again() -> None:
