@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-growth fault-docs scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
+.PHONY: bench bench-docs bench-growth fault-docs scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -22,7 +22,7 @@ help:
 	@echo "make fault-docs   take what make fault has found into the documents"
 	@echo "make fuzz     made-up bytes and requests to everything that reads them; SECONDS=60, of all together; ONLY='sse body' picks"
 	@echo "make scoreboard  Tidings and four other systems under the same faults; QUICK=1 for one short round"
-	@echo "make bench    what a message and a stream cost, beside other servers; QUICK=1 within three minutes; make bench-growth"
+	@echo "make bench    what a message and a stream cost, beside other servers; QUICK=1 within three minutes; make bench-docs, bench-growth"
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
@@ -172,6 +172,10 @@ scoreboard: setup web-packages scoreboard-programs
 # Costs, beside the same systems and a floor in C. A quiet machine gives the figures of docs/performance.md.
 bench: setup .venv/.dev scoreboard-programs test-programs
 	.venv/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(ARGUMENTS)
+
+# The last run's tables and charts into docs/performance.md. A quick run or a busy machine has no place there.
+bench-docs: .venv/.dev
+	.venv/bin/python benchmarks/charts.py build/bench
 
 bench-growth: setup .venv/.dev
 	.venv/bin/python benchmarks/growth.py $(ARGUMENTS)
