@@ -69,6 +69,21 @@ def test_new_conversations_are_limited(start_node: Callable[..., Node]) -> None:
     assert 1 == eve.sends("third", "eve has a limit of her own")["seq"]
 
 
+def test_blocks_of_strangers_are_limited(start_node: Callable[..., Node]) -> None:
+    """Each makes rows that stay: nobody fills the database with names. Whoever wrote is blocked at any time, and a
+    block that is there may be repeated. PROTOCOL 14.0.21, 14.0.22, 14.0.5"""
+    node = start_node(new_conversations_per_h=2)
+    ada, ben, eve = (node.person(f"blocking-{name}") for name in ("ada", "ben", "eve"))
+    ben.sends(ada, "hello")
+    for stranger in ("one", "two"):
+        assert ada.posts("/block", {"chatUserId": stranger}).is_success
+    refused(ada.posts("/block", {"chatUserId": "three"}), 429, "rate_limited")
+    assert ["two", "one"] == [each["user"]["id"] for each in ada.gets("/blocked/me").json()["blocked"]]
+    for known in ("two", ben.id):
+        assert ada.posts("/block", {"chatUserId": known}).is_success
+    assert eve.posts("/block", {"chatUserId": "three"}).is_success
+
+
 def test_the_oldest_stream_ends_at_the_cap_of_its_user(start_node: Callable[..., Node]) -> None:
     """With a wait long enough that two windows do not chase each other. PROTOCOL 14.0.8, 14.0.5, 7.9.1, 7.9.2, 7.9.3"""
     node = start_node(streams_per_user_max=3)

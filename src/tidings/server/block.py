@@ -31,6 +31,10 @@ log = logging.getLogger("tidings.block")
 async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Block somebody: when this is answered, no send between both is accepted any more."""
     user, peer = await _read_pair(node, scope, receive)
+    relation = await node.store.relation(user, peer)
+    if not (relation.has_written or relation.was_written_to or relation.blocks):
+        # It makes rows, of a user too if there was none: as many an hour as first messages may.
+        node.stranger_block_rate.take(user)
     await block(node, user, peer)
     return Answer(200, b'{"success":true}')
 

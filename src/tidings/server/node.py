@@ -152,6 +152,8 @@ class Node:
         self.typing_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         self.presence_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         self.block_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
+        per_h = config.new_conversations_per_h
+        self.stranger_block_rate = RateLimit(per_h / 3600, per_h, clock)
         self.report_rate = RateLimit(REPORTS_PER_H / 3600, REPORTS_PER_H, clock)
 
     def _open_store(self) -> Store:
