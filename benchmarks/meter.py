@@ -34,6 +34,11 @@ def rss_kib(root: int) -> int:
     return sum(int(_stat(each)[21]) * PAGE_KIB for each in processes(root))
 
 
+def disk_bytes(root: int) -> int:
+    """Bytes that all of them had written to files, as the disk sees them: whole pages. Sockets are not counted."""
+    return sum(int(dict(_io(each))["write_bytes"]) for each in processes(root))
+
+
 def kernel_kib() -> int | None:
     """What the kernel holds for sockets, both ends of each; None where slabs cannot be read (not root)."""
     try:
@@ -46,6 +51,10 @@ def kernel_kib() -> int | None:
 
 def _own_cpu_s(process: int) -> float:
     return time.clock_gettime(~process << 3 | _CPU_OF_ALL_THREADS)
+
+
+def _io(process: int) -> Iterator[list[str]]:
+    return (line.split(": ") for line in Path(f"/proc/{process}/io").read_text().splitlines())
 
 
 def _stat(process: int) -> list[str]:

@@ -114,30 +114,31 @@ def floor_program(folder: Path) -> Path:
     return program
 
 
+def served_by_us(path: Path, **settings: str) -> Peer:
+    """Tidings on a database that is there, with these settings in its environment."""
+    program = str(Path(sys.executable).with_name("tidings"))
+    return _ours(
+        "Tidings",
+        lambda port, _: [
+            *("env", *(f"{name}={value}" for name, value in settings.items())),
+            *(program, "serve", "--port", str(port), "--db", f"sqlite:///{path}"),
+        ],
+    )
+
+
+def _ours(name: str, command: Callable[[int, Path], list[str]]) -> Peer:
+    return Peer(name, "", command, dialects.tidings, dialects.tidings_past, dialects.tidings_receipts, is_durable=True)
+
+
 def all_peers(floor: Path) -> list[Peer]:
     """Tidings first."""
     program, node = str(Path(sys.executable).with_name("tidings")), shutil.which("node") or "node"
     served = SCOREBOARD / "served"
     return [
-        Peer(
-            "Tidings",
-            "",
-            lambda port, folder: [program, "serve", "--port", str(port), "--db", f"sqlite:///{folder}/b.db"],
-            dialects.tidings,
-            dialects.tidings_past,
-            dialects.tidings_receipts,
-            is_durable=True,
-        ),
-        Peer(
+        _ours("Tidings", lambda port, folder: served_by_us(folder / "b.db").command(port, folder)),
+        _ours(
             "Tidings, not detached",
-            "",
-            lambda port, folder: [
-                "env", "TIDINGS_DETACHED_STREAMS=0", program, "serve", "--port", str(port), "--db", f"sqlite:///{folder}/b.db",
-            ],
-            dialects.tidings,
-            dialects.tidings_past,
-            dialects.tidings_receipts,
-            is_durable=True,
+            lambda port, folder: served_by_us(folder / "b.db", TIDINGS_DETACHED_STREAMS="0").command(port, folder),
         ),
         Peer(
             "C, epoll",

@@ -27,16 +27,19 @@ def tidings(url: str) -> Dialect:
     return tidings_dialect(url, token)
 
 
-def tidings_past(url: str) -> Dialect:
-    """Streams that begin at the beginning of the log: a reader's who has seen nothing of it."""
-    # The head of a log in which nothing is yet; position 0 of every log is written alike.
+def beginning(url: str) -> str:
+    """The cursor at the head of a log in which nothing is yet; position 0 of every log is written alike."""
     question = Request(f"{url}/events/me", headers={"Authorization": f"Bearer {token('nobody-yet')}"})
     with urlopen(question) as answer:
-        beginning = json.load(answer)["cursor"].encode()
-    plain = tidings(url)
+        return str(json.load(answer)["cursor"])
+
+
+def tidings_past(url: str) -> Dialect:
+    """Streams that begin at the beginning of the log: a reader's who has seen nothing of it."""
+    plain, cursor = tidings(url), beginning(url).encode()
 
     def stream(user: str) -> bytes:
-        return plain.stream(user).removesuffix(b"\r\n") + b"Last-Event-ID: %b\r\n\r\n" % beginning
+        return plain.stream(user).removesuffix(b"\r\n") + b"Last-Event-ID: %b\r\n\r\n" % cursor
 
     return plain._replace(stream=stream)
 
