@@ -72,3 +72,30 @@ def test_a_head_that_trickles_ends_at_the_proxy(front: Front) -> None:
         except (ConnectionError, ssl.SSLError):
             received = b""
     assert received == b"" or b" 408 " in received
+
+
+SPELLINGS = [
+    *("/metrics", "/%6detrics", "/%6D%65trics", "//metrics", "/./metrics", "/%2e/metrics", "/x/../metrics"),
+    *("/x/%2e%2e/metrics", "/.%2fmetrics", "/metrics/", "/metrics?x", "/metrics%3f", "/metrics;x", "/metrics#x"),
+    *("/%2fmetrics", "/METRICS", "/metrics%20", "/metrics%00", "/assets/..%2fmetrics", "/assets/../metrics"),
+    *(f"{API}/sse/../../../metrics", f"{API}/sse/%2e%2e/%2e%2e/%2e%2e/metrics", f"{API}/sse/..%2f..%2f..%2fmetrics"),
+    *("https://localhost/metrics", "http://localhost/metrics", "https://localhost/%6detrics", "//localhost/metrics"),
+]
+
+
+def test_no_spelling_of_its_path_reaches_what_is_for_operators(front: Front) -> None:
+    """The proxy closes `/metrics`, and the server reads no path otherwise than the proxy does: docs/deploy.md."""
+    context = ssl.create_default_context(cafile=str(front.certificate))
+    assert "tidings_streams_open" in front.node.http.get(f"{front.node.url}/metrics").text
+    for path in SPELLINGS:
+        with (
+            socket.create_connection(("127.0.0.1", front.port), PATIENCE_S) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as wire,
+        ):
+            wire.settimeout(PATIENCE_S)
+            wire.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            received = b""
+            while more := wire.recv(65_536):
+                received += more
+        assert received.split(b" ")[1] in (b"400", b"404"), (path, received[:200])
+        assert b"tidings_" not in received, path
