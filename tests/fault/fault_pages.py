@@ -104,11 +104,14 @@ def when_and_where(entries: list[dict[str, Any]]) -> str:
     times = sorted(each["at"].replace("T", " ").removesuffix("Z") for each in entries)
     loads = sorted(each["load"] for each in entries)
     machines = sorted({each["machine"] for each in entries})
-    text = f"Begun between {times[0]} and {times[-1]} UTC on {'; '.join(machines)}."
-    if loads[len(loads) // 2] > entries[0]["cores"]:
+    text = (
+        f"Begun between {times[0]} and {times[-1]} UTC on {'; '.join(machines)}; load average before each"
+        f" {loads[0]} to {loads[-1]}, its own work included."
+    )
+    if loads[0] > entries[0]["cores"]:
         text += (
-            f" **The machine was busy with other work** (load average {loads[0]} to {loads[-1]}): the counts hold, the"
-            " seconds are upper bounds, and are not comparable with anything."
+            " **The machine was busy with other work**: the counts hold, the seconds are upper bounds, and are not"
+            " comparable with anything."
         )
     return text
 
@@ -142,8 +145,11 @@ def verdict(scenes: dict[str, dict[str, Any]]) -> str:
         each["lost"] + each["doubled"] + each["out_of_order"] for each in scenes.values() if not each["is_control"]
     )
     counted = "Nothing acknowledged was lost, doubled or out of order" if wrong == 0 else f"**{wrong} were wrong**"
+    has_control = any(each["is_control"] for each in scenes.values())
     where = when_and_where([*scenes.values()])
-    text = f"The last run has {len(scenes)} lines, of which {holding} hold. {counted}. {where}\n"
+    held = "all hold" if holding == len(scenes) else f"{holding} hold"
+    text = f"The last run: {len(scenes)} lines, of which {held}. {counted}"
+    text += f", but in the control, which has to lose. {where}\n" if has_control else f". {where}\n"
     return text + "".join(
         f"\n**Does not hold**, {each['fault']}: {'; '.join(each['failures'] or ['see its counts'])}.\n"
         for each in scenes.values()

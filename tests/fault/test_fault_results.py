@@ -56,7 +56,7 @@ def test_what_does_not_hold_is_said() -> None:
         "soak_of_ten_minutes": entry("a goal", failures=["memory grows"], figures={"memory_slope_mib": 2.0}),
     }
 
-    assert "3 lines, of which 1 hold" in verdict(scenes)
+    assert "3 lines, of which 1 hold." in verdict(scenes)
     assert "**2 were wrong**" in verdict(scenes)
     assert "**Does not hold**, a loss" in verdict(scenes)
     assert "**Does not hold**, a goal: memory grows" in verdict(scenes)
