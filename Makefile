@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-docs bench-growth fault-docs scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
+.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -176,6 +176,9 @@ bench: setup .venv/.dev scoreboard-programs test-programs
 # The last run's tables and charts into docs/performance.md. A quick run or a busy machine has no place there.
 bench-docs: .venv/.dev
 	.venv/bin/python benchmarks/charts.py build/bench
+
+bench-profile: setup .venv/.dev
+	.venv/bin/python benchmarks/profile_server.py $(ARGUMENTS)
 
 bench-growth: setup .venv/.dev
 	.venv/bin/python benchmarks/growth.py $(ARGUMENTS)

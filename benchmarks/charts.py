@@ -6,6 +6,7 @@ Only a full run on a quiet machine belongs there. Look at it before you commit i
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -69,6 +70,8 @@ def publish(kept: Path) -> None:
     drawn = write(Findings.from_json(json.loads((kept / "figures.json").read_text())), DOCS / "pictures")
     shown = "\n\n".join(f"![{title}](pictures/{name})" for name, title in drawn.items())
     page = DOCS / "performance.md"
+    for profile in kept.glob("profile-*.svg"):  # of make bench-profile
+        shutil.copy(profile, DOCS / "pictures")
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:

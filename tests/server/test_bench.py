@@ -19,6 +19,7 @@ from tidings.bench.dialect import Dialect, post_body, tidings
 from tidings.bench.run import Outcome, Plan, is_whole, measure, shares_ms
 from tidings.bench.sends import Senders
 from tidings.bench.streams import MARK, READ_MARK, Audience, Server, marked
+from tidings.errors import StreamLost
 from tidings.protocol.events import encode_json
 
 PROGRAM = Path(sys.executable).with_name("tidings")
@@ -147,6 +148,28 @@ def test_what_a_bad_server_does_is_counted(
     assert (missing, doubled) == (outcome.missing, outcome.doubled)
     assert disordered == outcome.disordered
     assert (missing + doubled + disordered == 0) == is_whole(outcome)
+
+
+@pytest.mark.parametrize("rate", [0, 20], ids=["as many as go", "at a rate"])
+def test_a_server_that_dies_under_a_send_ends_the_run(rate: float) -> None:
+    """At once and with a sentence, not after the longest wait for an answer."""
+
+    def dies(count: int) -> list[int]:
+        raise ConnectionResetError
+
+    async def work() -> None:
+        bad = Bad(dies)
+        server = await asyncio.start_server(bad.serve, "127.0.0.1", 0)
+        try:
+            port = server.sockets[0].getsockname()[1]
+            plan = Plan(idle_streams=0, pairs=2, devices=1, connections=2, rate=rate, seconds=0.1)
+            await measure(DIALECT, f"http://127.0.0.1:{port}", plan, name="a")
+        finally:
+            server.close()
+            await asyncio.wait(bad.left)
+
+    with pytest.raises(StreamLost, match="closed before its send was answered"):
+        asyncio.run(work())
 
 
 def test_shares_are_of_the_sorted_latencies() -> None:

@@ -45,6 +45,7 @@ class Senders:
         self._all: list[SendConnection] = []
         self._ends_at: float | None = None
         self._done = asyncio.Event()
+        self._closed = 0
 
     async def connect(self, count: int) -> None:
         """Open the connections; there are at least as many pairs."""
@@ -88,10 +89,16 @@ class Senders:
                 self._begin(self._idle.pop(), due)
             else:
                 self._due.append(due)
-        self._done.clear()
         if len(self._idle) < len(self._all):
+            if not self._closed:
+                self._done.clear()
             await self._settled(0.0)
         return clock() - began
+
+    def closed(self) -> None:
+        """A connection was closed by the other side before its answer came: nothing that follows would be whole."""
+        self._closed += 1
+        self._done.set()
 
     def close(self) -> None:
         """Cut the connections."""
@@ -119,6 +126,8 @@ class Senders:
                 await self._done.wait()
         except TimeoutError:
             raise StreamLost(f"{len(self._all) - len(self._idle)} sends were never answered") from None
+        if self._closed:
+            raise StreamLost("a connection was closed before its send was answered")
 
     def _begin(self, connection: SendConnection, due: float) -> None:
         connection.send(self._dialect, due, self._text_size)
@@ -137,6 +146,7 @@ class SendConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._due = 0.0
+        self._is_waiting = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP has no other
         """Ready."""
@@ -150,14 +160,21 @@ class SendConnection(asyncio.Protocol):
         sender, recipient = self._pairs[self._turn]
         self._numbers[sender] += 1
         self._due = due
+        self._is_waiting = True
         text = marked(sender, self._numbers[sender], round(due * 1e6), text_size)
         key = f"{self._senders.run}-{self._numbers[sender]}"
         self._transport.write(dialect.send(sender, recipient, text, key))
 
     def abort(self) -> None:
         """Cut it."""
+        self._is_waiting = False
         if self._transport is not None:
             self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell, where an answer is still due."""
+        if self._is_waiting:
+            self._senders.closed()
 
     def data_received(self, data: bytes) -> None:
         """Read until the answer is whole."""
@@ -172,6 +189,7 @@ class SendConnection(asyncio.Protocol):
         elif _CHUNKED.search(head) and not body.endswith(_LAST_CHUNK):
             return
         self._received = b""
+        self._is_waiting = False
         status = int(head[9:12])
         if not 200 <= status < 300:
             self._numbers[self._pairs[self._turn][0]] -= 1
