@@ -12,7 +12,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tidings.errors import ProtocolViolation
@@ -59,31 +59,31 @@ def by_python(chunks: list[bytes]) -> Read:
     return events, decoder.last_event_id, decoder.retry_ms, is_over
 
 
-def by_typescript(cases: list[list[bytes]], source: Path) -> Iterator[Read]:
-    """What the decoder of the TypeScript client makes of each."""
+def by_typescript(cases: list[list[bytes]], sources: Sequence[Path]) -> Iterator[list[Read]]:
+    """What each of these decoders, the TypeScript client's or one made of it, makes of each case."""
     compiler = WEB / "node_modules" / "typescript" / "lib" / "typescript.js"
     lines = "\n".join(json.dumps([base64.b64encode(chunk).decode() for chunk in chunks]) for chunks in cases)
     done = subprocess.run(
-        [node_program(), str(FOLDER / "decoder.mjs"), str(source), str(compiler), str(SIZE_MAX)],
+        [node_program(), str(FOLDER / "decoder.mjs"), str(compiler), str(SIZE_MAX), *map(str, sources)],
         input=lines.encode(), capture_output=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     for line in done.stdout.splitlines():
-        events, last_id, retry_ms, is_over = json.loads(line)
-        yield events, last_id, retry_ms, is_over
+        yield [(events, last_id, retry_ms, is_over) for events, last_id, retry_ms, is_over in json.loads(line)]
 
 
-def differences(cases: list[list[bytes]], source: Path = SOURCE) -> list[str]:
-    """The cases that are read differently, with both readings.
+def differences(cases: list[list[bytes]], sources: Sequence[Path] = (SOURCE,)) -> list[list[str]]:
+    """For each decoder the cases that it reads otherwise than Python's, with both readings.
 
     Where the bound is passed only ASCII is compared: one counts bytes, the other UTF-16 units.
     """
-    found = []
-    for chunks, theirs in zip(cases, by_typescript(cases, source), strict=True):
+    found: list[list[str]] = [[] for _ in sources]
+    for chunks, readings in zip(cases, by_typescript(cases, sources), strict=True):
         ours = by_python(chunks)
-        is_compared = not (ours[3] or theirs[3]) or b"".join(chunks).isascii()
-        if is_compared and ours != theirs:
-            found.append(f"{chunks}\n  Python:     {ours}\n  TypeScript: {theirs}")
+        for theirs, told in zip(readings, found, strict=True):
+            is_compared = not (ours[3] or theirs[3]) or b"".join(chunks).isascii()
+            if is_compared and ours != theirs:
+                told.append(f"{chunks}\n  Python:     {ours}\n  TypeScript: {theirs}")
     return found
 
 
@@ -128,7 +128,8 @@ def main(seconds: int) -> int:
     seed = count = 0
     while time.monotonic() - begun < seconds:
         round_cases = cases(seed, CASES_A_ROUND)
-        if found := differences(round_cases):
+        [found] = differences(round_cases)
+        if found:
             print(f"{len(found)} differences at seed {seed}; the first:\n{found[0]}")
             return 1
         count += len(round_cases)
