@@ -46,9 +46,8 @@ def measure(works: Sequence[Work], peers: Sequence[Peer], size: Size, folder: Pa
     for round_number in range(1, size.rounds + 1):
         for work in works:
             for peer in peers:
-                why_not = work.why_not(peer)
-                if why_not:
-                    findings.note(work.name, peer.name, why_not)
+                findings.note(work.name, peer.name, work.why_not(peer) or work.why_not_all(peer))
+                if work.why_not(peer):
                     continue
                 began = time.perf_counter()
                 place = folder / f"{round_number}-{work.name}-{peer.name.replace(' ', '-')}"
@@ -57,7 +56,7 @@ def measure(works: Sequence[Work], peers: Sequence[Peer], size: Size, folder: Pa
                 try:
                     work.measure(running, size, partial(findings.take, work.name, peer.name))
                 finally:
-                    running.stop()
+                    running.kill()
                 _tell(round_number, size, f"{work.name}, {peer.name}", began)
         if with_store:
             began = time.perf_counter()

@@ -29,9 +29,9 @@ class Size:
 
     def __init__(self, *, quick: bool) -> None:
         self.rounds = 1 if quick else 3
-        self.seconds = 1.0 if quick else 3.0
+        self.seconds = 1.0 if quick else 2.0
         self.devices = (1,) if quick else (0, 1, 3)
-        self.rates = {500: 1.5} if quick else {100: 5.0, 500: 3.0, 2000: 2.0}  # messages a second: for so long
+        self.rates = {500: 1.5} if quick else {100: 4.0, 500: 2.5, 2000: 1.5}  # messages a second: for so long
         self.stream_counts = (1000, 3000) if quick else (1000, 10_000, 18_000)
         self.latency_streams = 3000 if quick else 10_000
         self.connects = 500 if quick else 2000
@@ -41,8 +41,8 @@ class Size:
         self.catch_up_readers = 20 if quick else 100
         self.catch_up_events = 500
         self.fan_out_streams = 1000
-        self.fan_out_events = 20 if quick else 200
-        self.appends = 2000 if quick else 20_000
+        self.fan_out_events = 20 if quick else 100
+        self.appends = 2000 if quick else 8000
 
 
 class Used:
