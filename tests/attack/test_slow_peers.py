@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -151,6 +152,45 @@ def test_an_answer_that_is_taken_drop_by_drop_is_cut(start_node: Callable[..., N
         slow.connect(node.address)
         slow.sendall(request)
         wait_for(lambda: is_cut(slow), what="the end of a reader that takes little")
+
+
+def test_answers_that_are_not_taken_have_a_share_of_the_memory_and_no_more(start_node: Callable[..., Node]) -> None:
+    """A page has a megabyte: beyond 32 of them of one address who has waited longest is cut, long before its time is
+    over; who reads is not. PROTOCOL 14.0.23"""
+    node = start_node(trusted_proxies="192.0.2.1", write_blocked_max_s=1000, sends_per_s=1e6, sends_burst=1000)
+    ada = node.person("ada")
+    for _ in range(70):
+        ada.sends("ben", "x" * 16_000)
+    request = f"GET {API}/ben?limit=200 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n\r\n".encode()
+    unread: list[socket.socket] = []
+
+    def cut() -> int:
+        text = node.http.get(f"{node.url}/metrics").text
+        found = re.search(r'^tidings_connections_refused_total\{reason="slow_reader"\} (\d+)$', text, re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def asks() -> int:
+        client = socket.create_connection(node.address, PATIENCE_S)
+        client.sendall(request)
+        unread.append(client)
+        return cut()
+
+    wait_for(asks, 60, "the first that is cut")
+    assert 30 <= len(unread) <= 200, "the kernel holds some of each"
+    with Wire(node.address) as eager:
+        assert [200] == eager.writes(request).hears(b'"blocked":').statuses
+    wait_for(lambda: is_ended(unread[0]), what="the end of the one that waited longest")
+    for client in unread:
+        client.close()
+    assert "Traceback" not in node.output
+
+
+def is_ended(client: socket.socket) -> bool:
+    """Whether the other side has reset it, however much of an answer lies before that."""
+    try:
+        return client.recv(1 << 20) == b""
+    except ConnectionError:
+        return True
 
 
 def test_an_address_has_so_many_connections_and_not_one_more(start_node: Callable[..., Node]) -> None:

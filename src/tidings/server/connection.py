@@ -9,6 +9,7 @@ Rules
    It is counted, and no line of the log: anybody could write those.
 5. An open stream leaves uvicorn where it can: ``detach.py``. Its place is given back when its connection is lost.
 6. An answer is taken at ANSWER_RATE_MIN_BYTES_PER_S at least: until then it is in our memory, and may be a megabyte.
+   All of one address that are not taken have a share of it together: ``untaken.py``.
 7. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
 """
 
@@ -41,6 +42,7 @@ from tidings.server.config import (
 from tidings.server.detach import Detached, Reader
 from tidings.server.metrics import Metrics
 from tidings.server.request import CONNECTION_EXTENSION
+from tidings.server.untaken import Untaken
 
 TELL_EVERY_S = 60.0  # an address with too many connections is one line in so long
 
@@ -76,6 +78,7 @@ class Connections:
         self._addresses = Addresses(config.trusted_proxies)
         self._metrics = metrics
         self._open: Counter[str] = Counter()
+        self.untaken = Untaken()
         self._tell_at = 0.0
 
     def __call__(self, **given: Any) -> Connection:
@@ -157,6 +160,7 @@ class Connection(HttpToolsProtocol):
             self._answering.message_event.set()
         self._stop_waiting()
         self._stop_watching_reader()
+        self._connections.untaken.remove(self._counted_as, self)
         self._connections.release(self._counted_as)
         self._counted_as = ""
         # A request's scope holds us. Whoever still answers it has it; else all of us would stay until a collection,
@@ -168,11 +172,13 @@ class Connection(HttpToolsProtocol):
         """The reader takes less than we write: see that it takes enough."""
         super().pause_writing()
         self._watch_reader()
+        self._connections.untaken.add(self._counted_as, self, self._unsent_bytes, self._end_slow_reader)
 
     def resume_writing(self) -> None:
         """It has taken nearly all."""
         super().resume_writing()
         self._stop_watching_reader()
+        self._connections.untaken.remove(self._counted_as, self)
 
     def detach(self, reader: Reader) -> Detached | None:
         """Give the socket of the response that is being sent away; ``reader.leave`` is called once, when it is lost.
@@ -337,10 +343,13 @@ class Connection(HttpToolsProtocol):
         self._write_patience = None
         taken_bytes = self._unsent_bytes - self.transport.get_write_buffer_size()
         if taken_bytes < ANSWER_RATE_MIN_BYTES_PER_S * self._connections.write_blocked_max_s:
-            self._connections.ended("slow_reader")
-            self.transport.abort()
+            self._end_slow_reader()
         else:
             self._watch_reader()
+
+    def _end_slow_reader(self) -> None:
+        self._connections.ended("slow_reader")
+        self.transport.abort()
 
     def _wait(self) -> None:
         """Give the peer time for the head or the body that it has begun; a body's reader answers before we cut."""
