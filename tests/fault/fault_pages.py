@@ -104,10 +104,9 @@ def when_and_where(entries: list[dict[str, Any]]) -> str:
     times = sorted(each["at"].replace("T", " ").removesuffix("Z") for each in entries)
     loads = sorted(each["load"] for each in entries)
     machines = sorted({each["machine"] for each in entries})
-    text = (
-        f"Begun between {times[0]} and {times[-1]} UTC on {'; '.join(machines)}; load average before each"
-        f" {loads[0]} to {loads[-1]}, its own work included."
-    )
+    began = f"at {times[0]}" if times[0] == times[-1] else f"between {times[0]} and {times[-1]}"
+    load = f"{loads[0]}" if loads[0] == loads[-1] else f"{loads[0]} to {loads[-1]}, its own work included"
+    text = f"Begun {began} UTC on {'; '.join(machines)}; load average before {load}."
     if loads[0] > entries[0]["cores"]:
         text += (
             " **The machine was busy with other work**: the counts hold, the seconds are upper bounds, and are not"
