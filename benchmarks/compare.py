@@ -30,6 +30,8 @@ from report import Findings, machine, ratios, table
 from works import WORKS, Work
 from works.size import Size
 
+from tidings.errors import StreamLost
+
 HERE = Path(__file__).parent
 RATIOS = HERE / "ratios.json"
 RATIO_TOLERANCE = (
@@ -55,6 +57,12 @@ def measure(works: Sequence[Work], peers: Sequence[Peer], size: Size, folder: Pa
                 running = Running(peer, place)
                 try:
                     work.measure(running, size, partial(findings.take, work.name, peer.name))
+                except (SystemExit, StreamLost, TimeoutError) as failure:
+                    if peer.name.startswith("Tidings"):
+                        raise
+                    # Somebody else's server that does not stand it is a finding, and no end of ours.
+                    findings.note(work.name, peer.name, "failed")
+                    print(f"{peer.name} failed: {failure!r}", file=sys.stderr)
                 finally:
                     running.kill()
                 _tell(round_number, size, f"{work.name}, {peer.name}", began)

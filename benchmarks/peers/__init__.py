@@ -34,7 +34,8 @@ class Peer(NamedTuple):
     """A server: its command for a port and an empty folder, how it is spoken to, and what it leaves out.
 
     ``past`` opens streams at the beginning of what is stored, ``receipts`` says what was read; a text instead says why
-    that cannot be done. ``is_durable``: what was answered is on the disk.
+    that cannot be done. ``is_durable``: what was answered is on the disk. ``streams_max``: where more
+    take it minutes.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Peer(NamedTuple):
     past: Callable[[str], Dialect] | str = "stores nothing"
     receipts: Callable[[str], Dialect] | str = "no receipts"
     is_durable: bool = False
+    streams_max: int = 18_000
 
 
 class Running:
@@ -169,12 +171,14 @@ def all_peers(floor: Path) -> list[Peer]:
             "memory only, no identity, no ids, nothing to the sender's own streams",
             lambda port, _: _uvicorn(SCOREBOARD / ".venv/bin/uvicorn", served, "sse_starlette_app", port),
             dialects.queues,
+            streams_max=10_000,
         ),
         Peer(
             "FastAPI's SSE",
             "memory only, no identity, no ids, nothing to the sender's own streams",
             lambda port, _: _uvicorn(Path(program).with_name("uvicorn"), HERE, "fastapi_app", port),
             dialects.queues,
+            streams_max=10_000,
         ),
         Peer(
             "nginx with nchan",

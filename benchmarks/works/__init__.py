@@ -26,7 +26,7 @@ class Work(NamedTuple):
 
 WORKS = (
     Work("message", "Messages, as many as go", message.measure, why_not_all=message.why_not_all),
-    Work("idle", "Idle streams, and messages beside them", idle.measure),
+    Work("idle", "Idle streams, and messages beside them", idle.measure, why_not_all=idle.why_not_all),
     Work("connect", "Connecting", connect.measure),
     Work("storm", "All streams come back at once", storm.measure, why_not_all=storm.why_not_all),
     Work("receipt", "Receipts", receipt.measure, receipt.why_not),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meter import kernel_kib, rss_kib
-from peers import Running
+from peers import Peer, Running
 
 from tidings.bench.run import Plan
 from tidings.bench.run import measure as carry_out
@@ -11,6 +11,11 @@ from tidings.bench.streams import Audience, Server
 from works.size import CONNECTIONS, PAIRS, Size, Take, Used, calm, in_loop, whole
 
 FEW = 10  # idle streams that are as good as none
+
+
+def why_not_all(peer: Peer) -> str:
+    """Some take minutes to open so many."""
+    return f"more than {peer.streams_max:,} take it minutes"
 
 
 def measure(running: Running, size: Size, take: Take) -> None:
@@ -22,7 +27,7 @@ async def _measure(running: Running, size: Size, take: Take) -> None:
     audience = Audience(running.dialect, Server.at(running.url))
     used, before = Used(running), 0
     rss, kernel = rss_kib(running.pid), kernel_kib()
-    for count in size.stream_counts:
+    for count in (each for each in size.stream_counts if each <= running.peer.streams_max):
         used.begin()
         await audience.open([f"idle-{nth}" for nth in range(before, count)])
         if before:
