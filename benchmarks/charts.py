@@ -23,7 +23,7 @@ BARS = (
     ("storm", "storm", "worst wait for a message", "Longest wait for a message while all streams come back at once"),
 )
 DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- make bench-docs -->", "<!-- end -->"
+END = "<!-- end -->"
 SHARES = ("p50", "p99", "p99.9")
 SHARES_RATE = "500"  # a second
 
@@ -66,18 +66,26 @@ def write(findings: Findings, folder: Path) -> dict[str, str]:
 
 
 def publish(kept: Path) -> None:
-    """The charts into docs/pictures, the tables between the two marks of docs/performance.md."""
-    drawn = write(Findings.from_json(json.loads((kept / "figures.json").read_text())), DOCS / "pictures")
-    shown = "\n\n".join(f"![{title}](pictures/{name})" for name, title in drawn.items())
+    """Charts and flame graphs into docs/pictures, tables between their marks in docs/performance.md; what there is."""
     page = DOCS / "performance.md"
-    for profile in kept.glob("profile-*.svg"):  # of make bench-profile
+    text = page.read_text(encoding="utf-8")
+    if (kept / "figures.json").exists():
+        drawn = write(Findings.from_json(json.loads((kept / "figures.json").read_text())), DOCS / "pictures")
+        shown = "\n\n".join(f"![{title}](pictures/{name})" for name, title in drawn.items())
+        text = _between(text, "<!-- make bench -->", f"{shown}\n\n{(kept / 'table.md').read_text(encoding='utf-8')}")
+    if (kept / "growth.md").exists():
+        text = _between(text, "<!-- make bench-growth -->", (kept / "growth.md").read_text(encoding="utf-8"))
+    for profile in kept.glob("profile-*.svg"):
         shutil.copy(profile, DOCS / "pictures")
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    page.write_text(text, encoding="utf-8")
+
+
+def _between(text: str, mark: str, new: str) -> str:
+    before, begin, rest = text.partition(mark)
     _, end, after = rest.partition(END)
     if not end:
-        raise SystemExit(f"{page} has lost its marks {BEGIN} and {END}")
-    table = (kept / "table.md").read_text(encoding="utf-8")
-    page.write_text(f"{before}{begin}\n{shown}\n\n{table}{end}{after}", encoding="utf-8")
+        raise SystemExit(f"docs/performance.md has lost its marks {mark} and {END}")
+    return f"{before}{begin}\n{new}{end}{after}"
 
 
 if __name__ == "__main__":

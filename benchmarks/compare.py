@@ -80,10 +80,10 @@ def _tell(round_number: int, size: Size, what: str, began: float) -> None:
     print(f"round {round_number} of {size.rounds}: {what}, {took_s:.1f} s", file=sys.stderr)
 
 
-def tables(findings: Findings, peers: Sequence[Peer]) -> str:
+def tables(findings: Findings, peers: Sequence[Peer], circumstances: str) -> str:
     """A table for each work, then the goals."""
     titles = {**{work.name: work.title for work in WORKS}, STORE[0]: STORE[1]}
-    parts = [f"{datetime.now(UTC):%Y-%m-%d}, {machine()}"]
+    parts = [f"{datetime.now(UTC):%Y-%m-%d}, {machine()}; {circumstances}"]
     for name in findings.figures:
         measured = {server for by_server in findings.figures[name].values() for server in by_server}
         names = [peer.name for peer in peers if peer.name in measured or peer.name in findings.notes.get(name, {})]
@@ -118,6 +118,8 @@ def main() -> int:
         os.sched_setaffinity(0, {1})
     size = Size(quick=options.quick)
     size.rounds = options.rounds or size.rounds
+    kind = "quick, one round" if options.quick else f"{size.rounds} rounds"
+    circumstances = f"{kind}; load of the machine before it: {os.getloadavg()[0]:.1f}"
     works = [work for work in WORKS if not options.only or work.name in options.only]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -125,7 +127,7 @@ def main() -> int:
             peer for peer in all_peers(floor_program(folder)) if not options.servers or peer.name in options.servers
         ]
         findings = measure(works, peers, size, folder, with_store=not options.only or STORE[0] in options.only)
-    text = tables(findings, peers)
+    text = tables(findings, peers, circumstances)
     now = ratios(findings, RATIOS_OF, [peer.name for peer in peers if peer.name != "Tidings"])
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "table.md").write_text(text)

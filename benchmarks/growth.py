@@ -65,6 +65,7 @@ def main() -> int:
     state: dict[str, Any] = {"messages": 0, "columns": {}}
     if kept and kept.exists():
         state = json.loads(kept.read_text())
+    load = os.getloadavg()[0]
     columns: dict[int, dict[str, float]] = {int(count): each for count, each in state["columns"].items()}
     with tempfile.TemporaryDirectory() as name:
         home = options.folder.resolve() if options.folder else Path(name)
@@ -78,7 +79,7 @@ def main() -> int:
             if kept:
                 kept.write_text(json.dumps({"messages": already, "columns": columns}, indent=1))
             print(f"{count:,} messages: measured", file=sys.stderr)
-    text = f"{machine()}\n\n{table(columns)}\n"
+    text = f"{machine()}; load of the machine before it: {load:.1f}\n\n{table(columns)}\n"
     (options.out / "growth.json").write_text(json.dumps({"machine": machine(), "messages": columns}, indent=1) + "\n")
     (options.out / "growth.md").write_text(text)
     print(text)

@@ -8,7 +8,7 @@ from peers import Peer, Running
 from tidings.bench.run import Plan
 from tidings.bench.run import measure as carry_out
 from tidings.bench.streams import Audience, Server
-from works.size import CONNECTIONS, PAIRS, Size, Take, Used, calm, in_loop, whole
+from works.size import CONNECTIONS, Size, Take, Used, calm, in_loop, whole
 
 FEW = 10  # idle streams that are as good as none
 
@@ -53,7 +53,7 @@ async def _measure(running: Running, size: Size, take: Take) -> None:
 async def _messages(running: Running, size: Size, idle: int, take: Take, *, warm: bool = False) -> None:
     """As many messages as go."""
     used, seconds = Used(running), 0.5 if warm else size.seconds
-    plan = Plan(0, PAIRS, 1, CONNECTIONS, 0, seconds)
+    plan = Plan(0, size.beside_pairs, 1, CONNECTIONS, 0, seconds)
     outcome = await carry_out(running.dialect, running.url, plan, name=f"beside{idle}-{warm:d}", on_ready=used.begin)
     whole(outcome)
     if not warm:
@@ -63,7 +63,7 @@ async def _messages(running: Running, size: Size, idle: int, take: Take, *, warm
 async def _latencies(running: Running, size: Size, take: Take) -> None:
     """So many messages a second: how late each is at its streams."""
     for rate, seconds in size.rates.items():
-        plan = Plan(0, PAIRS // 2, 1, CONNECTIONS, rate, seconds)
+        plan = Plan(0, size.beside_pairs, 1, CONNECTIONS, rate, seconds)
         outcome = await carry_out(running.dialect, running.url, plan, name=f"rate{rate}")
         whole(outcome)
         for share, value in outcome.arrived_ms.items():

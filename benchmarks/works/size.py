@@ -33,6 +33,7 @@ class Size:
         self.devices = (1,) if quick else (0, 1, 3)
         self.rates = {500: 1.5} if quick else {100: 4.0, 500: 2.5, 2000: 1.5}  # messages a second: for so long
         self.stream_counts = (1000, 3000) if quick else (1000, 10_000, 18_000)
+        self.beside_pairs = 100 if quick else 250
         self.latency_streams = 3000 if quick else 10_000
         self.connects = 500 if quick else 2000
         self.storm = 1000 if quick else 10_000

@@ -20,7 +20,7 @@ from tidings.errors import StreamLost
 
 OPENING_AT_ONCE = 200  # below every usual backlog; a storm asks for more
 OPENING_MAX_S = 120.0
-SILENT_OPENING_S = 1.0  # that streams take to stand which do not say so
+SILENT_OPENING_S = 0.5  # that streams take to stand which do not say so
 ARRIVAL_MAX_S = 10.0  # after the last answer, for what is still on its way
 HEAD_END = b"\r\n\r\n"
 FRAME_ENDS = (b"\n\n", b"\n\r\n")  # a line ends with LF or CRLF (WHATWG HTML 9.2.5)
