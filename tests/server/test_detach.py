@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tidings.server.config import Config
 from tidings.server.connection import Connection, Connections
 from tidings.server.detach import Detached, detaching_works
+from tidings.server.frame import Frame
 from tidings.server.metrics import Metrics
 from tidings.server.request import CONNECTION_EXTENSION
 
@@ -103,12 +104,12 @@ def test_a_detached_response_goes_on_and_nothing_of_the_request_stays() -> None:
         async with served() as application, asked(application, GET) as (reader, _):
             detached = await application.tries.get()
             assert detached is not None
-            await detached({"body": b"second", "more_body": True})
+            await detached.put(Frame(b"second"))
             assert (await reader.readuntil(b"second\r\n")).endswith(b"5\r\nfirst\r\n6\r\nsecond\r\n")
             assert application.connections[0]() is None
             assert not application.state.connections
             assert not application.state.tasks
-            await detached(LAST)
+            await detached.put(Frame(b"last", is_last=True))
             assert b"4\r\nlast\r\n0\r\n\r\n" == await reader.read()
             await application.lost.wait()
 
@@ -182,7 +183,7 @@ def test_a_full_socket_makes_a_detached_send_wait() -> None:
 
             async def fill() -> None:
                 for _ in range(40):
-                    await detached({"body": block, "more_body": True})
+                    await detached.put(Frame(block))
 
             filling = asyncio.create_task(fill())
             assert (set(), {filling}) == await asyncio.wait({filling}, timeout=0.2)

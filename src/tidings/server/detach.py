@@ -19,9 +19,10 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from tidings.server.config import DETACH_TEST_MAX_S
+from tidings.server.frame import Frame
 from tidings.server.request import CONNECTION_EXTENSION
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Reader(Protocol):
 
 
 class Detached(asyncio.Protocol):
-    """The connection of one open stream, and nothing else. It is the ASGI ``send`` for the rest of the body."""
+    """The connection of one open stream, and nothing else."""
 
     __slots__ = ("_connections", "_counted_as", "_reader", "_transport", "_writable")
 
@@ -49,27 +50,21 @@ class Detached(asyncio.Protocol):
         self._counted_as = counted_as
         self._writable: asyncio.Future[None] | None = None  # while the socket takes nothing
 
-    async def __call__(self, message: Message) -> None:
+    async def put(self, frame: Frame) -> None:
         """Send it; waits only while the socket takes nothing."""
-        if self._writable is not None:
+        while not self.write(frame):
+            assert self._writable is not None
             await self._writable
-        self.write(message)
 
-    @property
-    def is_writable(self) -> bool:
-        """Whether the socket takes something at once."""
-        return self._writable is None
-
-    def write(self, message: Message) -> None:
-        """Send it at once; nothing if the connection is lost. RFC 9112 7.1: chunks."""
-        transport, body = self._transport, message["body"]
-        if transport is None:
-            return
-        if message["more_body"]:
-            transport.write(b"%x\r\n%b\r\n" % (len(body), body))
-        else:
-            transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
-            transport.close()
+    def write(self, frame: Frame) -> bool:
+        """Send it at once; False: the socket takes nothing now. True and nothing sent: the connection is lost."""
+        if self._writable is not None:
+            return False
+        if self._transport is not None:
+            self._transport.write(frame.chunk)
+            if frame.is_last:
+                self._transport.close()
+        return True
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -126,7 +121,7 @@ async def _detach_one(connections: Connections) -> bytes:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"a", "more_body": True})
         detached = scope["extensions"][CONNECTION_EXTENSION].detach(lost)
-        await detached({"body": b"b", "more_body": False})
+        await detached.put(Frame(b"b", is_last=True))
 
     config = uvicorn.Config(application, ws="none", lifespan="off", log_config=None)
     state = uvicorn.Server(config).server_state

@@ -7,9 +7,26 @@ never move a reader's position. Source: PROTOCOL.md, Frames.
 
 from __future__ import annotations
 
+from starlette.types import Message
+
 from tidings.protocol.cursor import format_cursor
 from tidings.protocol.events import LogEvent, encode_json, encode_payload
 from tidings.protocol.sse import encode_event
+
+
+class Frame:
+    """A piece of a stream's body, made once for all streams that take it: for ASGI, and as HTTP/1.1 writes it."""
+
+    __slots__ = ("body", "chunk", "is_last")
+
+    def __init__(self, body: bytes, *, is_last: bool = False) -> None:
+        self.body = body
+        self.is_last = is_last
+        self.chunk = b"%x\r\n%b\r\n%b" % (len(body), body, b"0\r\n\r\n" if is_last else b"")  # RFC 9112 7.1
+
+    def message(self) -> Message:
+        """The message to an ASGI server."""
+        return {"type": "http.response.body", "body": self.body, "more_body": not self.is_last}
 
 
 class Rendered:

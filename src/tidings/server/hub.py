@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from tidings.protocol.events import LogEvent, UserId
 from tidings.server import frame
 from tidings.server.config import EVENTS_PAGE_MAX, RING_EVENTS_MAX, Config
-from tidings.server.frame import Rendered
+from tidings.server.frame import Frame, Rendered
 from tidings.server.metrics import Metrics
 from tidings.server.presence import Presence
 from tidings.server.store import Committed, Store
@@ -44,8 +44,6 @@ SWEEP_INTERVAL_S = 15.0  # the longest delay of what every signal missed (I3)
 SWEEP_USERS_MAX = 1000  # logs asked for in one query
 RING_IDLE_S = 60.0  # a ring not written for so long is dropped
 DRAIN_STREAMS_AT_ONCE = 200  # streams ended between two turns of the loop
-
-Frame = dict[str, Any]  # an ASGI http.response.body message, shared by all streams that take it
 
 
 class UserLog:
@@ -150,12 +148,12 @@ class UserLog:
         if self._ring is None:
             self._ring = deque(maxlen=RING_EVENTS_MAX)
         self._ring.append(rendered)
-        self._ring_used_at = self._hub.loop.time()
+        self._ring_used_at = now = self._hub.loop.time()
         self.tail = rendered.position
         if self.streams:
-            frame = body_message(rendered.frame())
+            frame = Frame(rendered.frame())
             for stream in self.streams:
-                stream.offer(rendered, frame)
+                stream.offer(rendered, frame, now)
         self.wake_waiters()
 
     async def _fill(self) -> None:
@@ -285,7 +283,7 @@ class Hub:
     def _tell_presence(self, watcher: UserId, watched: UserId, online: bool) -> None:
         user_log = self._logs.get(watcher)
         if user_log is not None:
-            user_log.ephemeral(body_message(frame.presence(watched, online)))
+            user_log.ephemeral(Frame(frame.presence(watched, online)))
 
     async def _sweep_for_ever(self) -> None:
         while True:
@@ -313,11 +311,6 @@ class Hub:
                         user_log.kick()
                     elif head < tail:  # than before the store was asked: what came since is only newer
                         user_log.begin_anew(head)
-
-
-def body_message(body: bytes, *, more_body: bool = True) -> Frame:
-    """An ASGI body message; one is shared by all streams that take the same bytes."""
-    return {"type": "http.response.body", "body": body, "more_body": more_body}
 
 
 async def _guarded(work: Coroutine[Any, Any, None]) -> None:

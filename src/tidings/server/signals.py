@@ -12,7 +12,7 @@ from tidings.server import frame
 from tidings.server.answer import Answer
 from tidings.server.config import PRESENCE_WATCH_S, TYPING_FRAME_GAP_S
 from tidings.server.follow import refuse_while_draining
-from tidings.server.hub import body_message
+from tidings.server.frame import Frame
 from tidings.server.request import allow, read_json, read_peer, require
 from tidings.server.store import Relation
 
@@ -55,7 +55,7 @@ async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
         node.remember_typing(caller.user, peer, now)
         relation = await node.store.relation(caller.user, peer)
         if relation.was_written_to and not relation.blocks and not relation.is_blocked:
-            peer_log.ephemeral(body_message(frame.typing(caller.user)))
+            peer_log.ephemeral(Frame(frame.typing(caller.user)))
     return Answer(202, b'{"success":true}')
 
 

@@ -33,8 +33,8 @@ from tidings.server.config import (
     HEARTBEAT_JITTER,
     STREAM_AGE_JITTER,
 )
-from tidings.server.frame import Rendered
-from tidings.server.hub import Frame, Hub, UserLog, body_message
+from tidings.server.frame import Frame, Rendered
+from tidings.server.hub import Hub, UserLog
 from tidings.server.log import Line, in_request, request_id
 from tidings.server.store import Place
 
@@ -51,6 +51,7 @@ class Stream:
     """A reader of one user's log. Everything runs in the event loop's thread."""
 
     __slots__ = (
+        "_began_at",
         "_deadline",
         "_deadline_reason",
         "_detached",
@@ -71,7 +72,6 @@ class Stream:
         "_transport",
         "_wrote_at",
         "cursor",
-        "event_count",
         "is_ending",
         "opened_at",
         "position",
@@ -101,13 +101,12 @@ class Stream:
         self._task = asyncio.current_task()
         self._request_id = request_id()
         self.tab = tab
-        self.position = place.position
+        self.position = self._began_at = place.position
         self._past = place.head  # the tail may still be behind what the store told us
         self.cursor = format_cursor(hub.epoch, place.position, place.tag)
         self.state = PULLING
         self.is_ending = False
         self.reason = "client"  # why it ended: the other side, unless we say otherwise
-        self.event_count = 0
         self.opened_at = now
         self.slot = 0
         self._steps: Generator[Any, None, None] | None = None
@@ -133,7 +132,7 @@ class Stream:
         self._hub.timer.add(self, self._due())
         suspensions: list[bool] = []
         probe = self._hub.loop.call_soon(suspensions.append, True)
-        await self._send(body_message(first))
+        await self._put(Frame(first))
         probe.cancel()
         self._is_direct = not suspensions
         self._wrote_at = self._hub.loop.time()
@@ -150,8 +149,8 @@ class Stream:
         detached = connection.detach(self)
         if detached is None:
             return False
-        self._send = self._detached = detached
-        self._task = self._transport = None
+        self._detached = detached
+        self._send = self._task = self._transport = None  # type: ignore[assignment]  # they hold the request
         return True
 
     def leave(self) -> None:
@@ -167,29 +166,28 @@ class Stream:
                     "stream ended",
                     user=user_log.user,
                     cursor=self.cursor,
-                    events=self.event_count,
+                    events=self.position - self._began_at,
                     seconds=round(hub.loop.time() - self.opened_at, 1),
                     reason=self.reason,
                 )
             )
         hub.release(user_log)
 
-    def offer(self, rendered: Rendered, message: Frame) -> None:
+    def offer(self, rendered: Rendered, frame: Frame, now: float) -> None:
         """An event was appended to the log: take it at once if it is the next one and nothing is in the way."""
         if self.state is not LIVE or self.position >= rendered.position:
             return  # the pulling task looks at the tail itself; or it started beyond this event
         if self._is_direct and self.position == rendered.position - 1:
             self.position = rendered.position
             self.cursor = rendered.cursor
-            self.event_count += 1
-            self._push(message)
+            self._push(frame, now)
         else:
             self._start_pulling()
 
-    def offer_ephemeral(self, message: Frame) -> None:
+    def offer_ephemeral(self, frame: Frame) -> None:
         """A frame without a position: written if it can be at once, else dropped."""
         if self.state is LIVE and self._is_direct:
-            self._push(message)
+            self._push(frame, self._hub.loop.time())
 
     def end(self, reason: str, retry_ms: int) -> None:
         """Say goodbye and end the body cleanly, as soon as what is being written is out."""
@@ -197,7 +195,7 @@ class Stream:
             return
         self.is_ending = True
         self.reason = reason
-        self._goodbye = body_message(frame.goodbye(reason, retry_ms), more_body=False)
+        self._goodbye = Frame(frame.goodbye(reason, retry_ms), is_last=True)
         if self.state is LIVE:
             self._settle()
 
@@ -235,7 +233,7 @@ class Stream:
             self.end(self._deadline_reason, self._hub.rng.randint(*GOODBYE_RETRY_MS))
         elif self.state is LIVE and now - self._wrote_at >= self._heartbeat_s:
             if self._is_direct:
-                self._push(body_message(frame.heartbeat(self.cursor)))
+                self._push(Frame(frame.heartbeat(self.cursor)), now)
             else:
                 self._is_beat_due = True
                 self._start_pulling()
@@ -253,26 +251,31 @@ class Stream:
         if self._goodbye is not None and self._is_direct:
             goodbye, self._goodbye = self._goodbye, None
             self._is_last_write = True
-            self._push(goodbye)
+            self._push(goodbye, self._hub.loop.time())
         elif self._goodbye is None and self._is_caught_up and self.position >= (self._log.tail or 0):
             self.state = LIVE
         else:
             self._start_pulling()
 
-    def _push(self, message: Frame) -> None:
-        """Write by stepping ``send``; where it suspends, it is stepped on when what it waits for is done.
+    def _push(self, frame: Frame, now: float) -> None:
+        """Write by stepping ``_put``; where it suspends, it is stepped on when what it waits for is done.
 
         To a detached socket that takes it, it is one call: stepping would cost a frame 2 us more.
         """
-        self._wrote_at = self._hub.loop.time()
-        if self._detached is not None and self._detached.is_writable:
-            self._detached.write(message)
+        self._wrote_at = now
+        if self._detached is not None and self._detached.write(frame):
             if self._is_last_write:
                 self.close()
             return
         self.state = WRITING
-        self._steps = self._send(message).__await__()
+        self._steps = self._put(frame).__await__()
         self._step()
+
+    async def _put(self, frame: Frame) -> None:
+        if self._detached is not None:
+            await self._detached.put(frame)
+        else:
+            await self._send(frame.message())
 
     def _step(self, _done: object = None) -> None:
         if self._steps is None:  # closed while it waited
@@ -315,7 +318,7 @@ class Stream:
                 else:
                     break
             if self._goodbye is not None:
-                await self._send(self._goodbye)
+                await self._put(self._goodbye)
                 self._pull = None
                 self.close()
             else:
@@ -346,7 +349,6 @@ class Stream:
             size += len(frames[-1])
             if size >= FRAME_BATCH_MAX_BYTES or rendered is page[-1]:
                 await self._write(b"".join(frames))
-                self.event_count += len(frames)
                 self.position = rendered.position
                 self.cursor = rendered.cursor
                 frames, size = [], 0
@@ -354,5 +356,5 @@ class Stream:
                     return
 
     async def _write(self, body: bytes) -> None:
-        await self._send(body_message(body))
+        await self._put(Frame(body))
         self._wrote_at = self._hub.loop.time()

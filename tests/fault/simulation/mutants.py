@@ -182,7 +182,7 @@ MUTANTS = [
         "the second page of a catch-up begins one too late",
         STREAM,
         "self._log.user, self.position, EVENTS_PAGE_DEFAULT)\n",
-        "self._log.user, self.position + (self.event_count > 0), EVENTS_PAGE_DEFAULT)\n",
+        "self._log.user, self.position + (self.position > self._began_at), EVENTS_PAGE_DEFAULT)\n",
     ),
     _one(
         "poll-boundary",

@@ -19,6 +19,7 @@ import msgspec
 from fault.simulation.wire import Asked, StreamCheck, check_answer
 
 from tidings.server.detach import Reader
+from tidings.server.frame import Frame
 from tidings.server.request import CONNECTION_EXTENSION
 
 if TYPE_CHECKING:
@@ -150,20 +151,23 @@ class Connection:
         finally:
             self._is_sending = False
 
-    async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        """As ``Detached``: what ``send`` is after ``detach``."""
-        await self.send(message)
+    async def put(self, frame: Frame) -> None:
+        """As ``Detached``: waits for room first."""
+        await self.send(frame.message())
 
     @property
-    def is_writable(self) -> bool:
-        """As ``Detached``: the buffer has room, or nobody will read what it gets."""
+    def _has_room(self) -> bool:
+        """Or nobody will read what it gets."""
         return self._piped_bytes <= self.link.buffer_bytes or self._is_gone or self._end is not None
 
-    def write(self, message: MutableMapping[str, Any]) -> None:
-        """As ``Detached``: at once."""
+    def write(self, frame: Frame) -> bool:
+        """As ``Detached``: at once, or not at all."""
         if self._is_sending:
             self.world.wrong(f"{self.who}: two writers met on one stream")
-        self._write(message)
+        if not self._has_room:
+            return False
+        self._write(frame.message())
+        return True
 
     def _write(self, message: MutableMapping[str, Any]) -> None:
         if self._is_dead:
@@ -174,7 +178,7 @@ class Connection:
             self._put(body, is_last)
 
     async def _room(self) -> None:
-        while not self.is_writable:
+        while not self._has_room:
             self._writer = self.world.loop.create_future()
             await self._writer
 
