@@ -5,7 +5,8 @@ so that whatever else the machine does falls on all of them. CPU is the server's
 system's accounting. Server and load have a CPU each. The load checks what it receives: a run in which something was
 missing, double or out of order is no result.
 
-QUICK=1 takes less than three minutes: one round, fewer streams, and ratios compared with those kept in ratios.json.
+All of it takes some 22 minutes on a quiet machine. QUICK=1 takes less than three: one round, fewer streams, and ratios
+compared with those kept in ratios.json.
 ARGUMENTS="--only storm receipt --servers Tidings 'C, epoll' --rounds 1" picks works (works/__init__.py) and servers.
 """
 

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 SCOREBOARD = HERE.parents[1] / "scoreboard"  # has the other servers of its own
 GUIDE_SETTINGS = ("MESSAGES_FILE=/dev/null", "NODE_ENV=production")
 START_DEADLINE_S = 20.0
+STREAMS_MAX = 18_000  # at one server: below the usual limit of descriptors
 UNLIMITED = {
     "TIDINGS_SENDS_PER_S": "1000000",
     "TIDINGS_SENDS_BURST": "1000000",
@@ -45,7 +46,7 @@ class Peer(NamedTuple):
     past: Callable[[str], Dialect] | str = "stores nothing"
     receipts: Callable[[str], Dialect] | str = "no receipts"
     is_durable: bool = False
-    streams_max: int = 18_000
+    streams_max: int = STREAMS_MAX
 
 
 class Running:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meter import kernel_kib, rss_kib
-from peers import Peer, Running
+from peers import STREAMS_MAX, Peer, Running
 
 from tidings.bench.run import Plan
 from tidings.bench.run import measure as carry_out
@@ -15,7 +15,7 @@ FEW = 10  # idle streams that are as good as none
 
 def why_not_all(peer: Peer) -> str:
     """Some take minutes to open so many."""
-    return f"more than {peer.streams_max:,} take it minutes"
+    return "" if peer.streams_max == STREAMS_MAX else f"more than {peer.streams_max:,} take it minutes"
 
 
 def measure(running: Running, size: Size, take: Take) -> None:
