@@ -22,13 +22,13 @@ from node import API, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 
 from tidings.errors import Unauthorized
 from tidings.protocol.events import UserId
+from tidings.server.caller import Caller
 from tidings.server.config import Config
 from tidings.server.hub import Hub
 from tidings.server.metrics import Metrics
 from tidings.server.revocation import Revocations, end_streams
 from tidings.server.store.sqlite import SqliteStore
 from tidings.server.stream import ENDED, Stream
-from tidings.server.tokens import Caller
 
 FORMER, OLDEST = "the secret of last year: 32 bytes or more", "the secret of the year before: 32 bytes too"
 

@@ -22,10 +22,11 @@ from starlette.types import Scope
 from tidings.errors import ConfigurationError, Unauthorized, Unavailable
 from tidings.protocol.events import UserId
 from tidings.protocol.user_id import check_user_id
+from tidings.server.caller import Caller
 from tidings.server.config import HOST_CALL_MAX_S, Config
 from tidings.server.metrics import Metrics
 from tidings.server.revocation import Revocations
-from tidings.server.tokens import Caller, TokenIdentity
+from tidings.server.tokens import TokenIdentity
 
 if TYPE_CHECKING:
     from tidings.server.jwks import KeySet, Spawn

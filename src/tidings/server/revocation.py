@@ -17,8 +17,8 @@ from tidings.server.config import GOODBYE_RETRY_MS, REVOKE_GOODBYE_MAX_S, REVOKE
 from tidings.server.stream import ENDED
 
 if TYPE_CHECKING:
+    from tidings.server.caller import Caller
     from tidings.server.hub import Hub
-    from tidings.server.tokens import Caller
 
 
 class Revocations:

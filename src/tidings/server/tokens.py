@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import jwt
-import msgspec
 from starlette.types import Scope
 
 from tidings.errors import ConfigurationError, Unauthorized
@@ -32,6 +30,7 @@ from tidings.protocol.events import UserId
 from tidings.protocol.user_id import check_user_id
 from tidings.server.access_log import hide_tokens_in_access_log
 from tidings.server.address import Addresses
+from tidings.server.caller import Caller, RecentCallers
 from tidings.server.config import TOKEN_CACHE_MAX, TOKEN_LEEWAY_S, TOKEN_SIZE_MAX_BYTES, Config
 from tidings.server.cors import refuse_cross_site
 from tidings.server.limits import RateLimit
@@ -41,18 +40,6 @@ if TYPE_CHECKING:
     from tidings.server.jwks import KeySet, Spawn
 
 _SIGNATURES = jwt.PyJWS()
-
-
-class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who is asking, until when that is known, and since when.
-
-    ``expires_at``: seconds since 1970; None: for as long as the stream lives. ``known_at``: what is older than a
-    revocation counts no more; seconds of the clock of whoever told.
-    """
-
-    user: UserId
-    expires_at: float | None
-    known_at: float
 
 
 class Rules(NamedTuple):
@@ -105,7 +92,7 @@ class TokenIdentity:
         self._clock = clock
         self._addresses = Addresses(config.trusted_proxies)
         self._refusals = RateLimit(config.refused_tokens_per_s, config.refused_tokens_burst, time.monotonic)
-        self._known: OrderedDict[bytes, Caller] = OrderedDict()
+        self._known = RecentCallers(TOKEN_CACHE_MAX)
         self._withdrawn = 0
         for secret in self._secrets:
             _check_secret(secret)
@@ -144,9 +131,7 @@ class TokenIdentity:
             if address:
                 self._refusals.check(address)
             known = await self._check(token)
-            self._known[digest] = known
-            if len(self._known) > TOKEN_CACHE_MAX:
-                self._known.popitem(last=False)
+            self._known.add(digest, known)
         assert known.expires_at is not None
         if self._clock() >= known.expires_at:
             raise _expired()
@@ -155,7 +140,7 @@ class TokenIdentity:
 
     def revoke(self, user: UserId) -> float:
         """See ``Identity.revoke``. Where the issuer's clock is ahead, what was seen here counts as issued before."""
-        seen = (known.known_at for known in self._known.values() if known.user == user)
+        seen = (known.known_at for known in self._known if known.user == user)
         until = max(self._clock(), *seen, -math.inf)
         self.revocations.add(user, until)
         return until

@@ -1,0 +1,57 @@
+"""Who is asking, and whom we have known before by their token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import msgspec
+
+from tidings.protocol.events import UserId
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """Who is asking, until when that is known, and since when.
+
+    ``expires_at``: seconds since 1970; None: for as long as the stream lives. ``known_at``: what is older than a
+    revocation counts no more; seconds of the clock of whoever told.
+    """
+
+    user: UserId
+    expires_at: float | None
+    known_at: float
+
+
+class RecentCallers:
+    """Callers by the hash of their token, the most recent ones: at least half of ``most``, and never more.
+
+    Two plain halves, of which the older one is forgotten when the younger is full: an entry of an ordered dictionary
+    takes 80 bytes more, and there is one for each open stream.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._half = most // 2
+        self._young: dict[bytes, Caller] = {}
+        self._old: dict[bytes, Caller] = {}
+
+    def get(self, digest: bytes) -> Caller | None:
+        """The caller, or None for a token not seen before, or long ago."""
+        known = self._young.get(digest)
+        if known is None and (known := self._old.pop(digest, None)) is not None:
+            self.add(digest, known)
+        return known
+
+    def add(self, digest: bytes, caller: Caller) -> None:
+        """Remember it."""
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[digest] = caller
+
+    def __iter__(self) -> Iterator[Caller]:
+        """All of them."""
+        return chain(self._old.values(), self._young.values())
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._old.clear()
+        self._young.clear()
