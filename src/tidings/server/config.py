@@ -77,7 +77,9 @@ REPORTS_PER_H = 10  # reports of one user; a person reads each of them
 REPORT_REASON_LENGTH_MAX = 1000  # characters
 REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
 RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
-SLOW_TIMER_TICK_S = 0.05  # resolution of heartbeats, ages and write limits; what is due in one tick holds all else up
+SLOW_TIMER_TICK_S = (
+    0.0625  # of heartbeats, ages, write limits; one tick's work holds up all else; 1/16 is exact in binary
+)
 TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
 TRIM_INTERVAL_S = 3600.0  # and comes again; logs grow by days
 TRIM_SLICE_EVENTS = 1000  # events removed in one transaction: some milliseconds that a send may wait
