@@ -184,6 +184,8 @@ class Device:
 
     async def reuse(self, client_id: str) -> None:
         """The same ``client_id`` for another text is a conflict, and nothing is written."""
+        if (self.user, client_id) not in self.world.acknowledged:
+            return  # a restore took it away since it was chosen: the id is free
         peer, text = self.world.said[self.user, client_id]
         rewinds = self.world.host.rewinds
         answer = await self.attempt(call.send(peer, text + " other", client_id, "text"), 409)
