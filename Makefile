@@ -1,11 +1,14 @@
 # The commands of this repository; `make` lists them. Prerequisites: git, make, python3 and python3-venv.
 # Everything is installed into .venv and web/node_modules, as the lock files say; nothing outside the tree is changed,
-# except that `make test`, when it runs as root on Debian, installs the programs it needs (TEST_PROGRAMS).
+# except that `make test` and `make wide`, when they run as root on Debian, install the programs they need (TEST_PROGRAMS, WIDE_PROGRAMS).
 
 PYTHON ?= python3
 SECONDS ?= 60
 SCOREBOARD_PROGRAMS := nginx libnginx-mod-nchan
 TEST_PROGRAMS := chromium curl nginx caddy gcc
+WIDE_PROGRAMS := haproxy javac
+# Where Debian's package of a program has another name, or needs another one beside it.
+PACKAGES := s/ gcc\b/ gcc libc6-dev/; s/ javac\b/ default-jdk-headless/
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BUILD := .venv/bin/python hatch_build.py
@@ -13,11 +16,12 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test check fault fuzz format docs screenshots pictures lock node page web-packages test-programs
+.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test wide check fault fuzz format docs screenshots pictures lock node page web-packages test-programs wide-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
 	@echo "make test     every test, with real browsers and real processes; some minutes"
+	@echo "make wide     the tests that need large packages: other servers, proxies and clients; some minutes"
 	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
 	@echo "make fault-docs   take what make fault has found into the documents"
 	@echo "make fuzz     made-up bytes and requests to everything that reads them; SECONDS=60, of all together; ONLY='sse body' picks"
@@ -39,6 +43,9 @@ demo: setup
 test: setup .venv/.dev web-packages test-programs
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 	cd web && npm test
+
+wide: setup .venv/.dev .venv/.wide web-packages test-programs wide-programs
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests/wide
 
 # MUTANTS=1 plants defects, each of which must be found; SEED=17 shows one run of the simulation, SEEDS=0-99 plays some.
 ifneq ($(MUTANTS)$(SEED)$(SEEDS),)
@@ -90,6 +97,7 @@ lock: .venv/.dev node
 	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build -o requirements.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group wide -c requirements-dev.lock -o requirements-wide.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group pictures -o requirements-pictures.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o requirements-node.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o requirements-scoreboard.lock
@@ -134,6 +142,11 @@ UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no
 	@$(PIP_INSTALL) --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
+.venv/.wide: requirements-wide.lock .venv/.dev
+	@echo "Installing other people's servers (requirements-wide.lock)"
+	@$(PIP_INSTALL) --require-hashes -r requirements-wide.lock
+	@touch $@
+
 .venv/.installed: pyproject.toml hatch_build.py .venv/.runtime | page
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -150,19 +163,27 @@ page: .venv/.runtime
 web-packages: node
 	@$(BUILD) packages
 
-test-programs:
-	@missing=; for each in $(TEST_PROGRAMS); do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+# $(call have,WHO,PROGRAMS): the programs that are missing come from Debian's packages, or a sentence says how they would.
+define have
+	@missing=; for each in $(2); do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	packages=$$(echo "$$missing" | sed '$(PACKAGES)'); \
 	if [ -n "$$missing" ]; then \
-		case "$$missing" in *gcc*) missing="$$missing libc6-dev";; esac; \
-		if ! command -v apt-get >/dev/null; then echo "The tests need$$missing; install them." >&2; exit 1; \
+		if ! command -v apt-get >/dev/null; then echo "$(1) need$$missing; install them." >&2; exit 1; \
 		elif [ "$$(id -u)" = 0 ]; then \
-			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing && \
-			for each in $$missing; do systemctl disable --now -q $$each 2>/dev/null || true; done; \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$packages && \
+			for each in $$packages; do systemctl disable --now -q $$each 2>/dev/null || true; done; \
 		else \
-			echo "The tests need$$missing. Install with:" >&2; \
-			echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$$missing" >&2; exit 1; \
+			echo "$(1) need$$missing. Install with:" >&2; \
+			echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$$packages" >&2; exit 1; \
 		fi; \
 	fi
+endef
+
+test-programs:
+	$(call have,The tests,$(TEST_PROGRAMS))
+
+wide-programs:
+	$(call have,The wide tests,$(WIDE_PROGRAMS))
 
 # Tidings is measured beside systems that are installed only for this: in scoreboard/.venv and scoreboard/node_modules.
 scoreboard: setup web-packages scoreboard-programs

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -33,23 +35,30 @@ class Host(Node):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        environment = {**os.environ, "HOST_DB": f"sqlite:///{self.database}"}
+        environment = {**os.environ, "HOST_DB": f"sqlite:///{self.database}", "PYTHONPATH": str(self.source)}
         with (self.directory / "stderr.txt").open("ab") as stderr:
             self.process = subprocess.Popen(
                 self.command(),
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=environment, cwd=self.directory,
+                start_new_session=True,
             )  # fmt: skip
         wait_for(self.accepts, START_DEADLINE_S, "uvicorn listens")
 
     def command(self) -> list[str]:
-        application = [self.app, "--app-dir", str(self.source)]
-        return [sys.executable, "-m", "uvicorn", *application, "--port", str(self.port), *self.options]
+        return [sys.executable, "-m", "uvicorn", self.app, "--port", str(self.port), *self.options]
 
     def accepts(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.output
         with socket.socket() as probe:
             return probe.connect_ex(self.address) == 0
+
+    def kill(self) -> None:
+        """End it at once, with the workers that it has started."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        super().kill()
 
     def wait_exit(self, deadline_s: float | None = None) -> None:
         assert self.process is not None

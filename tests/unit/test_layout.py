@@ -37,6 +37,7 @@ LOCK_FILES = [
         "requirements-fuzz.lock",
         "requirements-pictures.lock",
         "requirements-scoreboard.lock",
+        "requirements-wide.lock",
         "web/package-lock.json",
         "scoreboard/package-lock.json",
     ),
