@@ -94,6 +94,7 @@ class History(BaseModel):
     """Messages of one conversation, oldest first, and the cursor at which they were read."""
 
     success: bool
+    user_id: str = Field(description="The caller")
     messages: list[ChatMessage]
     has_more: bool
     cursor: str
@@ -118,9 +119,11 @@ class Inbox(BaseModel):
     """Conversations, the latest first, and the cursor at which they were read."""
 
     success: bool
+    user_id: str = Field(description="The caller")
     conversations: list[Conversation]
     has_more: bool
     cursor: str
+    unread_total: int = Field(description="Unread messages over all conversations")
 
 
 class Event(BaseModel):
@@ -135,25 +138,45 @@ class Events(BaseModel):
     """A page of the caller's log; ``reset`` says why it does not go on where it was asked to."""
 
     success: bool
+    user_id: str = Field(description="The caller")
     events: list[Event]
     cursor: str
     has_more: bool
     reset: dict[str, Any] | None = None
 
 
-class ReceiptsBody(BaseModel):
-    """How far the caller has received or read; at least one of them."""
+class ReceiptBody(BaseModel):
+    """How far the caller has received or read in one conversation; at least one of them."""
 
     chatUserId: str
     delivered_upto: int | None = None
     read_upto: int | None = None
 
 
+class ReceiptsBody(BaseModel):
+    """As for one conversation; or ``receipts`` for several, and nothing else."""
+
+    chatUserId: str | None = None
+    delivered_upto: int | None = None
+    read_upto: int | None = None
+    receipts: list[ReceiptBody] | None = Field(None, min_length=1, max_length=100)
+
+
+class ReceiptTold(BaseModel):
+    """The watermarks of one conversation after it, or the code of why it was refused."""
+
+    chatUserId: str
+    watermarks: Watermarks | None = None
+    code: str | None = None
+
+
 class Received(BaseModel):
-    """The watermarks after it."""
+    """The watermarks after it; or ``receipts`` where several were posted."""
 
     success: bool
-    watermarks: Watermarks
+    user_id: str | None = None
+    watermarks: Watermarks | None = None
+    receipts: list[ReceiptTold] | None = None
 
 
 class PeerBody(BaseModel):

@@ -205,6 +205,31 @@ def test_unread_counts_the_others_messages_only(alice: Person, bob: Person) -> N
     assert (0, 3) == (unread(bob), unread(alice))
 
 
+def test_the_inbox_counts_what_its_page_does_not_show(alice: Person, bob: Person, carol: Person) -> None:
+    """Over all pages, as the items count; nothing of somebody blocked. PROTOCOL 11.0.9, 11.0.3"""
+    assert 0 == alice.inbox()["unread_total"]
+    for sender, count in ((bob, 3), (carol, 2)):
+        for number in range(count):
+            sender.sends(alice, str(number))
+    alice.sends(bob, "one's own never count")
+    first, second = (
+        alice.inbox(limit=1),
+        alice.inbox(limit=1, before=alice.inbox(limit=1)["conversations"][0]["position"]),
+    )
+    assert (5, 5) == (first["unread_total"], second["unread_total"])
+    assert 5 == sum(page["conversations"][0]["unread"] for page in (first, second))
+    alice.receipts(bob, read_upto=2)
+    assert 3 == alice.inbox(limit=1)["unread_total"]
+    alice.posts("/block", {"chatUserId": carol.id})
+    assert 1 == alice.inbox(limit=1)["unread_total"]
+
+
+def test_an_answer_names_whose_it_is(alice: Person, bob: Person) -> None:
+    """So that a client whose sign-in changed on the way can tell. PROTOCOL 2.3.5"""
+    assert alice.id == alice.history(bob)["user_id"] == alice.inbox()["user_id"] == alice.events()["user_id"]
+    assert alice.id == alice.events(alice.head())["user_id"] == alice.events("no-cursor")["user_id"]
+
+
 def test_the_newest_conversation_comes_first(alice: Person, bob: Person, carol: Person) -> None:
     """Sent or received; a receipt does not move it. PROTOCOL 11.0.1"""
 

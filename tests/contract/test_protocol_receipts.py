@@ -121,6 +121,58 @@ def test_what_is_no_message_number_is_refused(talk: tuple[Person, Person], upto:
     assert 5 == alice.history(bob)["messages"][-1]["seq"]
 
 
+def test_several_conversations_are_told_of_at_once(alice: Person, bob: Person, carol: Person) -> None:
+    """Each as it would be alone, in the order of the list; one that is refused spoils none. PROTOCOL 12.0.10, 2.3.5"""
+    bob.sends(alice, "1")
+    carol.sends(alice, "1")
+    carol.sends(alice, "2")
+    listed = [
+        {"chatUserId": carol.id, "read_upto": 1, "delivered_upto": 2},
+        {"chatUserId": "a-stranger", "read_upto": 1},
+        {"chatUserId": bob.id, "delivered_upto": 1},
+    ]
+    answer = alice.posts("/receipts", {"receipts": listed})
+    told = [
+        {"chatUserId": carol.id, "watermarks": marks(1, 2, 0, 0)},
+        {"chatUserId": "a-stranger", "code": "unknown_message"},
+        {"chatUserId": bob.id, "watermarks": marks(0, 1, 0, 0)},
+    ]
+    assert (200, {"success": True, "user_id": alice.id, "receipts": told}) == (answer.status_code, answer.json())
+    assert marks(0, 0, 1, 2) == carol.history(alice)["watermarks"]
+    assert marks(0, 0, 0, 1) == bob.history(alice)["watermarks"]
+
+
+BAD_LISTS = {
+    "empty": ([], "wrong_type"),
+    "too many": ([{"chatUserId": "bob", "read_upto": 0}] * 101, "wrong_type"),
+    "no list": ({"chatUserId": "bob", "read_upto": 0}, "wrong_type"),
+    "a word": (["bob"], "wrong_type"),
+    "nobody": ([{"read_upto": 1}], "missing_fields"),
+    "nothing": ([{"chatUserId": "bob"}], "missing_fields"),
+    "no number": ([{"chatUserId": "bob", "read_upto": "1"}], "wrong_type"),
+}
+
+
+@pytest.mark.parametrize(("listed", "code"), BAD_LISTS.values(), ids=BAD_LISTS.keys())
+def test_a_list_of_receipts_with_one_that_is_none_is_refused(
+    talk: tuple[Person, Person], listed: object, code: str
+) -> None:
+    """As a whole: the good one before it is not written. PROTOCOL 12.0.12, 5.0.5"""
+    alice, bob = talk
+    good = [{"chatUserId": alice.id, "read_upto": 1}] if isinstance(listed, list) and len(listed) == 1 else []
+    refused(bob.posts("/receipts", {"receipts": good + listed if isinstance(listed, list) else listed}), 400, code)
+    assert marks(0, 0, 0, 0) == bob.history(alice)["watermarks"]
+
+
+def test_a_hundred_receipts_are_one_for_the_rate(alice: Person, bob: Person) -> None:
+    """A first visit has hundreds to tell. PROTOCOL 12.0.11, 12.0.10"""
+    bob.sends(alice, "1")
+    listed = [{"chatUserId": bob.id, "read_upto": 1}] * 100
+    answers = [alice.posts("/receipts", {"receipts": listed}) for _ in range(5)]
+    assert [200] * 5 == [answer.status_code for answer in answers]
+    assert [{"chatUserId": bob.id, "watermarks": marks(1, 1, 0, 0)}] * 100 == answers[-1].json()["receipts"]
+
+
 def test_receipts_answered_are_in_the_logs(talk: tuple[Person, Person]) -> None:
     """Replaying them onto the older snapshot gives the newer. PROTOCOL 7.5.2, 7.5.3, 7.5.4, 6.0.3, 12.0.1"""
     alice, bob = talk

@@ -36,6 +36,7 @@ class InboxPage(msgspec.Struct, frozen=True):
     conversations: list[Conversation]
     has_more: bool
     cursor: str
+    unread_total: int = 0  # over all conversations
 
 
 class Blocked(msgspec.Struct, frozen=True):

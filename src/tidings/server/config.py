@@ -68,6 +68,9 @@ TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after 
 UNSENT_SIZE_MAX_BYTES = 32_768  # a peer that does not read would have the kernel hold 4 MB for it
 DETACH_TEST_MAX_S = 2.0  # one request over the loopback at the start takes a millisecond
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
+RECEIPTS_PER_REQUEST_MAX = (
+    100  # conversations; a first visit acknowledges hundreds, within the rate and one commit each
+)
 TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
 PRESENCE_WATCH_S = 60  # how long changes of somebody's presence are told without being asked for again
 PRESENCE_WATCHES_MAX = 10  # people whose presence one user watches: an open conversation in each of some windows

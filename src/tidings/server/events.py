@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope
 
 from tidings.protocol.cursor import format_cursor
-from tidings.protocol.events import encode_json
+from tidings.protocol.events import UserId, encode_json
 from tidings.server.answer import Answer
 from tidings.server.config import EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX, PAGE_SIZE_MAX_BYTES
 from tidings.server.frame import Rendered
@@ -37,9 +37,9 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
         reason = place.reset if is_readable else "unknown"
         if reason is not None:
             node.metrics.count("tidings_resets_total", f'reason="{reason}"')
-            return _answer([], head_cursor, has_more=False, reset=reason)
+            return _answer(caller.user, [], head_cursor, has_more=False, reset=reason)
         if cursor is None:
-            return _answer([], head_cursor, has_more=False)
+            return _answer(caller.user, [], head_cursor, has_more=False)
         events = await _read(node, user_log, cursor.position, limit)
         if not events and wait_s > 0 and len(user_log.waiters) < node.config.streams_per_user_max:
             await user_log.wait_beyond(cursor.position, wait_s)
@@ -48,11 +48,11 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
     finally:
         node.hub.release(user_log)
     if events and events[0].position != cursor.position + 1:  # trimmed while we waited
-        return _answer([], head_cursor, has_more=False, reset="expired")
+        return _answer(caller.user, [], head_cursor, has_more=False, reset="expired")
     events = _within_size(events)
     last = events[-1].cursor if events else str(cursor)
     reached = events[-1].position if events else cursor.position
-    return _answer(events, last, has_more=bool(events) and reached < max(place.head, user_log.tail or 0))
+    return _answer(caller.user, events, last, has_more=bool(events) and reached < max(place.head, user_log.tail or 0))
 
 
 async def _read(node: Node, user_log: UserLog, position: int, limit: int) -> list[Rendered]:
@@ -73,9 +73,10 @@ def _within_size(events: list[Rendered]) -> list[Rendered]:
     return events
 
 
-def _answer(events: list[Rendered], cursor: str, *, has_more: bool, reset: str | None = None) -> Answer:
+def _answer(user: UserId, events: list[Rendered], cursor: str, *, has_more: bool, reset: str | None = None) -> Answer:
     listed = b",".join([event.event() for event in events])
-    told = b'{"success":true,"events":[%s],"cursor":%s,"has_more":%s' % (
+    told = b'{"success":true,"user_id":%s,"events":[%s],"cursor":%s,"has_more":%s' % (
+        encode_json(user),
         listed,
         encode_json(cursor),
         b"true" if has_more else b"false",

@@ -37,6 +37,7 @@ async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
         encode_json(
             {
                 "success": True,
+                "user_id": caller.user,
                 "messages": page.messages,
                 "has_more": page.has_more,
                 "cursor": page.cursor,
@@ -76,7 +77,14 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
     return Answer(
         200,
         encode_json(
-            {"success": True, "conversations": conversations, "has_more": page.has_more, "cursor": page.cursor}
+            {
+                "success": True,
+                "user_id": caller.user,
+                "conversations": conversations,
+                "has_more": page.has_more,
+                "cursor": page.cursor,
+                "unread_total": page.unread_total,
+            }
         ),
     )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.types import Receive, Scope
 
-from tidings.errors import BadRequest
-from tidings.protocol.events import encode_json
+from tidings.errors import BadRequest, NotFound
+from tidings.protocol.events import UserId, Watermarks, encode_json
 from tidings.server import frame
 from tidings.server.answer import Answer
-from tidings.server.config import PRESENCE_WATCH_S, TYPING_FRAME_GAP_S
+from tidings.server.config import PRESENCE_WATCH_S, RECEIPTS_PER_REQUEST_MAX, TYPING_FRAME_GAP_S
 from tidings.server.follow import refuse_while_draining
 from tidings.server.frame import Frame
 from tidings.server.request import allow, read_json, read_peer, require
@@ -22,23 +23,61 @@ if TYPE_CHECKING:
 SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
 
 
+class _Receipt(NamedTuple):
+    peer: UserId
+    delivered_upto: int
+    read_upto: int
+
+
 async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
-    """Raise the caller's watermarks; what does not rise changes nothing."""
+    """Raise the caller's watermarks, in one conversation or in several; what does not rise changes nothing."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
     body = await read_json(scope, receive, node.config)
+    several = body.get("receipts")
+    if several is None:
+        receipt = _read_receipt(body, caller.user)
+        node.receipt_rate.take(caller.user)
+        watermarks = await node.store.advance(caller.user, *receipt)
+        return Answer(200, b'{"success":true,"watermarks":%s}' % encode_json(watermarks))
+    receipts = [_read_receipt(each, caller.user) for each in _read_list(several)]
+    node.receipt_rate.take(caller.user)
+    # Together, so that the writer has them in one commit.
+    advanced = await asyncio.gather(
+        *(node.store.advance(caller.user, *each) for each in receipts), return_exceptions=True
+    )
+    told = [_told(receipt.peer, each) for receipt, each in zip(receipts, advanced, strict=True)]
+    return Answer(200, encode_json({"success": True, "user_id": caller.user, "receipts": told}))
+
+
+def _told(peer: UserId, outcome: Watermarks | BaseException) -> dict[str, object]:
+    """What the list says of one conversation: one that is refused does not spoil the others."""
+    if isinstance(outcome, NotFound):
+        return {"chatUserId": peer, "code": outcome.code}
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return {"chatUserId": peer, "watermarks": outcome}
+
+
+def _read_list(several: object) -> list[dict[str, Any]]:
+    if not isinstance(several, list) or not all(isinstance(each, dict) for each in several):
+        raise BadRequest("wrong_type", "receipts is a list of objects.")
+    if not 1 <= len(several) <= RECEIPTS_PER_REQUEST_MAX:
+        raise BadRequest("wrong_type", f"receipts has 1 to {RECEIPTS_PER_REQUEST_MAX} objects.")
+    return several
+
+
+def _read_receipt(body: dict[str, Any], user: UserId) -> _Receipt:
     require(body, chatUserId=str)
     allow(body, delivered_upto=int, read_upto=int)
-    peer = read_peer(body["chatUserId"], caller.user)
+    peer = read_peer(body["chatUserId"], user)
     upto = [body.get(name) for name in ("delivered_upto", "read_upto")]
     if upto == [None, None]:
         raise BadRequest("missing_fields", "Missing required fields: delivered_upto or read_upto")
     delivered_upto, read_upto = (value or 0 for value in upto)
     if min(delivered_upto, read_upto) < 0 or max(delivered_upto, read_upto) > SEQ_MAX:
         raise BadRequest("wrong_type", "delivered_upto and read_upto are message numbers from 0.")
-    node.receipt_rate.take(caller.user)
-    watermarks = await node.store.advance(caller.user, peer, delivered_upto, read_upto)
-    return Answer(200, b'{"success":true,"watermarks":%s}' % encode_json(watermarks))
+    return _Receipt(peer, delivered_upto, read_upto)
 
 
 async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:

@@ -102,6 +102,7 @@ class InboxPage(NamedTuple):
     conversations: list[ConversationSummary]
     has_more: bool
     cursor: str
+    unread_total: int  # over all conversations, not only those of the page
 
 
 class Trimmed(NamedTuple):

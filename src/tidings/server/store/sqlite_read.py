@@ -189,7 +189,7 @@ def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int
     user = find_user(connection, owner)
     cursor = _head_cursor(connection, epoch, user)
     if user is None:
-        return InboxPage([], False, cursor)
+        return InboxPage([], False, cursor, 0)
     rows = connection.execute(
         """
         SELECT peers.name, mine.last_cur, mine.recv_n, mine.read_n, theirs.recv_n,
@@ -212,7 +212,17 @@ def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int
         unread = 0 if blocks else received - read
         told = Relation(sent > 0, received > 0, bool(blocks), bool(is_blocked))
         summaries.append(ConversationSummary(name, last_message, unread, watermarks, last_position, told))
-    return InboxPage(summaries, len(rows) > limit, cursor)
+    return InboxPage(summaries, len(rows) > limit, cursor, _unread_total(connection, user))
+
+
+def _unread_total(connection: sqlite3.Connection, user: int) -> int:
+    """What is unread in all conversations; as in the inbox nothing where the user blocks the other side."""
+    row = connection.execute(
+        "SELECT ifnull(sum(recv_n - read_n), 0) FROM members WHERE uid = ?1"
+        " AND peer NOT IN (SELECT peer FROM blocks WHERE uid = ?1)",
+        (user,),
+    ).fetchone()
+    return int(row[0])
 
 
 def relation(connection: sqlite3.Connection, owner: UserId, peer_name: UserId) -> Relation:
