@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test wide check fault fuzz format docs screenshots pictures lock node page web-packages test-programs wide-programs
+.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test wide check fault fuzz format docs screenshots pictures lock node package page web-packages test-programs wide-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -28,6 +28,7 @@ help:
 	@echo "make scoreboard  Tidings and four other systems under the same faults; QUICK=1 for one short round"
 	@echo "make bench    what a message and a stream cost, beside other servers; QUICK=1 within three minutes; make bench-docs, bench-growth"
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
+	@echo "make package  the npm package, in build/package"
 	@echo "make check    format, lint, types, layout, documents; seconds"
 	@echo "make format   bring the code into the format that make check wants"
 	@echo "make docs     write anew what the documents have from the code"
@@ -162,6 +163,11 @@ page: .venv/.runtime
 
 web-packages: node
 	@$(BUILD) packages
+
+# What `npm install` takes in somebody's application, until it is published: build/package/tidings-VERSION.tgz
+package: web-packages
+	@mkdir -p build/package
+	cd web && npm pack --workspace=client --pack-destination=../build/package
 
 # $(call have,WHO,PROGRAMS): the programs that are missing come from Debian's packages, or a sentence says how they would.
 define have

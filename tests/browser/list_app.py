@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from client_build import install_packages
 from node import START_DEADLINE_S, wait_for
 
 from tidings.server.app import Tidings
 from tidings.server.config import Config
 
 HERE = Path(__file__).parent
-PACKAGES = HERE.parents[1] / "web" / "node_modules"
 TYPES = ("photo",)
 AT_ONCE = 500
 
@@ -70,11 +70,11 @@ class ListApp:
         self.api = api
         self.built = built
         shutil.copytree(HERE / "list_host", self.directory)
-        (self.directory / "node_modules").symlink_to(PACKAGES)
+        self.packages = install_packages(self.directory)
 
     def __enter__(self) -> ListApp:
         output = self.directory / "vite.txt"
-        vite = ["node", str(PACKAGES / "vite" / "bin" / "vite.js")]
+        vite = ["node", str(self.packages / "vite" / "bin" / "vite.js")]
         if self.built:
             subprocess.run([*vite, "build", "--logLevel", "warn"], cwd=self.directory, check=True, timeout=100)
         program = [*vite, *(["preview"] if self.built else []), "--port", "0", "--logLevel", "info"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_build import WEB, node_program
+from client_build import install_packages, node_program
 from host import Host
 from playwright.sync_api import Browser, Page, expect
 from window import Window
@@ -64,19 +64,17 @@ Row = tuple[str, list[float], str]
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The application, built, with the stylesheets as the package has them."""
+    """The application, built with the packed package; its stylesheets are put in by each test."""
     directory = tmp_path_factory.mktemp("hostile") / "host"
     shutil.copytree(HERE / "hostile", directory)
     shutil.copy(ROOT / "examples" / "react-host" / "vite.config.ts", directory)
-    (directory / "node_modules").symlink_to(WEB / "node_modules")
-    for command in (
-        [str(WEB / "client" / "join-styles.mjs"), str(directory / "styles")],
-        [str(WEB / "node_modules" / "vite" / "bin" / "vite.js"), "build", "--logLevel", "warn"],
-    ):
-        built = subprocess.run(
-            [node_program(), *command], cwd=directory, capture_output=True, text=True, timeout=100, check=False
-        )
-        assert built.returncode == 0, built.stdout + built.stderr
+    packages = install_packages(directory)
+    (directory / "styles").symlink_to(packages / "tidings" / "dist")
+    built = subprocess.run(
+        [node_program(), str(packages / "vite" / "bin" / "vite.js"), "build", "--logLevel", "warn"],
+        cwd=directory, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stdout + built.stderr
     host = Host(directory, "server:app", source=directory)
     host.start()
     yield host

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from client_build import install_packages
 from host import Host
 from playwright.sync_api import BrowserContext, expect
 from window import Window
@@ -15,21 +18,33 @@ from window import Window
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The example, type-checked, built and served; its packages are those of web/."""
-    directory = tmp_path_factory.mktemp("react-host") / "example"
+def example(directory: Path) -> Path:
+    """A copy of the example."""
     shutil.copytree(ROOT / "examples" / "react-host", directory, ignore=shutil.ignore_patterns("node_modules", "dist"))
-    packages = directory / "node_modules"
-    packages.symlink_to(ROOT / "web" / "node_modules")
+    return directory
+
+
+@contextmanager
+def served(directory: Path) -> Iterator[Host]:
+    """Type-check and build the application with the packed package, and serve it."""
+    packages = install_packages(directory)
     for command in (["typescript/bin/tsc"], ["vite/bin/vite.js", "build", "--logLevel", "warn"]):
         program = ["node", str(packages / command[0]), *command[1:]]
         built = subprocess.run(program, cwd=directory, capture_output=True, text=True, timeout=100)
         assert built.returncode == 0, built.stdout + built.stderr
     host = Host(directory, "server:app", source=directory)
     host.start()
-    yield host
-    host.stop()
+    try:
+        yield host
+    finally:
+        host.stop()
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The example, served."""
+    with served(example(tmp_path_factory.mktemp("react-host") / "example")) as host:
+        yield host
 
 
 def signed_in(host: Host, context: BrowserContext, name: str) -> Window:
@@ -88,3 +103,25 @@ def test_signing_out_ends_the_stream_and_forgets_the_conversations(
     ada.is_connected()
     expect(ada.page.get_by_text("Say hello to")).to_be_visible()
     assert [] == ada.texts
+
+
+MAIN = """
+import { createRoot } from "react-dom/client";
+import { Messages } from "./messages";
+createRoot(document.getElementById("root")!).render(<Messages />);
+"""
+
+
+def test_the_react_example_of_the_readme_has_its_composer_on_the_screen(
+    tmp_path: Path, profile: Callable[[], BrowserContext]
+) -> None:
+    """Pasted as it stands into an application whose page gives it no height."""
+    (snippet,) = re.findall(r"^```tsx\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    directory = example(tmp_path / "readme")
+    (directory / "src" / "messages.tsx").write_text(snippet)
+    (directory / "src" / "main.tsx").write_text(MAIN)
+    with served(directory) as host:
+        page = profile().new_page()
+        page.goto(host.url)
+        expect(page.get_by_role("textbox")).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_in_viewport(ratio=1)

@@ -1,13 +1,16 @@
 """What is shipped: wheel and sdist hold the built page, and Node is asked for only where it is needed."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from client_build import install_packages, node_program, pack_client
 
 ROOT = Path(__file__).parents[2]
 PAGE = {"index.html", ".build-hash"}
@@ -83,6 +86,33 @@ def test_a_wheel_holds_the_page_the_migrations_and_the_types_marker(tmp_path: Pa
     assert [] != [name for name in names if name.startswith("tidings/static/assets/") and name.endswith(".js")]
 
 
+def test_a_wheel_holds_the_licence_of_every_package_that_its_page_bundles(tmp_path: Path) -> None:
+    """React's licence asks for its notice in every copy; the page is one."""
+    hatchling(ROOT, "-t", "wheel", "-d", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    licenses = zipfile.ZipFile(wheel).read("tidings/static/licenses.md").decode()
+
+    assert [] == [name for name in ("react", "react-dom", "scheduler") if f"## {name} - " not in licenses]
+    assert licenses.count("Permission is hereby granted") >= 3
+
+
+def test_npm_pack_of_a_clone_holds_the_compiled_package_its_types_and_its_licence(tmp_path: Path) -> None:
+    """Nothing was built before: `npm pack` builds. What `exports` names is there, and no test."""
+    web = tmp_path / "web"
+    shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    (web / "node_modules").symlink_to(ROOT / "web" / "node_modules")
+    pack_client(web, tmp_path)
+    (packed,) = tmp_path.glob("*.tgz")
+    with tarfile.open(packed) as archive:
+        names = {name.removeprefix("package/") for name in archive.getnames()}
+    package = json.loads((web / "client" / "package.json").read_text())
+    targets = {path.removeprefix("./") for entry in package["exports"].values() for path in entry.values()}
+
+    assert set() == targets - names
+    assert "LICENSE" in names
+    assert [] == [name for name in names if ".test." in name]
+
+
 def test_an_sdist_becomes_a_wheel_where_there_is_no_node(tmp_path: Path, no_programs: str) -> None:
     """The sdist has the built page and no web/: nothing is left to build."""
     hatchling(ROOT, "-t", "sdist", "-d", str(tmp_path))
@@ -134,6 +164,21 @@ def test_a_tree_with_neither_page_nor_sources_says_so(project: Path) -> None:
 
     assert answer.returncode == 1
     assert "neither a built page nor web/" in answer.stderr
+
+
+def test_the_compiler_finds_types_for_every_entry_of_the_npm_package(tmp_path: Path) -> None:
+    """The stylesheets included: a compiler that checks side-effect imports, as TypeScript 7 does, accepts them."""
+    packages = install_packages(tmp_path)
+    package = json.loads((packages / "tidings" / "package.json").read_text())
+    entries = [name.removeprefix(".") for name in package["exports"]]
+    (tmp_path / "entries.ts").write_text("".join(f'import "tidings{entry}";\n' for entry in entries))
+    options = ["--noEmit", "--strict", "--noUncheckedSideEffectImports", "--module", "nodenext", "--target", "es2022"]
+    compiled = subprocess.run(
+        [node_program(), str(packages / "typescript" / "bin" / "tsc"), *options, "entries.ts"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+    assert ("", 0) == (compiled.stdout, compiled.returncode)
 
 
 @pytest.mark.parametrize("extra", ["django", "fastapi"])

@@ -13,6 +13,7 @@ export default defineConfig({
     outDir: "../../src/tidings/static",
     emptyOutDir: true,
     assetsInlineLimit: 0,
+    license: { fileName: "licenses.md" }, // of what is bundled: whoever passes the page on passes these on
     modulePreload: { polyfill: false },
     target: ["chrome123", "firefox121", "safari17.5"],
   },

@@ -4,6 +4,7 @@
  * - `styles.css`: with the guard. Its declarations are important, which in a cascade layer is stronger than whatever a host
  *   says outside of one: `* { margin: 0 }` does not take the screen apart. Tokens are not important: they are the host's.
  * - `open.css`: the same without the guard, for hosts that style the screen themselves: any unlayered rule of theirs wins.
+ * - `styles.css.d.ts`: the types of both, which are none. A compiler that checks side-effect imports asks for them.
  *
  * A host's tools need to understand nothing but plain CSS, and its browser makes one request.
  */
@@ -31,3 +32,4 @@ function guarded(text) {
 mkdirSync(target, { recursive: true });
 writeFileSync(resolve(target, "open.css"), parts.map(read).join("\n"));
 writeFileSync(resolve(target, "styles.css"), ["guard.css", ...parts].map((name) => guarded(read(name))).join("\n"));
+writeFileSync(resolve(target, "styles.css.d.ts"), "export {};\n");

@@ -4,7 +4,6 @@ import { defineConfig } from "vite";
 export default defineConfig({
   plugins: [react()],
   cacheDir: ".vite",
-  resolve: { conditions: ["tidings-source", "module", "browser", "development|production"], preserveSymlinks: true },
   optimizeDeps: { include: ["react", "react/jsx-dev-runtime", "react-dom", "react-dom/client"] },
   server: { host: "127.0.0.1", fs: { strict: false }, proxy: { "/api": process.env["TIDINGS_SERVER"] ?? "" } },
   preview: { host: "127.0.0.1" },

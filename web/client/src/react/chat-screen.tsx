@@ -7,6 +7,7 @@ import { Composer } from "./composer.js";
 import { useConnection, useConversationState, useLatest } from "./hooks.js";
 import { BackIcon, MoreIcon, StatusDot, type ShownStatus } from "./icons.js";
 import { RenderMessageContext, type RenderMessage } from "./message-body.js";
+import { mediaMatches } from "./media.js";
 import { MessageList } from "./message-list.js";
 import type { MessageActions } from "./message-menu.js";
 import { nameInSentence } from "./name-in-sentence.js";
@@ -49,7 +50,7 @@ export function ChatScreen(props: ChatScreenProps): ReactNode {
 
 /** A focused field opens the keyboard of a phone over the messages; with a mouse it is what one wants. */
 function hasFinePointer(): boolean {
-  return typeof window !== "undefined" && window.matchMedia("(pointer: fine)").matches;
+  return mediaMatches("(pointer: fine)");
 }
 
 function Thread(props: ChatScreenProps): ReactNode {

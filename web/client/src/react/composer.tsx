@@ -1,10 +1,10 @@
 import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import { useLayoutEffectOnClient } from "./hooks.js";
 import { SendIcon } from "./icons.js";
+import { utf8Bytes } from "./text-size.js";
 import { useWords } from "./words/context.js";
 
 const COUNTER_FROM = 0.9;
-const encoder = new TextEncoder();
 
 interface ComposerProps {
   name: string;
@@ -31,7 +31,7 @@ export function Composer(props: ComposerProps): ReactNode {
   const isTouched = useRef(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const hint = useId();
-  const bytes = encoder.encode(text).length;
+  const bytes = utf8Bytes(text);
   const over = bytes - bytesMax;
   const nearLimit = bytes >= bytesMax * COUNTER_FROM;
   const canSend = text.trim() !== "" && over <= 0;

@@ -8,6 +8,7 @@
 import { useCallback, useEffect, useRef, type RefObject } from "react";
 import type { Message } from "../types.js";
 import { useLatest, useLayoutEffectOnClient } from "./hooks.js";
+import { mediaMatches } from "./media.js";
 import {
   anchorOf,
   distanceToEnd,
@@ -191,7 +192,7 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
       if (!element) return;
       const { messages, range, setWindow, setPinned } = now.current;
       const hasEnd = range.end === messages.length;
-      const calm = globalThis.matchMedia("(prefers-reduced-motion: reduce)").matches;
+      const calm = mediaMatches("(prefers-reduced-motion: reduce)");
       if (smooth && hasEnd && !calm) {
         element.scrollTo({ top: element.scrollHeight, behavior: "smooth" });
         return;
