@@ -19,17 +19,25 @@
     const [r, g, b] = colour.map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
+  /** The least ratio of a colour, which may let its ground through, to any of these grounds. */
+  const least = (colour, grounds) => Math.min(...grounds.map((ground) => ratio(over(colour, ground), ground)));
   const ratio = (one, other) => {
     const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   };
-  /** What is behind the contents of an element. */
-  const groundOf = (element) => {
-    let ground = [0, 0, 0, 0];
-    for (let each = element; each && ground[3] < 1; each = each.parentElement) {
-      ground = over(ground, rgba(getComputedStyle(each).backgroundColor));
+  const COLOUR = /(?:rgba?|hsla?|hwb|lab|lch|oklab|oklch|color)\([^()]*\)|#[0-9a-f]{3,8}\b/gi;
+  /** What may be behind the contents of an element: its colour, or any colour that a gradient of it has somewhere. */
+  const groundsOf = (element) => {
+    let grounds = [[0, 0, 0, 0]];
+    for (let each = element; each && grounds.some((ground) => ground[3] < 1); each = each.parentElement) {
+      const style = getComputedStyle(each);
+      const flat = rgba(style.backgroundColor);
+      const stops = style.backgroundImage.match(COLOUR) ?? [];
+      const layers = stops.length > 0 ? stops.map((stop) => over(rgba(stop), flat)) : [flat];
+      const all = grounds.flatMap((ground) => (ground[3] < 1 ? layers.map((layer) => over(ground, layer)) : [ground]));
+      grounds = [...new Map(all.map((ground) => [ground.map((value) => value.toFixed(3)).join(), ground])).values()];
     }
-    return over(ground, rgba("Canvas"));
+    return grounds.map((ground) => over(ground, rgba("Canvas")));
   };
   const opacityOf = (element) => {
     let opacity = 1;
@@ -43,12 +51,18 @@
     `${element.localName}.${[...element.classList].join(".")} “${(element.textContent || element.ariaLabel || "").trim().slice(0, 30)}”`;
   const all = (selector) => [...document.querySelectorAll(selector)].filter((each) => !isHidden(each));
 
+  /** Whatever glides from one colour to another has arrived. */
+  const arrive = () => {
+    for (const each of document.getAnimations()) if (each instanceof CSSTransition) each.finish();
+  };
+
   /** Text 4.5 to 1, drawings and edges that tell something 3 to 1. */
   const contrast = () => {
+    arrive();
     const found = [];
-    const wants = (what, colour, ground, least) => {
-      const is = ratio(over(colour, ground), ground);
-      if (is < least) found.push(`${what}: ${is.toFixed(2)}, not ${least}`);
+    const wants = (what, colour, grounds, need) => {
+      const is = least(colour, grounds);
+      if (is < need) found.push(`${what}: ${is.toFixed(2)}, not ${need}`);
     };
     let texts = 0;
     let drawings = 0;
@@ -59,28 +73,27 @@
       const seen = ([r, g, b, a]) => [r, g, b, a * opacity];
       if ([...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "")) {
         texts += 1;
-        wants(`text of ${nameOf(element)}`, seen(rgba(style.color)), groundOf(element), 4.5);
+        wants(`text of ${nameOf(element)}`, seen(rgba(style.color)), groundsOf(element), 4.5);
       }
       if (element.matches("input, textarea")) {
         texts += 1;
-        wants(`text of ${nameOf(element)}`, seen(rgba(style.color)), groundOf(element), 4.5);
+        wants(`text of ${nameOf(element)}`, seen(rgba(style.color)), groundsOf(element), 4.5);
         const hint = getComputedStyle(element, "::placeholder");
-        wants(`placeholder of ${nameOf(element)}`, seen(rgba(hint.color)), groundOf(element), 4.5);
-        wants(`edge of ${nameOf(element)}`, seen(rgba(style.borderTopColor)), groundOf(element.parentElement), 3);
+        wants(`placeholder of ${nameOf(element)}`, seen(rgba(hint.color)), groundsOf(element), 4.5);
+        wants(`edge of ${nameOf(element)}`, seen(rgba(style.borderTopColor)), groundsOf(element.parentElement), 3);
       }
     }
     for (const svg of all("svg")) {
       if (isDisabled(svg)) continue;
-      const ground = groundOf(svg.parentElement);
-      const parts = [...svg.querySelectorAll("*")];
-      const plate = parts.find((part) => part.localName === "rect" && getComputedStyle(part).fill !== "none");
-      for (const part of parts) {
+      const grounds = groundsOf(svg.parentElement);
+      const opacity = opacityOf(svg);
+      for (const part of svg.querySelectorAll("*")) {
         const style = getComputedStyle(part);
-        const below = plate && part !== plate ? rgba(getComputedStyle(plate).fill) : ground;
         for (const paint of [style.fill, style.stroke]) {
           if (paint === "none") continue;
           drawings += 1;
-          wants(`${part.localName} in ${nameOf(svg.parentElement)}`, rgba(paint), below, 3);
+          const [r, g, b, a] = rgba(paint);
+          wants(`${part.localName} in ${nameOf(svg.parentElement)}`, [r, g, b, a * opacity], grounds, 3);
         }
       }
     }
@@ -142,6 +155,7 @@
       if (isDisabled(element)) continue;
       element.focus();
       if (document.activeElement !== element) continue;
+      arrive();
       const style = getComputedStyle(element);
       const line = getComputedStyle(element, "::after"); // a separator shows its focus as a line
       const hasLine = element.role === "separator" && parseFloat(line.width) >= 2;
@@ -151,8 +165,8 @@
       }
       rings += 1;
       const inside = parseFloat(style.outlineOffset) < 0;
-      const ground = groundOf(inside ? element : element.parentElement);
-      const is = ratio(over(rgba(hasLine ? line.backgroundColor : style.outlineColor), ground), ground);
+      const grounds = groundsOf(inside ? element : element.parentElement);
+      const is = least(rgba(hasLine ? line.backgroundColor : style.outlineColor), grounds);
       if (is < 3) found.push(`ring around ${nameOf(element)}: ${is.toFixed(2)}, not 3`);
       const box = element.getBoundingClientRect();
       const list = element.closest(".tidings-scroll")?.getBoundingClientRect();
@@ -176,6 +190,7 @@
 
   /** Rules of axe that are broken: "rule: sentence (where)". */
   const axe = async (rules) => {
+    arrive();
     const options = { resultTypes: ["violations"], ...(rules && { runOnly: { type: "rule", values: rules } }) };
     const { violations } = await globalThis.axe.run(document, options);
     return violations.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help} (${node.target.join(" ")})`));

@@ -103,9 +103,10 @@ it("imports every part", () => {
   expect([...index.matchAll(/"\.\/(.*)"/g)].map(([, name]) => name).sort()).toEqual(parts.sort());
 });
 
+// A quarter of it is what hosts may set and what stands on that: grounds, lifts, corners, movements, in light and dark.
 it.each([
-  ["styles.css", 8000],
-  ["open.css", 6400],
+  ["styles.css", 13_000],
+  ["open.css", 11_500],
 ])("%s has at most %i bytes when packed", (name, budget) => {
   expect(gzipSync(readFileSync(join(built, name)), { level: 9 }).length).toBeLessThanOrEqual(budget);
 });

@@ -26,12 +26,18 @@ function hueOf(id: string): number {
   return (hash >>> 8) % HUES;
 }
 
+interface AvatarProps {
+  person: Person;
+  /** Puts the dot of presence on it; whoever shows it says so in words too. */
+  online?: boolean;
+}
+
 /** Picture of a person, or the initials where there is none or it does not load. Decorative: the name stands beside it. */
-export function Avatar({ person }: { person: Person }): ReactNode {
+export function Avatar({ person, online = false }: AvatarProps): ReactNode {
   const [broken, setBroken] = useState<string | null>(null);
   const address = person.avatar_url;
   return (
-    <span className="tidings-avatar" data-hue={hueOf(person.id)} aria-hidden="true">
+    <span className="tidings-avatar" data-hue={hueOf(person.id)} data-online={online} aria-hidden="true">
       {address !== null && address !== "" && address !== broken ? (
         <img src={address} alt="" loading="lazy" referrerPolicy="no-referrer" onError={() => setBroken(address)} />
       ) : (

@@ -4,57 +4,60 @@ import type { ConnectionStatus } from "../types.js";
 import type { Tick } from "./rows.js";
 import { useWords } from "./words/context.js";
 
-function Icon({ name, box = "0 0 16 16", children }: { name: string; box?: string; children: ReactNode }): ReactNode {
+interface IconProps {
+  name: string;
+  box?: string;
+  /** Filled, not drawn with lines. */
+  solid?: boolean;
+  /** Turned around where one writes from the right: what points somewhere. Ticks and clocks are not. */
+  turns?: boolean;
+  children: ReactNode;
+}
+
+export function Icon({ name, box = "0 0 20 20", solid = false, turns = false, children }: IconProps): ReactNode {
+  const kinds = `${solid ? " tidings-icon-solid" : ""}${turns ? " tidings-icon-turns" : ""}`;
   return (
-    <svg className={`tidings-icon tidings-icon-${name}`} viewBox={box} aria-hidden="true" focusable="false">
+    <svg className={`tidings-icon tidings-icon-${name}${kinds}`} viewBox={box} aria-hidden="true" focusable="false">
       {children}
     </svg>
   );
 }
 
-const CHECK = "M2 8.6 5.4 12 12 4.4";
+const CLOCK = (
+  <Icon name="clock" box="0 0 12 12">
+    <circle cx="6" cy="6" r="5" />
+    <path d="M6 3.3V6l1.7 1.2" />
+  </Icon>
+);
 
 const tickIcons: Record<Tick, ReactNode> = {
-  waiting: (
-    <Icon name="clock">
-      <circle cx="8" cy="8" r="6" />
-      <path d="M8 4.8V8l2.2 1.6" />
-    </Icon>
-  ),
-  sending: (
-    <Icon name="clock">
-      <circle cx="8" cy="8" r="6" />
-      <path d="M8 4.8V8l2.2 1.6" />
-    </Icon>
-  ),
+  waiting: CLOCK,
+  sending: CLOCK,
   cancelling: (
-    <Icon name="clock">
-      <circle cx="8" cy="8" r="6" />
-      <path d="M5.8 5.8l4.4 4.4M10.2 5.8l-4.4 4.4" />
+    <Icon name="clock" box="0 0 12 12">
+      <circle cx="6" cy="6" r="5" />
+      <path d="M4.3 4.3l3.4 3.4M7.7 4.3 4.3 7.7" />
     </Icon>
   ),
   failed: (
-    <Icon name="failed">
-      <circle cx="8" cy="8" r="6.4" />
-      <path d="M8 4.6v4.2M8 11.2v.2" />
+    <Icon name="failed" box="0 0 12 12">
+      <circle cx="6" cy="6" r="5" />
+      <path d="M6 3.2v3.1M6 8.7v.1" />
     </Icon>
   ),
   sent: (
-    <Icon name="sent" box="0 0 14 16">
-      <path d={CHECK} />
+    <Icon name="sent" box="0 0 14 12">
+      <path d="M1.5 6.6 5 10 12 2" />
     </Icon>
   ),
   delivered: (
-    <Icon name="delivered" box="0 0 20 16">
-      <path d={CHECK} />
-      <path d="M9.4 11.4 10 12l6.6-7.6" />
+    <Icon name="delivered" box="0 0 19 12">
+      <path d="M1.5 6.6 5 10 12 2M9.3 9.6l.4.4 7-8" />
     </Icon>
   ),
   read: (
-    <Icon name="read" box="0 0 24 16">
-      <rect x="0" y="0.5" width="24" height="15" rx="7.5" />
-      <path d="M4.6 8.4 7.4 11.2 12.6 5" />
-      <path d="M10.8 10.4l.8.8L17.8 5" />
+    <Icon name="read" box="0 0 20 12">
+      <path d="M1.8 6.6 5.3 10 12.3 2M9.7 9.6l.4.4 7-8" />
     </Icon>
   ),
 };
@@ -108,7 +111,7 @@ export function StatusDot({ status }: { status: ShownStatus }): ReactNode {
 
 export function BackIcon(): ReactNode {
   return (
-    <Icon name="back" box="0 0 20 20">
+    <Icon name="back" turns>
       <path d="M12.5 4 6.5 10l6 6" />
     </Icon>
   );
@@ -116,16 +119,18 @@ export function BackIcon(): ReactNode {
 
 export function MoreIcon(): ReactNode {
   return (
-    <Icon name="more" box="0 0 20 20">
-      <path d="M4.5 10v.01M10 10v.01M15.5 10v.01" />
+    <Icon name="more" solid>
+      <circle cx="4.6" cy="10" r="1.5" />
+      <circle cx="10" cy="10" r="1.5" />
+      <circle cx="15.4" cy="10" r="1.5" />
     </Icon>
   );
 }
 
 export function SendIcon(): ReactNode {
   return (
-    <Icon name="send" box="0 0 20 20">
-      <path d="M3.2 4.1 17 10 3.2 15.9l1.5-5.1L11 10 4.7 9.2z" />
+    <Icon name="send" solid turns>
+      <path d="M3.4 3.5c-.5-.2-1 .3-.9.8L4 9.1l6.6.9L4 10.9l-1.5 4.8c-.1.5.4 1 .9.8l13.5-5.8a.75.75 0 0 0 0-1.4z" />
     </Icon>
   );
 }
@@ -133,15 +138,34 @@ export function SendIcon(): ReactNode {
 export function DownIcon(): ReactNode {
   return (
     <Icon name="down">
-      <path d="M8 3v10M3.6 8.6 8 13l4.4-4.4" />
+      <path d="M10 4v12M4.8 10.8 10 16l5.2-5.2" />
+    </Icon>
+  );
+}
+
+/** Beside "Show more"; turned over beside "Show less". */
+export function FoldIcon(): ReactNode {
+  return (
+    <Icon name="fold">
+      <path d="M5 7.5 10 12.5l5-5" />
+    </Icon>
+  );
+}
+
+/** What is not there any more, or not shown. */
+export function HideIcon(): ReactNode {
+  return (
+    <Icon name="hide">
+      <path d="M3 3l14 14M8.3 5.1A7.9 7.9 0 0 1 10 4.9c3.6 0 6.2 2.4 7.5 5.1a9.8 9.8 0 0 1-2.2 2.9M12.3 14.6a7.6 7.6 0 0 1-2.3.5c-3.6 0-6.2-2.4-7.5-5.1a10 10 0 0 1 2.8-3.4" />
     </Icon>
   );
 }
 
 export function PenIcon(): ReactNode {
   return (
-    <Icon name="pen" box="0 0 20 20">
-      <path d="M4 16l.8-3.4L13.6 3.8a1.4 1.4 0 0 1 2 0l.6.6a1.4 1.4 0 0 1 0 2L7.4 15.2z" />
+    <Icon name="pen">
+      <path d="M10.5 4H6a2.5 2.5 0 0 0-2.5 2.5V14A2.5 2.5 0 0 0 6 16.5h7.5A2.5 2.5 0 0 0 16 14V9.5" />
+      <path d="M8 12l.5-2.3 6.7-6.7a1.27 1.27 0 0 1 1.8 1.8l-6.7 6.7z" />
     </Icon>
   );
 }
