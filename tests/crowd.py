@@ -22,7 +22,12 @@ import httpx2
 from node import API, Frame, Person, Stream, StreamEnded, wait_for
 
 LOG_TYPES = ("new_message", "message_delivered", "message_read")
-UNLIMITED = {"sends_per_s": 1_000_000, "sends_burst": 1_000_000, "new_conversations_per_h": 1_000_000}
+UNLIMITED = {
+    "sends_per_s": 1_000_000,
+    "sends_burst": 1_000_000,
+    "new_conversations_per_h": 1_000_000,
+    "stream_openings_per_s": 1_000_000,
+}
 """Limits of a node whose refusals should not come into it."""
 
 

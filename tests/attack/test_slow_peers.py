@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from node import API, PATIENCE_S, Node, Person, wait_for
@@ -154,35 +155,145 @@ def test_an_answer_that_is_taken_drop_by_drop_is_cut(start_node: Callable[..., N
         wait_for(lambda: is_cut(slow), what="the end of a reader that takes little")
 
 
+PAGE_TEXTS = 70  # of 16,000 characters: a page of a megabyte
+
+
+def full_page(node: Node, person: Person) -> None:
+    """Let a conversation of this person with `writer` have a megabyte."""
+    writer = node.person("writer")
+    for _ in range(PAGE_TEXTS):
+        writer.sends(person, "x" * 16_000)
+
+
+def page_request(person: Person) -> bytes:
+    return (f"GET {API}/writer?limit=200 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {person.token}\r\n\r\n").encode()
+
+
+def metric(node: Node, name: str) -> int:
+    """One sample of the node's metrics; 0 if there is none."""
+    text = node.http.get(f"{node.url}/metrics").text
+    found = re.search(rf"^{re.escape(name)} (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def cut(node: Node) -> int:
+    """How many connections were ended because their reader takes too little."""
+    return metric(node, 'tidings_connections_refused_total{reason="slow_reader"}')
+
+
 def test_answers_that_are_not_taken_have_a_share_of_the_memory_and_no_more(start_node: Callable[..., Node]) -> None:
     """A page has a megabyte: beyond 32 of them of one address who has waited longest is cut, long before its time is
     over; who reads is not. PROTOCOL 14.0.23"""
     node = start_node(trusted_proxies="192.0.2.1", write_blocked_max_s=1000, sends_per_s=1e6, sends_burst=1000)
-    ada = node.person("ada")
-    for _ in range(70):
-        ada.sends("ben", "x" * 16_000)
-    request = f"GET {API}/ben?limit=200 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n\r\n".encode()
+    people = [node.person(f"reader-{number}") for number in range(5)]
+    for person in people:
+        full_page(node, person)
     unread: list[socket.socket] = []
-
-    def cut() -> int:
-        text = node.http.get(f"{node.url}/metrics").text
-        found = re.search(r'^tidings_connections_refused_total\{reason="slow_reader"\} (\d+)$', text, re.MULTILINE)
-        return int(found[1]) if found else 0
 
     def asks() -> int:
         client = socket.create_connection(node.address, PATIENCE_S)
-        client.sendall(request)
+        client.sendall(page_request(people[len(unread) % len(people)]))
         unread.append(client)
-        return cut()
+        return cut(node)
 
     wait_for(asks, 60, "the first that is cut")
     assert 30 <= len(unread) <= 200, "the kernel holds some of each"
     with Wire(node.address) as eager:
-        assert [200] == eager.writes(request).hears(b'"blocked":').statuses
+        assert [200] == eager.writes(page_request(people[0])).hears(b'"blocked":').statuses
     wait_for(lambda: is_ended(unread[0]), what="the end of the one that waited longest")
     for client in unread:
         client.close()
     assert "Traceback" not in node.output
+
+
+def test_what_a_user_s_readers_do_not_take_has_a_share_of_its_own_also_behind_a_proxy(
+    start_node: Callable[..., Node],
+) -> None:
+    """A proxy is nobody's address: beyond eight pages of one user who has waited longest is cut, and nobody else.
+    PROTOCOL 14.0.25"""
+    node = start_node(write_blocked_max_s=1000, sends_per_s=1e6, sends_burst=1000)
+    ada, ben = node.person("ada"), node.person("ben")
+    for person in (ada, ben):
+        full_page(node, person)
+    unread: list[socket.socket] = []
+
+    def asks(person: Person) -> int:
+        client = socket.create_connection(node.address, PATIENCE_S)
+        client.sendall(page_request(person))
+        unread.append(client)
+        return cut(node)
+
+    asks(ben)
+    wait_for(lambda: asks(ada), 30, "the first that is cut")
+    assert 8 <= len(unread) <= 40, "the kernel holds some of each"
+    whole = b""
+    while b'"blocked":' not in whole:
+        piece = unread[0].recv(1 << 20)
+        assert piece, "another user's answer was cut"
+        whole += piece
+    wait_for(lambda: is_ended(unread[1]), what="the end of the one that waited longest")
+    for client in unread:
+        client.close()
+
+
+def test_a_request_behind_an_answer_that_is_not_taken_is_not_begun(start_node: Callable[..., Node]) -> None:
+    """Else a connection would hold two answers: the second is made when the first is taken. PROTOCOL 14.0.25"""
+    node = start_node(write_blocked_max_s=1000, sends_per_s=1e6, sends_burst=1000)
+    ada = node.person("ada")
+    full_page(node, ada)
+
+    def answered() -> int:
+        return metric(node, 'tidings_http_requests_total{route="/{chat_user_id}",code="200"}')
+
+    with socket.create_connection(node.address, PATIENCE_S) as client:
+        client.sendall(page_request(ada) * 5)
+        wait_for(lambda: answered() == 1, what="the first answer")
+        with ada.opens_stream() as stream:  # the loop has turned since
+            stream.live()
+        assert 1 == answered()
+        received = b""
+        while received.count(b'"blocked":') < 5:
+            received += client.recv(1 << 20)
+        assert 5 == answered()
+
+
+def test_streams_that_nobody_reads_hold_neither_the_memory_nor_the_places_of_others(
+    start_node: Callable[..., Node],
+) -> None:
+    """Two hundred of one user, from the beginning of a log of long texts: twenty are open at any time, what they do
+    not take is in the store, and others open theirs. PROTOCOL 14.0.8, 14.0.10, 14.0.25, 14.0.26, 14.0.27"""
+    node = start_node(streams_max=30, stream_openings_per_s=1e6, sends_per_s=1e6, sends_burst=1000)
+    mallory, ada = node.person("mallory"), node.person("ada")
+    begin = mallory.head()
+    full_page(node, mallory)
+    before_kib = resident_kib(node)
+    unread: list[socket.socket] = []
+    most_open = 0
+    head = f"GET {API}/sse/me?cursor={begin} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {mallory.token}\r\n\r\n"
+    for number in range(200):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(node.address)
+        client.sendall(head.encode())
+        unread.append(client)
+        if number % 10 == 9:
+            with ada.opens_stream() as stream:
+                stream.live()
+                most_open = max(most_open, metric(node, "tidings_streams_open"))
+    assert 20 <= most_open <= 21, "twenty of hers, and one of the other"
+    assert resident_kib(node) - before_kib < 24 * 1024
+    for client in unread:
+        client.close()
+    wait_for(lambda: metric(node, "tidings_streams_open") == 0, what="the end of all of them")
+    assert "Traceback" not in node.output
+
+
+def resident_kib(node: Node) -> int:
+    """What the node's process has in memory."""
+    assert node.process is not None
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{node.process.pid}/status").read_text())
+    assert found
+    return int(found[1])
 
 
 def is_ended(client: socket.socket) -> bool:

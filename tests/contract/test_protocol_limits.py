@@ -84,6 +84,18 @@ def test_blocks_of_strangers_are_limited(start_node: Callable[..., Node]) -> Non
     assert eve.posts("/block", {"chatUserId": "three"}).is_success
 
 
+def test_stream_openings_have_a_rate(start_node: Callable[..., Node]) -> None:
+    """Each is two lines of the log, and a place for a moment; the burst passes, and so does another user.
+    PROTOCOL 14.0.24, 14.0.5, 5.0.4"""
+    node = start_node(stream_openings_per_s=0.01, streams_per_user_max=2)
+    ada, ben = node.person("ada"), node.person("ben")
+    for _ in range(6):
+        ada.opens_stream().live()
+    refused(ada.gets("/sse/me"), 429, "rate_limited")
+    ben.opens_stream().live()
+    assert 7 == node.output.count("stream opened")
+
+
 def test_the_oldest_stream_ends_at_the_cap_of_its_user(start_node: Callable[..., Node]) -> None:
     """With a wait long enough that two windows do not chase each other. PROTOCOL 14.0.8, 14.0.5, 7.9.1, 7.9.2, 7.9.3"""
     node = start_node(streams_per_user_max=3)

@@ -43,6 +43,9 @@ class Served:
         """The reader of each detached response has gone."""
         self.lost.set()
 
+    def abort(self, reason: str) -> None:
+        """The reader of one takes too little."""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Detach after the first bytes, or before them."""
         connection = scope["extensions"][CONNECTION_EXTENSION]

@@ -116,7 +116,7 @@ async def opens(world: World, user: UserId, position: int | None, reader: Reader
     log.join_at(place.head)
     reader.began_at = place.position
     stream = Stream(world.hub, log, place, reader.send, tab=None, expires_in_s=None, transport=None)
-    log.streams.append(stream)
+    log.enter(stream)
     await stream.open(b"")
     return stream, log
 
@@ -311,7 +311,7 @@ def test_a_log_is_held_only_while_somebody_reads_it(tmp_path: Path) -> None:
         stream, log = await opens(world, PEOPLE[0], None, Reader(world.rng, 0.0))
         await world.send(PEOPLE[1], PEOPLE[0])
         stream.close()
-        log.streams.remove(stream)
+        log.leave(stream)
         world.hub.release(log)
         assert world.hub.find(PEOPLE[0]) is None
         await world.send(PEOPLE[1], PEOPLE[0])

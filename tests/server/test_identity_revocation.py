@@ -237,7 +237,7 @@ def test_a_reader_that_takes_nothing_is_cut(tmp_path: Path) -> None:
             place = await store.place(ada, None)
             log.join_at(place.head)
             stream = Stream(hub, log, place, send, tab=None, expires_in_s=None, transport=None)
-            log.streams.append(stream)
+            log.enter(stream)
             await stream.open(b"connected")
             opened.set_result(stream)
             try:

@@ -193,7 +193,7 @@ def test_ten_thousand_reconnections_cost_no_frame_and_little_time(tmp_path: Path
             log = hub.hold(user)
             log.join_at(0)
             stream = Stream(hub, log, Place(0, 0, 0, 0, None), take, tab=None, expires_in_s=None, transport=None)
-            log.streams.append(stream)
+            log.enter(stream)
             await stream.open(b"")
             streams[user] = stream, log
 

@@ -46,6 +46,9 @@ KEY_WAITERS_MAX = 1000  # requests that wait for one fetch; beyond, 503
 KEY_BACKOFF_MAX_S = 30.0  # between fetches while the key server fails; the first pause is a second
 REVOKED_USERS_MAX = 100_000  # revocations remembered; beyond, the oldest is forgotten
 REVOKE_GOODBYE_MAX_S = 0.5  # a stream that has not taken its goodbye by then is cut: revoked means within a second
+REPLACED_GOODBYE_MAX_S = 0.5  # likewise one whose place another stream of its user waits for
+PLACE_WAIT_MAX_S = 5.0  # for such a place; a server that does not let go of what we cut is somebody else's
+STREAM_OPENINGS_BURST_TIMES = 3  # a user may open all their streams so often at once: a network that comes and goes
 PREFLIGHT_MAX_AGE_S = 7200  # how long a browser may keep a preflight's answer; browsers cap it near there
 GOODBYE_RETRY_MS = (250, 1500)  # after max_age and token_expired: soon, but not all at once
 REPLACED_RETRY_MS = (30_000, 45_000)  # two tabs that replace each other must not chase each other
@@ -59,7 +62,8 @@ READ_WAIT_MAX_S = 10.0  # likewise a read
 HEAD_SIZE_MAX_BYTES = 1 << 16  # of a request's line and fields; a token has 8 KiB at most, and proxies cut near 32
 BODY_GRACE_S = 2.0  # a body that is late is answered (408) before its connection is cut
 ANSWER_RATE_MIN_BYTES_PER_S = 8192  # slower readers of an answer are cut; half of what the slowest phones do
-UNTAKEN_PER_ADDRESS_MAX_BYTES = 32 << 20  # of answers that readers do not take; thirty whole pages, an office at once
+UNTAKEN_PER_USER_MAX_BYTES = 8 << 20  # of answers and streams that a user's readers do not take; eight whole pages
+UNTAKEN_PER_ADDRESS_MAX_BYTES = 32 << 20  # likewise of an address; an office at once
 UNTAKEN_BY_PROXIES_MAX_BYTES = 256 << 20  # likewise of all trusted proxies together; most take at once whatever comes
 PIPELINED_MAX = 16  # requests that wait behind one on the same connection; browsers and proxies send none
 HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
@@ -133,6 +137,11 @@ class Config:
     heartbeat_interval_s: float = setting(15.0, "seconds", "Proxies cut silent connections at 29 s and more")
     stream_age_max_s: float = setting(600.0, "seconds", "Every stream resumes now and then, so resuming always works")
     streams_per_user_max: int = setting(20, "streams", "More tabs and devices than a person has open")
+    stream_openings_per_s: float = setting(
+        2.0,
+        "per second and user",
+        "Twenty streams that a proxy cuts every ten seconds; each opening is two lines of the log",
+    )
     streams_max: int = setting(18_000, "streams", "Below the usual limit of 20,000 descriptors per process")
     write_blocked_max_s: float = setting(20.0, "seconds", "A reader that takes nothing for so long is gone")
     drain_window_s: float = setting(5.0, "seconds", "Reconnections after a restart spread over it")

@@ -9,7 +9,7 @@ Rules
    It is counted, and no line of the log: anybody could write those.
 5. An open stream leaves uvicorn where it can: ``detach.py``. Its place is given back when its connection is lost.
 6. An answer is taken at ANSWER_RATE_MIN_BYTES_PER_S at least: until then it is in our memory, and may be a megabyte.
-   All of one address that are not taken have a share of it together: ``untaken.py``.
+   All of one user, and all of one address, that are not taken have a share of it together: ``untaken.py``.
 7. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
 """
 
@@ -152,9 +152,11 @@ class Connection(HttpToolsProtocol):
         "_is_in_body",
         "_is_in_head",
         "_patience",
+        "_postponed",
         "_refusal",
         "_unsent_bytes",
         "_write_patience",
+        "user",
     )
 
     def __init__(self, connections: Connections, **given: Any) -> None:
@@ -168,6 +170,8 @@ class Connection(HttpToolsProtocol):
         self._write_patience: asyncio.TimerHandle | None = None
         self._unsent_bytes = 0
         self._answering: RequestResponseCycle | None = None
+        self._postponed: tuple[RequestResponseCycle, Any] | None = None
+        self.user = ""  # who asked for what is being answered, as soon as that is known
         self._is_in_head = True  # of the first request, which has not begun
         self._is_in_body = False
         self._head_size_bytes = 0  # as the parser told it
@@ -198,25 +202,30 @@ class Connection(HttpToolsProtocol):
             self._answering.message_event.set()
         self._stop_waiting()
         self._stop_watching_reader()
-        self._connections.untaken.remove(self._counted_as, self)
+        self._connections.untaken.remove(self)
         self._connections.release(self._counted_as)
         self._counted_as = ""
         # A request's scope holds us. Whoever still answers it has it; else all of us would stay until a collection,
         # and what has been open for long is collected never.
-        self.scope = self.cycle = self._answering = None  # type: ignore[assignment]
+        self.scope = self.cycle = self._answering = self._postponed = None  # type: ignore[assignment]
         self.pipeline.clear()
 
     def pause_writing(self) -> None:
         """The reader takes less than we write: see that it takes enough."""
         super().pause_writing()
         self._watch_reader()
-        self._connections.untaken.add(self._counted_as, self, self._unsent_bytes, self._end_slow_reader)
+        self._connections.untaken.add(
+            self, self._unsent_bytes, self._end_slow_reader, address=self._counted_as, user=self.user
+        )
 
     def resume_writing(self) -> None:
         """It has taken nearly all."""
         super().resume_writing()
         self._stop_watching_reader()
-        self._connections.untaken.remove(self._counted_as, self)
+        self._connections.untaken.remove(self)
+        postponed, self._postponed = self._postponed, None
+        if postponed is not None and not self.transport.is_closing():
+            self._start_asgi_task(*postponed)
 
     def detach(self, reader: Reader) -> Detached | None:
         """Give the socket of the response that is being sent away; ``reader.leave`` is called once, when it is lost.
@@ -247,7 +256,7 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         self.connections.discard(self)
         cycle.response_complete = cycle.disconnected = True  # uvicorn has nothing left to do for it
-        detached = Detached(transport, reader, self._connections, self._counted_as)
+        detached = Detached(transport, reader, self._connections, self._counted_as, self.user)
         transport.set_protocol(detached)
         # They hold each other; without this they would stay until a collection.
         self.parser = self.cycle = self.flow = self.scope = self.headers = self.transport = self._answering = None  # type: ignore[assignment]
@@ -339,11 +348,16 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _is_answering(self) -> bool:
-        return self._answering is not None and not self._answering.response_complete
+        return self._postponed is not None or (self._answering is not None and not self._answering.response_complete)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin to answer a request, when the answer to the one before it has been taken: else two would be held."""
+        if self.flow.write_paused:
+            self._postponed = cycle, app
+            return
         super()._start_asgi_task(cycle, app)
         self._answering = cycle
+        self.user = ""
 
     def _grow_head(self, size_bytes: int) -> None:
         self._head_size_bytes += size_bytes

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
@@ -37,23 +38,33 @@ class Reader(Protocol):
     def leave(self) -> None:
         """The connection is lost."""
 
+    def abort(self, reason: str) -> None:
+        """Cut the connection: it takes too little."""
+
 
 class Detached(asyncio.Protocol):
     """The connection of one open stream, and nothing else."""
 
-    __slots__ = ("_connections", "_counted_as", "_reader", "_transport", "_writable")
+    __slots__ = ("_connections", "_counted_as", "_reader", "_transport", "_user", "_writable")
 
-    def __init__(self, transport: asyncio.Transport, reader: Reader, connections: Connections, counted_as: str) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, reader: Reader, connections: Connections, counted_as: str, user: str
+    ) -> None:
         self._transport: asyncio.Transport | None = transport  # until it is lost
         self._reader: Reader | None = reader  # until then too: they hold each other
         self._connections = connections
         self._counted_as = counted_as
+        self._user = user
         self._writable: asyncio.Future[None] | None = None  # while the socket takes nothing
 
     async def put(self, frame: Frame) -> None:
         """Send it; waits only while the socket takes nothing."""
         while not self.write(frame):
-            assert self._writable is not None
+            await self.writable()
+
+    async def writable(self) -> None:
+        """Return when the socket takes something, or is lost; at once if it does now."""
+        if self._writable is not None:
             await self._writable
 
     def write(self, frame: Frame) -> bool:
@@ -72,11 +83,18 @@ class Detached(asyncio.Protocol):
             self._transport.abort()
 
     def pause_writing(self) -> None:
-        """The socket's buffer is full."""
-        self._writable = asyncio.get_running_loop().create_future()
+        """The socket's buffer is full: what is in it counts with all that this user's readers do not take."""
+        loop = asyncio.get_running_loop()
+        self._writable = loop.create_future()
+        if self._transport is not None and self._reader is not None:
+            # In the next turn: whoever has to give way may be the one who writes just now.
+            give_way = partial(loop.call_soon, self._reader.abort, "slow_consumer")
+            unsent_bytes = self._transport.get_write_buffer_size()
+            self._connections.untaken.add(self, unsent_bytes, give_way, address=self._counted_as, user=self._user)
 
     def resume_writing(self) -> None:
         """It has room again."""
+        self._connections.untaken.remove(self)
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
@@ -97,6 +115,9 @@ class Detached(asyncio.Protocol):
 class _Lost(asyncio.Event):
     def leave(self) -> None:
         self.set()
+
+    def abort(self, _reason: str) -> None:
+        """It reads all."""
 
 
 async def detaching_works(connections: Connections) -> bool:

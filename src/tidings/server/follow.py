@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,13 @@ from starlette.types import Receive, Scope, Send
 from tidings.errors import Unavailable, Unprocessable
 from tidings.protocol.cursor import format_cursor
 from tidings.server import frame
-from tidings.server.config import CONNECTED_RETRY_MS, REPLACED_RETRY_MS, TAB_LENGTH_MAX
+from tidings.server.config import (
+    CONNECTED_RETRY_MS,
+    PLACE_WAIT_MAX_S,
+    REPLACED_GOODBYE_MAX_S,
+    REPLACED_RETRY_MS,
+    TAB_LENGTH_MAX,
+)
 from tidings.server.hub import Hub, UserLog
 from tidings.server.log import Line
 from tidings.server.request import own_connection, own_log, read_cursor, read_query
@@ -48,13 +55,10 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
     cursor, is_readable = read_cursor(scope, query)
     hub = node.hub
     refuse_while_draining(hub)
-    if hub.stream_count >= hub.config.streams_max:
-        raise Unavailable(
-            "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
-        )
+    refuse_when_full(hub)
+    node.opening_rate.take(caller.user)
 
     connection = own_connection(scope)
-    hub.stream_count += 1
     user_log = hub.hold(caller.user)
     stream: Stream | None = None
     is_detached = False
@@ -63,7 +67,9 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
         user_log.join_at(place.head)
         if not is_readable:
             place = place._replace(position=place.head, tag=place.head_tag, reset="unknown")
+        await make_room(hub, user_log, tab)
         refuse_while_draining(hub)
+        refuse_when_full(hub)
         node.identity.revocations.check(caller)  # whoever was revoked meanwhile had no stream yet to be ended
         stream = Stream(
             hub,
@@ -74,8 +80,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             expires_in_s=None if caller.expires_at is None else caller.expires_at - time.time(),
             transport=None if connection is None else connection.transport,
         )
-        make_room(hub, user_log, tab)
-        user_log.streams.append(stream)
+        user_log.enter(stream)
         was_given = cursor is not None or not is_readable
         how = "new" if not was_given else "resumed" if place.reset is None else "reset"
         hub.metrics.count("tidings_streams_opened_total", f'how="{how}"')
@@ -102,7 +107,6 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
         task.uncancel()  # we ended it ourselves: return, and the server closes the connection
     finally:
         if stream is None:
-            hub.stream_count -= 1
             hub.release(user_log)
         elif not is_detached:
             stream.leave()
@@ -114,15 +118,51 @@ def refuse_while_draining(hub: Hub) -> None:
         raise Unavailable("draining", "The server is restarting.", retry_after_s=hub.drain_retry_after_s())
 
 
-def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
-    """End the predecessor of the same tab, and the oldest streams beyond the user's cap."""
-    active = [stream for stream in user_log.streams if not stream.is_ending]
-    if tab is not None:
-        for stream in [stream for stream in active if stream.tab == tab]:
+def refuse_when_full(hub: Hub) -> None:
+    """Refuse a stream for which the node has no place."""
+    if hub.stream_count >= hub.config.streams_max:
+        raise _no_room(hub)
+
+
+def _no_room(hub: Hub) -> Unavailable:
+    return Unavailable(
+        "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
+    )
+
+
+async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
+    """End the predecessor of the same tab, and the oldest streams beyond the user's cap; return when there is a place.
+
+    Whoever ends keeps the place until the connection is gone: else readers that take nothing would hold more than the
+    cap, and others would find the node full. Who does not take the goodbye is cut.
+
+    Raises:
+        Unavailable: None came free, although all that could give way were cut.
+    """
+
+    def replace(streams: Sequence[Stream]) -> None:
+        for stream in streams:
             stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
-            active.remove(stream)
-    for stream in active[: max(0, len(active) - hub.config.streams_per_user_max + 1)]:
-        stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
+
+    if tab is not None:
+        replace([stream for stream in user_log.streams if stream.tab == tab])
+    user_log.newcomers += 1
+    try:
+        async with asyncio.timeout(PLACE_WAIT_MAX_S):
+            while len(user_log.streams) >= hub.config.streams_per_user_max:
+                staying = [stream for stream in user_log.streams if not stream.is_ending]
+                replace(staying[: max(0, len(staying) + user_log.newcomers - hub.config.streams_per_user_max)])
+                ending = [stream for stream in user_log.streams if stream.is_ending]
+                try:
+                    async with asyncio.timeout(REPLACED_GOODBYE_MAX_S):
+                        await user_log.vacancy()
+                except TimeoutError:
+                    for stream in ending:
+                        stream.abort("slow_consumer")
+    except TimeoutError:
+        raise _no_room(hub) from None
+    finally:
+        user_log.newcomers -= 1
 
 
 def first_frames(hub: Hub, user_log: UserLog, place: Place, stream: Stream, *, is_resumed: bool) -> bytes:

@@ -55,7 +55,9 @@ class UserLog:
         "_ring",
         "_ring_used_at",
         "_signalled",
+        "_vacancy",
         "holders",
+        "newcomers",
         "streams",
         "tail",
         "user",
@@ -69,10 +71,31 @@ class UserLog:
         self.streams: list[Stream] = []  # the oldest first
         self.waiters: tuple[asyncio.Future[None], ...] = ()  # few; an empty list would be 56 bytes for every user
         self.holders = 0
+        self.newcomers = 0  # streams that wait for the place of another
+        self._vacancy: asyncio.Event | None = None  # made by who waits for it
         self._ring: deque[Rendered] | None = None
         self._ring_used_at = 0.0
         self._signalled = 0  # highest position heard of while the tail was not known
         self._filling = False
+
+    def enter(self, stream: Stream) -> None:
+        """Count the stream, which has its place now, among those that are open."""
+        self.streams.append(stream)
+        self._hub.stream_count += 1
+
+    def leave(self, stream: Stream) -> None:
+        """Its place is free; until here an ending stream keeps it."""
+        self.streams.remove(stream)
+        self._hub.stream_count -= 1
+        if self._vacancy is not None:
+            self._vacancy.set()
+            self._vacancy = None
+
+    async def vacancy(self) -> None:
+        """Return when a stream has left."""
+        if self._vacancy is None:
+            self._vacancy = asyncio.Event()
+        await self._vacancy.wait()
 
     def join_at(self, head: int) -> None:
         """Take what the store says of the head: the first one starts the tail, later ones may be a hint."""

@@ -15,7 +15,7 @@ from time import perf_counter
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
 from tidings.server.auth import IdentifyUser, choose_identity
-from tidings.server.config import RATE_USERS_MAX, REPORTS_PER_H, Config
+from tidings.server.config import RATE_USERS_MAX, REPORTS_PER_H, STREAM_OPENINGS_BURST_TIMES, Config
 from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
@@ -148,6 +148,9 @@ class Node:
     def _new_limits(self, clock: Callable[[], float]) -> None:
         config = self.config
         self.send_rate = RateLimit(config.sends_per_s, config.sends_burst, clock)
+        self.opening_rate = RateLimit(
+            config.stream_openings_per_s, STREAM_OPENINGS_BURST_TIMES * config.streams_per_user_max, clock
+        )
         self.receipt_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         self.typing_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         self.presence_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)

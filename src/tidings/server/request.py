@@ -35,6 +35,13 @@ def own_connection(scope: Scope) -> Connection | None:
     return (scope.get("extensions") or {}).get(CONNECTION_EXTENSION)
 
 
+def charge(scope: Scope, user: UserId) -> None:
+    """Count what this request is answered with, where it is not taken, as this user's."""
+    connection = own_connection(scope)
+    if connection is not None:
+        connection.user = user
+
+
 def last_segment(scope: Scope) -> str:
     """The last segment of the path as the client wrote it, percent-decoded.
 

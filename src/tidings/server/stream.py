@@ -157,8 +157,7 @@ class Stream:
         """The one way out of the log, whoever held the connection."""
         self.close()
         hub, user_log = self._hub, self._log
-        hub.stream_count -= 1
-        user_log.streams.remove(self)
+        user_log.leave(self)
         hub.metrics.count("tidings_streams_closed_total", f'reason="{self.reason}"')
         with in_request(self._request_id):
             log.info(
@@ -304,9 +303,16 @@ class Stream:
         self._pull = self._hub.spawn(self._pull_all())
 
     async def _pull_all(self) -> None:
-        """Write what the log has beyond the position, then whatever else is due, until the stream can be live."""
+        """Write what the log has beyond the position, then whatever else is due, until the stream can be live.
+
+        Nothing is read from the store before the socket takes it: what waits unread would be in our memory.
+        """
         try:
-            while self._goodbye is None:
+            while True:
+                if self._detached is not None:
+                    await self._detached.writable()
+                if self._goodbye is not None:
+                    break
                 if self.position < max(self._log.tail or 0, self._past):
                     await self._pull_page()
                 elif not self._is_caught_up:
@@ -333,27 +339,37 @@ class Stream:
             self.abort("error")
 
     async def _pull_page(self) -> None:
-        """Write the next events after the position, from the ring if it reaches back so far, else from the store."""
+        """Write the next events after the position, as many as one write takes."""
+        page = await self._read_page()
+        if page is None:  # trimmed under the reader: it gets a reset next time
+            self.end("max_age", self._hub.rng.randint(*GOODBYE_RETRY_MS))
+            return
+        body, last = page
+        await self._write(body)
+        self.position, self.cursor = last.position, last.cursor
+
+    async def _read_page(self) -> tuple[bytes, Rendered] | None:
+        """The frames of the next events and the last of these, from the ring if it reaches back so far, else the store.
+
+        What does not fit one write is read again for the next: no stream keeps it meanwhile. None: there is a gap.
+        """
         page = self._log.recent_after(self.position, EVENTS_PAGE_DEFAULT)
         if not page:
             self._hub.metrics.count("tidings_catch_up_reads_total")
-            events = await self._hub.store.read_after(self._log.user, self.position, EVENTS_PAGE_DEFAULT)
+            events = await self._hub.store.read_after(
+                self._log.user, self.position, EVENTS_PAGE_DEFAULT, FRAME_BATCH_MAX_BYTES
+            )
             page = [Rendered(self._hub.epoch, event) for event in events]
-        if not page or page[0].position != self.position + 1:  # trimmed under the reader: it gets a reset next time
-            self.end("max_age", self._hub.rng.randint(*GOODBYE_RETRY_MS))
-            return
+        if not page or page[0].position != self.position + 1:
+            return None
         frames: list[bytes] = []
         size = 0
         for rendered in page:
             frames.append(rendered.frame())
             size += len(frames[-1])
-            if size >= FRAME_BATCH_MAX_BYTES or rendered is page[-1]:
-                await self._write(b"".join(frames))
-                self.position = rendered.position
-                self.cursor = rendered.cursor
-                frames, size = [], 0
-                if self._goodbye is not None:
-                    return
+            if size >= FRAME_BATCH_MAX_BYTES:
+                break
+        return b"".join(frames), rendered
 
     async def _write(self, body: bytes) -> None:
         await self._put(Frame(body))

@@ -34,6 +34,7 @@ from tidings.server.caller import Caller, RecentCallers
 from tidings.server.config import TOKEN_CACHE_MAX, TOKEN_LEEWAY_S, TOKEN_SIZE_MAX_BYTES, Config
 from tidings.server.cors import refuse_cross_site
 from tidings.server.limits import RateLimit
+from tidings.server.request import charge
 from tidings.server.revocation import Revocations
 
 if TYPE_CHECKING:
@@ -112,12 +113,14 @@ class TokenIdentity:
     async def identify(self, scope: Scope) -> Caller:
         """See ``Identity.identify``."""
         try:
-            return await self._identify(scope)
+            caller = await self._identify(scope)
         except Unauthorized:
             address = self._addresses.of(scope)
             if address:
                 self._refusals.take(address)
             raise
+        charge(scope, caller.user)
+        return caller
 
     async def _identify(self, scope: Scope) -> Caller:
         token = self._find(scope)

@@ -1,43 +1,74 @@
-"""What all answers that their readers do not take hold of our memory, by address.
+"""What readers do not take and therefore lies in our memory, by user and by address.
 
 A page may have a megabyte, and a reader has some seconds before it is known to be too slow: one user with a thousand
-connections would have a gigabyte held for them. So they have a share together, and who has waited longest gives way.
+connections would have a gigabyte held for them. So they have a share together, whoever carries it (answers and
+streams, straight or through a proxy), and who has waited longest gives way.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
-from tidings.server.config import UNTAKEN_BY_PROXIES_MAX_BYTES, UNTAKEN_PER_ADDRESS_MAX_BYTES
+from tidings.server.config import (
+    UNTAKEN_BY_PROXIES_MAX_BYTES,
+    UNTAKEN_PER_ADDRESS_MAX_BYTES,
+    UNTAKEN_PER_USER_MAX_BYTES,
+)
+
+
+class _Share:
+    """Who waits within one share, in the order in which they began to."""
+
+    __slots__ = ("most_bytes", "size_bytes", "waiting")
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.size_bytes = 0
+        self.waiting: dict[object, None] = {}
+
+
+class _Waiting(NamedTuple):
+    size_bytes: int
+    end: Callable[[], object]
+    shares: tuple[tuple[str, str], ...]
 
 
 class Untaken:
-    """The connections whose reader takes less than is written, in the order in which they began to.
+    """The connections whose reader takes less than is written.
 
-    The name is that of the peer's address; empty for those of trusted proxies, which have one share together.
+    The address is empty for those of trusted proxies, which have one share together; the user where nobody is known.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, dict[object, tuple[int, Callable[[], None]]]] = {}
-        self._size_bytes: Counter[str] = Counter()
+        self._waiting: dict[object, _Waiting] = {}
+        self._shares: dict[tuple[str, str], _Share] = {}
 
-    def add(self, name: str, connection: object, size_bytes: int, end: Callable[[], None]) -> None:
+    def add(self, connection: object, size_bytes: int, end: Callable[[], object], *, address: str, user: str) -> None:
         """So much lies unsent for a connection; ``end`` is called when it has to give way, perhaps at once."""
-        self._waiting.setdefault(name, {})[connection] = size_bytes, end
-        self._size_bytes[name] += size_bytes
-        share_bytes = UNTAKEN_PER_ADDRESS_MAX_BYTES if name else UNTAKEN_BY_PROXIES_MAX_BYTES
-        while self._size_bytes[name] > share_bytes:
-            oldest = next(iter(self._waiting[name]))
-            _size, give_way = self._waiting[name][oldest]
-            self.remove(name, oldest)
-            give_way()
+        shares = {("address", address): UNTAKEN_PER_ADDRESS_MAX_BYTES if address else UNTAKEN_BY_PROXIES_MAX_BYTES}
+        if user:
+            shares["user", user] = UNTAKEN_PER_USER_MAX_BYTES
+        self._waiting[connection] = _Waiting(size_bytes, end, tuple(shares))
+        for name, most_bytes in shares.items():
+            share = self._shares.setdefault(name, _Share(most_bytes))
+            share.waiting[connection] = None
+            share.size_bytes += size_bytes
+        for name in shares:
+            while (held := self._shares.get(name)) is not None and held.size_bytes > held.most_bytes:
+                oldest = next(iter(held.waiting))
+                give_way = self._waiting[oldest].end
+                self.remove(oldest)
+                give_way()
 
-    def remove(self, name: str, connection: object) -> None:
+    def remove(self, connection: object) -> None:
         """It has been taken, or the connection is gone; nothing if it does not wait."""
-        waiting = self._waiting.get(name)
-        if waiting is None or connection not in waiting:
+        waiting = self._waiting.pop(connection, None)
+        if waiting is None:
             return
-        self._size_bytes[name] -= waiting.pop(connection)[0]
-        if not waiting:
-            del self._waiting[name], self._size_bytes[name]
+        for name in waiting.shares:
+            share = self._shares[name]
+            share.size_bytes -= waiting.size_bytes
+            del share.waiting[connection]
+            if not share.waiting:
+                del self._shares[name]

@@ -23,6 +23,7 @@ from typing import NamedTuple, Protocol
 from tidings.errors import ConfigurationError
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, Message, UserId, Watermarks
+from tidings.server.config import PAGE_SIZE_MAX_BYTES
 
 
 class NewMessage(NamedTuple):
@@ -194,8 +195,10 @@ class Store(Protocol):
     async def place(self, user: UserId, cursor: Cursor | None) -> Place:
         """Where a reader with this cursor starts; None: at the head."""
 
-    async def read_after(self, user: UserId, position: int, limit: int) -> list[LogEvent]:
-        """The events after ``position`` in order, at most ``limit`` and about PAGE_SIZE_MAX_BYTES of text."""
+    async def read_after(
+        self, user: UserId, position: int, limit: int, size_max_bytes: int = PAGE_SIZE_MAX_BYTES
+    ) -> list[LogEvent]:
+        """The events after ``position`` in order, at most ``limit`` and about ``size_max_bytes`` of text."""
 
     async def heads(self, users: Sequence[UserId]) -> dict[UserId, int]:
         """The heads of these users' logs; users never seen are left out."""

@@ -17,7 +17,13 @@ from typing import Any, TypeVar
 from tidings.errors import ConfigurationError, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, UserId, Watermarks
-from tidings.server.config import COMMIT_WAIT_MAX_S, READ_WAIT_MAX_S, TRIM_PAUSE_S, TRIM_PAUSES_MAX
+from tidings.server.config import (
+    COMMIT_WAIT_MAX_S,
+    PAGE_SIZE_MAX_BYTES,
+    READ_WAIT_MAX_S,
+    TRIM_PAUSE_S,
+    TRIM_PAUSES_MAX,
+)
 from tidings.server.store import (
     Appended,
     BlockedPage,
@@ -108,9 +114,13 @@ class SqliteStore:
         """See ``Store.place``."""
         return await self._read(partial(read.place, epoch=self._epoch, name=user, cursor=cursor))
 
-    async def read_after(self, user: UserId, position: int, limit: int) -> list[LogEvent]:
+    async def read_after(
+        self, user: UserId, position: int, limit: int, size_max_bytes: int = PAGE_SIZE_MAX_BYTES
+    ) -> list[LogEvent]:
         """See ``Store.read_after``."""
-        return await self._read(partial(read.read_after, owner=user, position=position, limit=limit))
+        return await self._read(
+            partial(read.read_after, owner=user, position=position, limit=limit, size_max_bytes=size_max_bytes)
+        )
 
     async def heads(self, users: Sequence[UserId]) -> dict[UserId, int]:
         """See ``Store.heads``."""

@@ -92,7 +92,13 @@ def place(connection: sqlite3.Connection, epoch: str, name: UserId, cursor: Curs
     return Place(cursor.position, cursor.tag, head, head_tag, None)
 
 
-def read_after(connection: sqlite3.Connection, owner: UserId, position: int, limit: int) -> list[LogEvent]:
+def read_after(
+    connection: sqlite3.Connection,
+    owner: UserId,
+    position: int,
+    limit: int,
+    size_max_bytes: int = PAGE_SIZE_MAX_BYTES,
+) -> list[LogEvent]:
     """A page of a log; see ``Store.read_after``."""
     user = find_user(connection, owner)
     if user is None:
@@ -122,7 +128,7 @@ def read_after(connection: sqlite3.Connection, owner: UserId, position: int, lim
             )
             events.append(LogEvent(cur, tag_of(event_ms), message, NEW_MESSAGE))
             size += len(body)
-            if size >= PAGE_SIZE_MAX_BYTES:
+            if size >= size_max_bytes:
                 break
         else:
             by = owner if kind == KIND_READ_BY_OWNER else peer
