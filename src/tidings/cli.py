@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 import unicodedata
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 from tidings.errors import (
     ClientError,
     ConfigurationError,
+    NotNow,
     ProtocolViolation,
     ServerProblem,
     StreamLost,
@@ -47,7 +49,8 @@ TOKEN_TTL_DEFAULT_S: Final = 3600
 EXIT_CODES: Final = """\
 exit codes:
   0    done; for send: the message is committed
-  1    the server refused, or a check found a fault; trying again will not help
+  1    the server refused, or a check found a fault; trying again will not help.
+       For serve: it cannot start, or go on, now; starting it again may help
   2    wrong usage or configuration; nothing was done
   3    the server could not be reached or gave no clear answer; for send: not known to be committed
   130  interrupted by Ctrl-C (tail has printed its cursor)
@@ -207,6 +210,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _serve(options: argparse.Namespace) -> int:
+    # Until it serves there is nothing to finish. A container's first process would not even hear SIGTERM.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: os._exit(DONE))
+
     from tidings.server.config import Config
     from tidings.server.run import serve
 
@@ -472,6 +479,8 @@ def _exit_code(error: Exception) -> int:
             return NOT_KNOWN if is_temporary(error.status) else REFUSED
         case StreamLost() | ProtocolViolation():
             return NOT_KNOWN
+        case NotNow():
+            return REFUSED
         case _:
             return MISUSED
 

@@ -4,7 +4,8 @@
 
     TidingsError
     ├── ConfigurationError        a setting is missing or wrong; nothing was started
-    ├── DatabaseInUse             another process serves this database
+    ├── NotNow                    what a start needs is not there; starting again may help
+    │   └── DatabaseInUse         another process serves this database
     ├── DatabaseTooNew            the database was written by a newer Tidings
     ├── Problem                   what the server answers (RFC 9457); one subclass per status family
     │   ├── BadRequest            400: not readable as a request
@@ -45,7 +46,11 @@ class ConfigurationError(TidingsError):
     """A setting is missing or wrong; the text names it and says what to set."""
 
 
-class DatabaseInUse(TidingsError):
+class NotNow(TidingsError):
+    """What a start needs cannot be had at this moment; the text says what. Temporary: starting again may help."""
+
+
+class DatabaseInUse(NotNow):
     """Another process serves this database."""
 
     def __init__(self, process_id: int | None) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +22,7 @@ WINDOW_S = 3.0
 
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
-    return Node(tmp_path, drain_window_s=WINDOW_S)
+    return Node(tmp_path, drain_window_s=WINDOW_S, drain_streams_per_s=1)  # a few streams fill it
 
 
 def test_two_hundred_streams_are_told_and_spread(node: Node) -> None:
@@ -60,6 +64,7 @@ def test_a_send_that_was_begun_is_finished(node: Node, stop: signal.Signals) -> 
     with node:
         ada, ben = node.person("ada"), node.person("ben")
         start = ben.head()
+        ben.opens_stream().live()
         with socket.create_connection(node.address, timeout=10) as client:
             body = json.dumps({"recipientId": "ben", "text": "begun before"}).encode()
             client.sendall(
@@ -95,7 +100,7 @@ def test_a_reader_that_does_not_take_its_goodbye_does_not_hold_the_node_up(node:
 
 def test_a_second_signal_exits_at_once(node: Node) -> None:
     """With streams open and a request half sent. PROTOCOL 15.0.7"""
-    node.limits["drain_window_s"] = 60
+    node.limits |= {"drain_window_s": 60, "drain_streams_per_s": 0.01}
     node.start()
     try:
         ada = node.person("ada")
@@ -111,3 +116,27 @@ def test_a_second_signal_exits_at_once(node: Node) -> None:
             assert time.monotonic() - began < 1
     finally:
         node.kill()
+
+
+def test_a_node_that_waits_for_its_database_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """With 0, at once: it serves nobody. A container's first process does not even hear a signal without a handler."""
+    with Node(tmp_path / "first") as first:
+        program = Path(sys.executable).with_name("tidings")
+        database = first.database.absolute()
+        waiting = subprocess.Popen(
+            [program, "serve", "--port", "0", "--db", f"sqlite:///{database}"], env=first.environment()
+        )
+        try:
+            wait_for(lambda: any(name.startswith(str(database)) for name in open_files(waiting.pid)), 60, "it waits")
+            waiting.send_signal(signal.SIGTERM)
+            assert 0 == waiting.wait(5)
+        finally:
+            waiting.kill()
+
+
+def open_files(process_id: int) -> list[str]:
+    """The names of the files that a process has open."""
+    folder = f"/proc/{process_id}/fd"
+    with contextlib.suppress(OSError):
+        return [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
+    return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -467,14 +468,41 @@ def test_serve_refuses_to_start_without_a_secret(tmp_path: Path) -> None:
 
 
 def test_serve_says_that_a_port_is_taken(tmp_path: Path) -> None:
-    """Exit 2, not a traceback."""
+    """Exit 1, for that passes: whoever started it tries again; not a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         env = environment(TIDINGS_SECRET=SECRET)
         result = tidings("serve", "--port", port, "--db", f"sqlite:///{tmp_path}/x.db", env=env)
-    assert 2 == result.returncode
+    assert 1 == result.returncode
     assert port in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_serve_listens_on_every_address_of_a_host(tmp_path: Path) -> None:
+    """Of IPv4 and of IPv6, as names such as localhost may have both; those that this machine lacks are left out."""
+    node = Node(tmp_path)
+    node.host = ""  # every address there is
+    with node:
+        for here in ("127.0.0.1", *(["::1"] if has_address("::1") else [])):
+            with socket.create_connection((here, node.port), 5) as client:
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                assert client.recv(64).startswith(b"HTTP/1.1 200")
+
+
+def has_address(address: str) -> bool:
+    """Whether this machine has this address of IPv6."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind((address, 0))
+        return True
+    return False
+
+
+def test_serve_may_not_take_what_it_will_never_have(tmp_path: Path) -> None:
+    """An address that this machine does not have yet passes (exit 1); a database in no directory does not (exit 2)."""
+    env = environment(TIDINGS_SECRET=SECRET)
+    elsewhere = tidings("serve", "--host", "192.0.2.1", "--port", "0", "--db", f"sqlite:///{tmp_path}/x.db", env=env)
+    assert_fails(elsewhere, 1, "cannot listen on 192.0.2.1")
+    assert_fails(tidings("serve", "--port", "0", "--db", f"sqlite:///{tmp_path}/no/x.db", env=env), 2, "TIDINGS_DB")
 
 
 def test_serve_names_the_setting_that_is_wrong(tmp_path: Path) -> None:

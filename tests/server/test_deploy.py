@@ -138,6 +138,8 @@ def test_the_service_file_is_one_that_systemd_takes(tmp_path: Path) -> None:
         ours = [line for line in result.stderr.splitlines() if "tidings.service" in line]
         assert [] == ours, result.stderr
     settings = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
+    assert ("always", "2") == (settings["Restart"], settings["RestartPreventExitStatus"])
+    assert "0" == settings["StartLimitIntervalSec"], "systemd would give up what is not there yet at boot"
     assert int(settings["TimeoutStopSec"]) > 5 + 11  # the window, and what a send may take
     assert int(settings["LimitNOFILE"]) >= 18_000 + 500
     assert "TIDINGS_SECRET" not in settings["Environment"]

@@ -303,8 +303,8 @@ def test_a_proxy_without_its_server_is_named(beating: Node) -> None:
 
 def test_a_server_that_is_not_ready_says_why(tmp_path: Path) -> None:
     """Draining: refused with its own words."""
-    with Node(tmp_path, drain_window_s=3) as node:
-        with node.person("ada").opens_stream() as stream:  # a drain without guests ends at once
+    with Node(tmp_path, drain_window_s=3, drain_streams_per_s=0.1) as node:
+        with node.person("ada").opens_stream() as stream:
             stream.live()
             node.signal_stop()
             stream.until("goodbye")

@@ -66,7 +66,9 @@ def test_the_hosts_own_code_sends(start_host: Callable[..., Host]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_host_told_to_stop_does_not_wait_for_streams(start_host: Callable[..., Host], number: int) -> None:
-    """uvicorn waits for open connections for ever; we hear the signal too and end them with a goodbye."""
+    """uvicorn waits for open connections for ever; we hear the signal too and end them with a goodbye.
+    PROTOCOL 15.0.10
+    """
     host = start_host("mounted")
     streams = [host.person("ben").opens_stream().live() for _ in range(10)]
     assert host.process is not None

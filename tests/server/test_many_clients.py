@@ -72,7 +72,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    with Node(tmp_path, **{**UNLIMITED, "drain_window_s": WINDOW_S}) as node:
+    window = {"drain_window_s": WINDOW_S, "drain_streams_per_s": CLIENTS / WINDOW_S}
+    with Node(tmp_path, **{**UNLIMITED, **window}) as node:
         yield node
 
 

@@ -18,7 +18,7 @@ RULE = re.compile(r"^- \*\*(\d+\.\d+\.\d+)\*\* (.+)$", re.MULTILINE)
 HEADING = re.compile(r"^##+ (\d+(?:\.\d+)?)\.? ", re.MULTILINE)
 CITATION = re.compile(r"PROTOCOL(?:\.md)? (\d+(?:\.\d+)*(?:,\s+\d+(?:\.\d+)*)*)")
 KEYWORD = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
-RUNNING = ("contract", "server", "fault", "browser", "attack")
+RUNNING = ("contract", "server", "fault", "browser", "attack", "wide")
 
 RULES = RULE.findall(DOCUMENT)
 PROBLEMS: list[type[Problem]] = [Problem, *Problem.__subclasses__()]

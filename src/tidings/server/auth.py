@@ -50,7 +50,7 @@ class Identity(Protocol):
         """Get what is needed, in tasks of ``spawn``; called again in another event loop.
 
         Raises:
-            ConfigurationError: ``must_answer``, and nobody could be known.
+            NotNow: ``must_answer``, and nobody can be known.
         """
 
     async def identify(self, scope: Scope) -> Caller:

@@ -144,7 +144,10 @@ class Config:
     )
     streams_max: int = setting(18_000, "streams", "Below the usual limit of 20,000 descriptors per process")
     write_blocked_max_s: float = setting(20.0, "seconds", "A reader that takes nothing for so long is gone")
-    drain_window_s: float = setting(5.0, "seconds", "Reconnections after a restart spread over it")
+    drain_window_s: float = setting(5.0, "seconds", "Reconnections after a restart spread over it, at most")
+    drain_streams_per_s: float = setting(
+        400.0, "streams a second", "So many come back at once; one stream's restart is over in a moment, 2,000 take 5 s"
+    )
     poll_wait_max_s: float = setting(25.0, "seconds", "Below the shortest idle limit of common proxies (29 s)")
     sends_per_s: float = setting(30.0, "per second and user", "Faster than anyone types; a bot's pace")
     sends_burst: int = setting(60, "messages", "An outbox that empties after a tunnel")

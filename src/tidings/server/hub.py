@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidings.protocol.events import LogEvent, UserId
 from tidings.server import frame
-from tidings.server.config import EVENTS_PAGE_MAX, RING_EVENTS_MAX, Config
+from tidings.server.config import DRAIN_MARGIN_S, EVENTS_PAGE_MAX, RING_EVENTS_MAX, Config
 from tidings.server.frame import Frame, Rendered
 from tidings.server.metrics import Metrics
 from tidings.server.presence import Presence
@@ -44,6 +44,7 @@ SWEEP_INTERVAL_S = 15.0  # the longest delay of what every signal missed (I3)
 SWEEP_USERS_MAX = 1000  # logs asked for in one query
 RING_IDLE_S = 60.0  # a ring not written for so long is dropped
 DRAIN_STREAMS_AT_ONCE = 200  # streams ended between two turns of the loop
+DRAIN_LOOK_S = 0.02  # how often a drain looks whether the last stream has gone
 
 
 class UserLog:
@@ -207,7 +208,7 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.timer = SlowTimer()
         self.is_draining = False
-        self.drain_ends_at = 0.0
+        self.drain_ends_at = self._drain_window_s = 0.0
         self.stream_count = 0
         self._logs: dict[UserId, UserLog] = {}
         self.presence: Presence | None = None
@@ -274,15 +275,30 @@ class Hub:
             if user_log is not None:
                 user_log.signal(event)
 
-    async def drain(self, window_s: float, *, refused_for_s: float) -> None:
-        """End every stream with a goodbye of its own and let waiting polls answer; then refuse for ``window_s``.
+    async def drain(self, *, still_listens: bool) -> None:
+        """End every stream with a goodbye of its own and let waiting polls answer; return when the streams have gone.
 
-        Streams are told to come back spread over a window that begins after ``refused_for_s``: who comes while we
-        still refuse gets a 503, which a browser's own EventSource takes as the end.
+        The window is as long as so many need to come back at ``drain_streams_per_s``, but ``drain_window_s`` at most.
+        Streams are told to come back spread over a time as long as it. Where the server still listens, which it does
+        until this returns, that time begins after the window: who comes while we refuse gets a 503, which a browser's
+        own EventSource takes as the end. A reader that does not take its goodbye within ``drain_window_s`` is cut.
         """
-        self.is_draining = True
-        self.drain_ends_at = self.loop.time() + window_s
-        window_ms, refused_for_ms = int(window_s * 1000), int(refused_for_s * 1000)
+        began_at, config = self.loop.time(), self.config
+        if not self.is_draining:
+            self.is_draining = True
+            readers = self.stream_count + sum(len(user_log.waiters) for user_log in self._logs.values())
+            self._drain_window_s = min(config.drain_window_s, readers / config.drain_streams_per_s)
+            self.drain_ends_at = began_at + self._drain_window_s
+            await self._say_goodbye(self._drain_window_s + DRAIN_MARGIN_S if still_listens else 0.0)
+        if still_listens:
+            await asyncio.sleep(max(0.0, self.drain_ends_at - self.loop.time()))
+        while self.stream_count > 0 and self.loop.time() < began_at + config.drain_window_s:  # noqa: ASYNC110  # once
+            await asyncio.sleep(DRAIN_LOOK_S)
+        self.abort_streams("draining")
+        await asyncio.sleep(0)  # detached connections are lost in the next turn of the loop
+
+    async def _say_goodbye(self, refused_for_s: float) -> None:
+        refused_for_ms, window_ms = int(refused_for_s * 1000), int(self._drain_window_s * 1000)
         ended = 0
         for user_log in list(self._logs.values()):
             user_log.wake_waiters()
@@ -301,7 +317,7 @@ class Hub:
     def drain_retry_after_s(self) -> int:
         """``Retry-After`` for what is refused while draining: what is left of the window, and a random part of it."""
         left_s = max(0.0, self.drain_ends_at - self.loop.time())
-        return max(1, round(left_s + self.rng.random() * self.config.drain_window_s))
+        return max(1, round(left_s + self.rng.random() * self._drain_window_s))
 
     def _tell_presence(self, watcher: UserId, watched: UserId, online: bool) -> None:
         user_log = self._logs.get(watcher)

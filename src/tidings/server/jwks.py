@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import httpx2
 import jwt
 
-from tidings.errors import ConfigurationError, TooManyRequests, Unauthorized, Unavailable
+from tidings.errors import ConfigurationError, NotNow, TooManyRequests, Unauthorized, Unavailable
 from tidings.protocol.events import UserId
 from tidings.server.config import (
     KEY_ABSENT_IDS_MAX,
@@ -93,14 +93,14 @@ class KeySet:
         """Begin the first fetch, in tasks of ``spawn``; with ``must_answer`` wait for it.
 
         Raises:
-            ConfigurationError: ``must_answer``, and there are no keys.
+            NotNow: ``must_answer``, and there are no keys.
         """
         self._spawn, self._fetching, self._waiting = spawn, None, 0
         fetch = self._begin()
         if must_answer:
             await asyncio.wait([fetch])
             if not self._keys:
-                raise ConfigurationError(
+                raise NotNow(
                     f"no keys from {self.source}: {self._reason};"
                     " check TIDINGS_ISSUER and TIDINGS_JWKS_URL, and that this machine reaches that address"
                 )

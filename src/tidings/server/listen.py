@@ -1,28 +1,56 @@
-"""A listening socket, or a sentence why not."""
+"""Listening sockets, or a sentence why not."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 
-from tidings.errors import ConfigurationError
+from tidings.errors import ConfigurationError, NotNow
+
+_FORBIDDEN = {errno.EACCES, errno.EPERM}  # a port below 1024, for instance: starting again does not permit it
+_NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # names have IPv6 addresses where machines have none
 
 
-def listen(host: str, port: int, setting: str = "--host and --port") -> socket.socket:
-    """A socket bound to this address, so that a port in use is a sentence and port 0 is known.
+def listen(host: str, port: int, setting: str = "--host and --port") -> list[socket.socket]:
+    """Sockets bound to every address of this host (of the machine, if it is empty), so that a port in use is a sentence and port 0 is known.
+
+    All have the same port. Of the addresses of a name those are left out that this machine does not have.
 
     Raises:
-        ConfigurationError: The address cannot be listened on.
+        ConfigurationError: The address may not be listened on.
+        NotNow: It cannot be listened on: somebody has it, or the machine does not have it yet.
     """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as failure:
-        raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {failure.strerror}; choose another with {setting}"
-        ) from None
-    listener.setblocking(False)
-    return listener
+    with contextlib.ExitStack() as undo:
+        try:
+            listeners = _bind(host, port, undo)
+        except OSError as failure:
+            error = ConfigurationError if failure.errno in _FORBIDDEN else NotNow
+            raise error(
+                f"cannot listen on {host or 'every address'} port {port}: {failure.strerror}; choose another with {setting}"
+            ) from None
+        undo.pop_all()
+    return listeners
+
+
+def _bind(host: str, port: int, undo: contextlib.ExitStack) -> list[socket.socket]:
+    found = dict.fromkeys(socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
+    listeners: list[socket.socket] = []
+    absent: OSError | None = None
+    for family, kind, protocol, _, address in found:
+        try:
+            listener = undo.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6 and len(found) > 1:  # else it would take the port of IPv4, too
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address[0], listeners[0].getsockname()[1] if listeners else port, *address[2:]))
+            listener.setblocking(False)
+        except OSError as failure:
+            if failure.errno not in _NO_SUCH_ADDRESS:
+                raise
+            absent = failure
+        else:
+            listeners.append(listener)
+    if absent is not None and not listeners:
+        raise absent
+    return listeners

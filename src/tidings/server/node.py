@@ -88,7 +88,7 @@ class Node:
         """Open the store and start the hub; nothing if that is done.
 
         Raises:
-            DatabaseInUse, DatabaseTooNew, ConfigurationError: See ``Store.start``.
+            DatabaseTooNew, ConfigurationError, NotNow: See ``Store.start`` and ``Identity.start``.
         """
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -169,7 +169,7 @@ class Node:
 
     def _end_streams(self) -> None:
         """The host's server was told to stop: it takes no more connections, and waits for those it has, so end them."""
-        self.hub.spawn(self.hub.drain(self.config.drain_window_s, refused_for_s=0))
+        self.hub.spawn(self.hub.drain(still_listens=False))
 
     async def _leave_former_loop(self) -> None:
         """Tests of a host run each request in a new event loop: what lived in the closed one starts anew."""

@@ -1,8 +1,8 @@
 """``tidings serve``: owns uvicorn, from the socket to the last goodbye.
 
-At the first SIGTERM or SIGINT the node drains: every stream gets its goodbye, new streams and sends are refused with
-``Retry-After``, what is being sent finishes, and the listener stays open until the window ends, so that refusals are
-answers. Then the process exits with 0. A second signal exits at once.
+At the first SIGTERM, SIGINT or SIGHUP the node drains: every stream gets its goodbye, new streams and sends are refused
+with ``Retry-After``, what is being sent finishes, and the listener stays open until the window ends, so that refusals
+are answers. Then the process exits with 0. A second signal exits at once.
 
 When the writer has died it drains too, and exits with STORE_FAILED: whoever started the process starts another, which
 reads what is really on the disk. As long as it stayed, every send would be refused.
@@ -18,16 +18,16 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
+import uvloop
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidings.server.app import API_PREFIX, not_found, routes
-from tidings.server.config import COMMIT_WAIT_MAX_S, DRAIN_MARGIN_S, Config
+from tidings.server.config import COMMIT_WAIT_MAX_S, Config
 from tidings.server.connection import Connections, bound
 from tidings.server.detach import detaching_works
 from tidings.server.listen import listen
@@ -40,7 +40,7 @@ log = logging.getLogger("tidings.run")
 KEEP_ALIVE_S = 75  # longer than the 60 s of common load balancers: they must not send into a closing connection
 BACKLOG = 4096  # connections of a reconnect storm that wait to be accepted
 DESCRIPTORS_BESIDE_STREAMS = 500  # database, log, and the requests that are not streams
-STORE_FAILED = 1  # the exit status after which a supervisor starts the server again; 2 is a wrong configuration
+STORE_FAILED = 1  # as after what stands in the way of a start for now; 2 is a wrong configuration: docs/cli.md
 GC_THRESHOLDS = (50_000, 50, 1_000)  # full collections stall a storm of 18,000 streams for 270 ms, these 29 ms
 
 
@@ -48,7 +48,7 @@ def serve(config: Config, *, host: str, port: int) -> int:
     """Serve until told to stop; the process's exit status.
 
     Raises:
-        TidingsError: It cannot start; the text says what to do.
+        TidingsError: It cannot start; the text says what to do. ``NotNow``: starting it again may help.
     """
     node = Node(config, owns_process=True)
     return run(
@@ -79,27 +79,29 @@ def run(
     """Run an application around a node: start it, ``prepare``, listen, and print ``ready_text(url)`` on stdout."""
     configure(node.config.log_format, node.config.log_level)
     _allow_descriptors(node.config.streams_max + DESCRIPTORS_BESIDE_STREAMS)
-    listeners = [bound(listen(host, port))]
+    listeners = listen(host, port)
+    shown_host, shown_port = listeners[0].getsockname()[:2]
+    shown_host = host or shown_host
+    url = f"http://{f'[{shown_host}]' if ':' in shown_host else shown_host}:{shown_port}"
     if node.config.metrics_port:
-        listeners.append(bound(listen(host, node.config.metrics_port, "TIDINGS_METRICS_PORT")))
+        listeners += listen(host, node.config.metrics_port, "TIDINGS_METRICS_PORT")
         app = _ByPort(node.config.metrics_port, metrics_app(node), app)
-    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        return runner.run(_serve(node, app, listeners, ready_text, prepare))
+    for listener in listeners:
+        bound(listener)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(node, app, listeners, lambda: print(ready_text(url), flush=True), prepare))
 
 
 async def _serve(
     node: Node,
     app: ASGIApp,
     listeners: list[socket.socket],
-    ready_text: Callable[[str], str],
+    on_started: Callable[[], None],
     prepare: Callable[[Node], Awaitable[None]] | None,
 ) -> int:
     await node.start()
     if prepare is not None:
         await prepare(node)
-    shown_host, shown_port = listeners[0].getsockname()[:2]
-    if ":" in shown_host:
-        shown_host = f"[{shown_host}]"
     connections = Connections(node.config, node.metrics)
     connections.may_detach = connections.may_detach and await detaching_works(connections)
     server = _Server(
@@ -116,7 +118,7 @@ async def _serve(
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(COMMIT_WAIT_MAX_S) + 1,
         ),
-        on_started=lambda: print(ready_text(f"http://{shown_host}:{shown_port}"), flush=True),
+        on_started=on_started,
     )
     gc.collect()
     gc.freeze()
@@ -155,20 +157,14 @@ def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) ->
         log.info("%s: draining", number.name)
         tasks.create_task(_drain(node, server))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told, number)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(number, told, number)
 
 
 async def _drain(node: Node, server: uvicorn.Server) -> None:
-    hub = node.hub
-    has_guests = bool(server.server_state.connections) or hub.stream_count > 0
     try:
-        window_s = node.config.drain_window_s
-        await hub.drain(window_s, refused_for_s=window_s + DRAIN_MARGIN_S)
-        if has_guests:
-            await asyncio.sleep(max(0.0, hub.drain_ends_at - hub.loop.time()))
-        hub.abort_streams("draining")
-        await asyncio.sleep(0)  # detached connections are lost in the next turn of the loop
+        await node.hub.drain(still_listens=True)
     finally:
         server.should_exit = True
 
@@ -212,11 +208,3 @@ class _ByPort:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         await (self._metrics if scope["server"][1] == self._metrics_port else self._app)(scope, receive, send)
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    if sys.platform == "win32":  # uvloop does not exist there
-        return asyncio.new_event_loop()
-    import uvloop
-
-    return uvloop.new_event_loop()

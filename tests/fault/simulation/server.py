@@ -15,7 +15,7 @@ from fault.simulation.network import Connection
 from starlette.routing import Router
 
 from tidings.server.app import API_PREFIX, not_found, routes
-from tidings.server.config import COMMIT_WAIT_MAX_S, DRAIN_MARGIN_S
+from tidings.server.config import COMMIT_WAIT_MAX_S
 from tidings.server.node import Node
 from tidings.server.operate import copies
 from tidings.server.store import Committed, Store
@@ -151,12 +151,9 @@ class Host:
         self.world.trace("drain", len(node.requests))
         self.is_draining = True
         self.disturbed_at = self.world.clock.now_s
-        window_s = node.config.drain_window_s
-        await node.hub.drain(window_s, refused_for_s=window_s + DRAIN_MARGIN_S)
-        await asyncio.sleep(max(0.0, node.hub.drain_ends_at - self.world.clock.now_s))
+        await node.hub.drain(still_listens=True)
         if node.is_dead:
             return
-        node.hub.abort_streams("draining")
         self.is_listening = False
         if node.requests:
             await asyncio.wait(list(node.requests), timeout=COMMIT_WAIT_MAX_S + 1)

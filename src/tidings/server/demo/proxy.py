@@ -22,7 +22,7 @@ import socket
 import struct
 from typing import Literal, NamedTuple
 
-from tidings.errors import ConfigurationError
+from tidings.errors import ConfigurationError, NotNow
 from tidings.server.demo.exchange import Requests
 from tidings.server.demo.fault import Conditions, Fault, Faults
 from tidings.server.demo.limits import PARTS_ON_THE_WAY_MAX, READ_SIZE_BYTES, STREAM_HELD_MAX_BYTES
@@ -93,9 +93,9 @@ class Proxy:
         async with self._opening:
             while self._accepts and self._server is None:
                 try:
-                    listener, self._listener = self._listener or listen(self.host, self.port, "--port"), None
+                    listener, self._listener = self._listener or listen(self.host, self.port, "--port")[0], None
                     self._server = await asyncio.start_server(self._accepted, sock=listener, backlog=BACKLOG)
-                except (OSError, ConfigurationError) as failure:
+                except (OSError, ConfigurationError, NotNow) as failure:
                     log.warning("%s; trying again", failure)
                     await asyncio.sleep(LISTEN_AGAIN_S)
             if not self._accepts and self._server is not None:

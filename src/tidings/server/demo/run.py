@@ -34,8 +34,8 @@ def run_demo(*, port: int, db: str | None = None) -> int:
     """
     logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT)
     logging.getLogger("tidings").setLevel(logging.INFO)
-    page = listen(HOST, port, "--port")
-    control = listen(HOST, 0)
+    [page] = listen(HOST, port, "--port")
+    [control] = listen(HOST, 0)
     with asyncio.Runner() as runner:
         return runner.run(_Demo(page, control, db or DEMO_DATABASE).serve())
 

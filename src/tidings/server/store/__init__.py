@@ -160,6 +160,7 @@ class Store(Protocol):
             DatabaseInUse: Another process serves it.
             DatabaseTooNew: A newer Tidings wrote it.
             ConfigurationError: It cannot be opened; the text says why.
+            NotNow: It cannot be opened now: the disk is full, or another program holds it.
         """
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from tidings.errors import ConfigurationError, DatabaseTooNew, Unavailable
+from tidings.errors import ConfigurationError, DatabaseTooNew, NotNow, TidingsError, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, UserId, Watermarks
 from tidings.server.config import (
@@ -51,6 +52,10 @@ READER_THREADS = 2  # one slow page does not hold up the others; more only fight
 CACHE_SIZE_KIB = 65_536  # page cache of the writer's connection
 ROOM_SIZE_BYTES = 65_536  # what must be writable before a full disk counts as over: the longest message with its rows
 WAL_SIZE_MAX_BYTES = 64 << 20  # what a checkpoint leaves of the write-ahead log on the disk
+
+# What a restart does not mend; all else passes: a full disk, another program that holds the file, too many open files.
+_NOT_OURS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+_NOT_OURS_BY_FILE = {errno.EACCES, errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EROFS}
 
 
 class SqliteStore:
@@ -237,11 +242,15 @@ class SqliteStore:
         except (OSError, sqlite3.Error) as failure:
             self._lock.release()
             reason = failure.strerror if isinstance(failure, OSError) else failure
-            if getattr(failure, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
+            code = getattr(failure, "sqlite_errorcode", 0) & 0xFF
+            error: type[TidingsError] = ConfigurationError
+            if code == sqlite3.SQLITE_CORRUPT:
                 advice = "it is damaged; keep a copy of it, and restore the last backup with: tidings restore"
-            else:
+            elif code in _NOT_OURS or getattr(failure, "errno", None) in _NOT_OURS_BY_FILE:
                 advice = "name a file that this user may write, in a directory that exists, with --db"
-            raise ConfigurationError(f"db (TIDINGS_DB): {self._path} cannot be opened: {reason}; {advice}") from failure
+            else:
+                error, advice = NotNow, "starting again may help"
+            raise error(f"db (TIDINGS_DB): {self._path} cannot be opened: {reason}; {advice}") from failure
         except DatabaseTooNew:
             self._lock.release()
             raise
