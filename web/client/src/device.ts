@@ -5,10 +5,14 @@
  * All of it but drafts and unsent messages is there to be shown at once; the server's answers take its place.
  */
 import type { Api } from "./api.js";
+import { randomId } from "./environment.js";
 import { Keeper } from "./keeper.js";
 import type { ClientStorage, PendingMessage } from "./types.js";
 
-/** The rows: these two, and with these prefixes one per conversation, unsent message and draft. */
+/**
+ * The rows: these two, and with these prefixes one per conversation, unsent message and draft. A draft's row carries the page
+ * that typed it: two tabs may type to the same person, and one that sends or empties its own must not delete the other's.
+ */
 const PLACE = "place";
 const INBOX = "inbox";
 const CONVERSATION = "conversation/";
@@ -26,19 +30,32 @@ interface Place {
   at: number;
 }
 
+/** What is typed and not sent. */
+export interface Draft {
+  text: string;
+  /** When it was typed, `Date.now()` ms. */
+  at: number;
+}
+
 export interface DeviceHandlers {
   /** What was kept is read. `cursor`: go on from here; null: from where the stream begins, or where it is already. */
   restored(cursor: string | null): void;
   /** The people whose conversations are the latest. */
   latest(): readonly string[];
+  /** This page has gone on with the draft of another one, and has deleted its row. */
+  tookDraft(row: string): void;
 }
 
 export class Device {
   /** Resolves when what was kept is restored, or takes too long. */
   ready: Promise<void> = Promise.resolve();
 
+  readonly drafts = new Map<string, Draft>();
+
   readonly #keeper: Keeper;
-  readonly #drafts = new Map<string, string>();
+  #page: string | null = null;
+  /** The rows of other pages whose drafts are shown here, unchanged so far; by person. */
+  readonly #shown = new Map<string, string>();
   /** As it was when the page began. */
   #rows: ReadonlyMap<string, unknown> = new Map();
 
@@ -89,13 +106,25 @@ export class Device {
   }
 
   getDraft(peerId: string): string {
-    return this.#drafts.get(peerId) ?? "";
+    return this.drafts.get(peerId)?.text ?? "";
   }
 
   setDraft(peerId: string, text: string): void {
-    if (text === "") this.#drafts.delete(peerId);
-    else this.#drafts.set(peerId, text);
-    this.#keeper.mark(DRAFT + peerId, () => this.#drafts.get(peerId));
+    if (text === this.getDraft(peerId)) return;
+    if (text === "") this.drafts.delete(peerId);
+    else this.drafts.set(peerId, { text, at: this.api.environment.now() });
+    this.#keepDraft(peerId);
+    const row = this.#shown.get(peerId);
+    if (row === undefined) return;
+    this.#shown.delete(peerId);
+    this.#keeper.mark(row, () => undefined);
+    this.handlers.tookDraft(row);
+  }
+
+  /** Another page has deleted this row: it cannot know that this one is still there, with what it typed. */
+  draftTaken(row: string): void {
+    const peerId = personOf(row);
+    if (row === this.#draftRow(peerId) && this.drafts.has(peerId)) this.#keepDraft(peerId);
   }
 
   /** These changed; `make` is called when they are written. */
@@ -125,11 +154,13 @@ export class Device {
 
   /** The page is hidden, and may never be seen again. */
   leave(): void {
+    this.#keepDrafts();
     void this.#keeper.leave();
   }
 
   /** Write what is waiting and give the database back, as a page must that may be frozen. */
   rest(): void {
+    this.#keepDrafts();
     this.#keeper.rest();
   }
 
@@ -142,23 +173,39 @@ export class Device {
   /** Forget the user, here and on the device. Resolves when it is done; nothing is shown of it any more at once. */
   purge(): Promise<void> {
     this.#rows = new Map();
-    this.#drafts.clear();
+    this.drafts.clear();
+    this.#shown.clear();
     this.ready = Promise.resolve();
     return this.#keeper.purge();
   }
 
   #restore(rows: ReadonlyMap<string, unknown>, withPlace: boolean): void {
     this.#rows = rows;
-    for (const [key, value] of rows) {
-      if (!key.startsWith(DRAFT)) continue;
-      const peerId = key.slice(DRAFT.length);
-      // What was typed meanwhile is newer.
-      if (!this.#drafts.has(peerId)) this.#drafts.set(peerId, String(value));
+    // The last one that was typed to each person; what was typed here meanwhile is newer.
+    const drafts = [...rows].filter((row): row is [string, Draft] => row[0].startsWith(DRAFT) && isDraft(row[1]));
+    for (const [row, draft] of drafts.sort(([, a], [, b]) => b.at - a.at)) {
+      const peerId = personOf(row);
+      if (this.drafts.has(peerId)) continue;
+      this.drafts.set(peerId, draft);
+      this.#shown.set(peerId, row);
     }
     const place = rows.get(PLACE) as Partial<Place> | undefined;
     const isFresh = this.api.environment.now() - (place?.at ?? 0) < PLACE_AGE_MAX_MS;
     this.handlers.restored(withPlace && isFresh && typeof place?.cursor === "string" ? place.cursor : null);
     this.#discardOldest();
+  }
+
+  #keepDraft(peerId: string): void {
+    this.#keeper.mark(this.#draftRow(peerId), () => this.drafts.get(peerId));
+  }
+
+  #draftRow(peerId: string): string {
+    return `${DRAFT}${peerId}/${(this.#page ??= randomId(this.api.environment))}`;
+  }
+
+  /** Those of this page, also where another one has deleted them and could not say so. */
+  #keepDrafts(): void {
+    for (const peerId of this.drafts.keys()) if (!this.#shown.has(peerId)) this.#keepDraft(peerId);
   }
 
   #discardOldest(): void {
@@ -177,6 +224,16 @@ function isExpendable(key: string): boolean {
 
 function isPrecious(key: string): boolean {
   return key.startsWith(OUTBOX) || key.startsWith(DRAFT);
+}
+
+/** Whom the draft of this row is for; no user id has a `/`. */
+function personOf(row: string): string {
+  return row.slice(DRAFT.length, row.lastIndexOf("/"));
+}
+
+function isDraft(value: unknown): value is Draft {
+  const { text, at } = (value ?? {}) as Partial<Draft>;
+  return typeof text === "string" && typeof at === "number";
 }
 
 function unsentIn(rows: ReadonlyMap<string, unknown>): PendingMessage[] {

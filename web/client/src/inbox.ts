@@ -10,7 +10,8 @@ import { NO_WATERMARKS, raise } from "./conversation.js";
 import type { InboxEntry, Message } from "./types.js";
 import { readMessage, readReceipt, type Frame, type InboxPage } from "./wire.js";
 
-interface Row extends InboxEntry {
+/** What the server, or an event, told of one conversation. */
+export interface Row extends Omit<InboxEntry, "draft" | "pending"> {
   /** Where this entry was read; null when it was made from events alone. */
   cursor: string | null;
 }
@@ -21,10 +22,17 @@ export interface InboxState {
   hasMore: boolean;
   /** What to pass for the next page. */
   before: number | null;
+  /** How many messages are unread in conversations that are not among the rows. */
+  elsewhere: number;
   stale: boolean;
 }
 
-export const EMPTY_INBOX: InboxState = { rows: [], hasMore: false, before: null, stale: false };
+export const EMPTY_INBOX: InboxState = { rows: [], hasMore: false, before: null, elsewhere: 0, stale: false };
+
+/** How many messages are unread in all conversations. */
+export function unreadOf({ rows, elsewhere }: InboxState): number {
+  return rows.reduce((sum, { unread }) => sum + unread, elsewhere);
+}
 
 /** The first page (`further` false) or the next one. Rows of the page replace what is held of the same people. */
 export function applyPage(state: InboxState, page: InboxPage, further: boolean): InboxState {
@@ -33,11 +41,13 @@ export function applyPage(state: InboxState, page: InboxPage, further: boolean):
     const row = { user, lastMessage: last_message, unread, watermarks, updatedAt, blocked, cursor: page.cursor };
     rows.set(user.id, row);
   }
+  const held = unreadOf({ ...state, rows: [...rows.values()], elsewhere: 0 });
   const reachesFurther = !further && state.before !== null && state.rows.length > page.conversations.length;
   return {
     rows: sorted([...rows.values()]),
     hasMore: reachesFurther ? state.hasMore : page.has_more,
     before: reachesFurther ? state.before : page.before,
+    elsewhere: Math.max(0, page.unread_total - held),
     stale: false,
   };
 }
@@ -48,10 +58,10 @@ export function applyInboxEvent(state: InboxState, frame: Frame, peerId: string)
   if (row && contains(row.cursor, frame.id)) return state;
   if (frame.type === "new_message") return applyNewMessage(state, row, readMessage(frame.data), peerId);
   if (frame.type !== "message_delivered" && frame.type !== "message_read") return state;
-  // Not on the pages that are loaded; its page will know.
-  if (!row) return state;
   const { by, upto } = readReceipt(frame.data);
   const read = frame.type === "message_read" ? upto : 0;
+  // Not on the pages that are loaded; its page will know. How many are unread, the server has to count.
+  if (!row) return by !== peerId && read > 0 ? recounted(state) : state;
   if (by === peerId) {
     const peer = { ...NO_WATERMARKS, peer_delivered_upto: upto, peer_read_upto: read };
     return replace(state, { ...row, watermarks: raise(row.watermarks, peer) });
@@ -72,9 +82,14 @@ export function applySent(state: InboxState, message: Message): InboxState {
 /** The user blocks this person, which counts nothing as unread, or has taken it back, which the server has to count. */
 export function applyBlocked(state: InboxState, peerId: string, blocked: boolean): InboxState {
   const row = state.rows.find((one) => one.user.id === peerId);
-  if (!row || row.blocked === blocked) return state;
+  if (!row) return recounted(state);
+  if (row.blocked === blocked) return state;
   const next = replace(state, { ...row, blocked, unread: blocked ? 0 : row.unread });
   return blocked ? next : { ...next, stale: true };
+}
+
+function recounted(state: InboxState): InboxState {
+  return state.elsewhere > 0 ? { ...state, stale: true } : state;
 }
 
 function applyNewMessage(state: InboxState, row: Row | undefined, message: Message, peerId: string): InboxState {
@@ -115,7 +130,8 @@ function replace(state: InboxState, row: Row): InboxState {
   return { ...state, rows: sorted([...rows, ticked(row)]) };
 }
 
-function sorted(rows: Row[]): readonly Row[] {
+/** The latest first. */
+export function sorted<T extends Pick<Row, "updatedAt" | "user">>(rows: T[]): readonly T[] {
   return rows.sort((a, b) =>
     a.updatedAt === b.updatedAt ? (a.user.id < b.user.id ? -1 : 1) : a.updatedAt < b.updatedAt ? 1 : -1,
   );

@@ -57,6 +57,7 @@ type Listener = (payload: never) => void;
 type News =
   | { type: "outbox"; news: OutboxNews }
   | { type: "blocked"; peerId: string; blocked: boolean }
+  | { type: "draft"; row: string }
   | { type: "signed_out" };
 
 /** In these states requests are answered. */
@@ -97,6 +98,7 @@ export class RealtimeService {
     this.#device = new Device(this.#storage, api, {
       restored: (cursor) => this.#restore(cursor),
       latest: () => this.#inbox.getSnapshot().entries.map((entry) => entry.user.id),
+      tookDraft: (row) => this.#tell({ type: "draft", row }),
     });
     this.#outbox = new Outbox(environment, this.#retry, {
       post: async (pending, signal) => {
@@ -122,6 +124,7 @@ export class RealtimeService {
       changed: (peerId) => {
         this.#store(peerId).publish();
         this.#unsent.refresh();
+        this.#inbox.publish();
       },
       failed: (message) => this.#notify("send_failed", message),
       keep: (clientId, message) => this.#device.keepUnsent(clientId, message),
@@ -158,6 +161,9 @@ export class RealtimeService {
     this.#inbox = new InboxStore({
       api,
       retry: this.#retry,
+      outbox: this.#outbox,
+      drafts: this.#device.drafts,
+      person: (id) => this.#conversations.get(id)?.getSnapshot().peer ?? { id, name: id, avatar_url: null },
       userId: () => this.#connection.userId,
       base: () => this.#base,
       loadedAt: (cursor) => this.#loadedAt(cursor),
@@ -285,10 +291,16 @@ export class RealtimeService {
           this.#tell({ type: "blocked", peerId, blocked });
         },
         acknowledges: () => this.#connection.leads,
-        settled: () => this.#unsent.refresh(),
+        settled: () => {
+          this.#unsent.refresh();
+          this.#inbox.publish();
+        },
         changed: () => this.#device.keepConversation(peerId, () => this.#conversations.get(peerId)?.kept()),
         getDraft: () => this.#device.getDraft(peerId),
-        setDraft: (text) => this.#device.setDraft(peerId, text),
+        setDraft: (text) => {
+          this.#device.setDraft(peerId, text);
+          this.#inbox.drafted(peerId);
+        },
       });
       this.#conversations.set(peerId, store);
       store.restore(this.#device.conversation(peerId));
@@ -309,6 +321,7 @@ export class RealtimeService {
     this.#outbox.restore(this.#device.unsent, false);
     // Drafts, too, are there now.
     for (const store of this.#conversations.values()) store.publish();
+    this.#inbox.publish();
   }
 
   #openOutbox(): void {
@@ -346,6 +359,8 @@ export class RealtimeService {
         return this.#outbox.heard(news.news);
       case "blocked":
         return this.#setBlocked(news.peerId, news.blocked);
+      case "draft":
+        return this.#device.draftTaken(news.row);
       case "signed_out":
         void this.#leave();
         return this.emit("signed_out", {});

@@ -106,13 +106,21 @@ export interface InboxEntry {
   lastMessage: Message | null;
   unread: number;
   watermarks: Watermarks;
+  /** ISO 8601; of somebody of whom the server has no message yet, when the last one was queued, or "". */
   updatedAt: string;
   /** The user blocks this person. */
   blocked: boolean;
+  /** What is typed in this tab and not sent; "" is nothing. */
+  draft: string;
+  /** What the server has not acknowledged, oldest first. */
+  pending: readonly PendingMessage[];
 }
 
 export interface InboxSnapshot {
+  /** The latest first; one stays the same object until something in it changed. */
   entries: readonly InboxEntry[];
+  /** How many messages are unread, over all conversations, those that are not loaded included. */
+  unread: number;
   /** As in `ConversationSnapshot`: what is shown may be what this device kept. */
   loaded: boolean;
   loading: boolean;

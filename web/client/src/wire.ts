@@ -59,6 +59,8 @@ export interface InboxPage {
   cursor: string;
   /** What to pass as `before` for the next page: the last row's position. */
   before: number | null;
+  /** Over all pages. */
+  unread_total: number;
 }
 
 export interface EventsPage {
@@ -233,6 +235,11 @@ export function readInbox(body: unknown): InboxPage {
     has_more: of["has_more"] === true,
     cursor: text(of, "cursor"),
     before: conversations.at(-1)?.position ?? null,
+    // A server that does not say it: what the page shows.
+    unread_total:
+      of["unread_total"] === undefined
+        ? conversations.reduce((sum, { unread }) => sum + unread, 0)
+        : number(of, "unread_total"),
   };
 }
 

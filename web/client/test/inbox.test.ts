@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { applyInboxEvent, applyPage, applySent, EMPTY_INBOX, type InboxState } from "../src/inbox.js";
+import {
+  applyBlocked,
+  applyInboxEvent,
+  applyPage,
+  applySent,
+  EMPTY_INBOX,
+  unreadOf,
+  type InboxState,
+} from "../src/inbox.js";
 import type { Message } from "../src/types.js";
 import type { InboxPage } from "../src/wire.js";
 import { cursorAt, Ledger, seeded } from "./ledger.js";
@@ -40,6 +48,7 @@ const page = (at: number, ...conversations: InboxPage["conversations"]): InboxPa
   has_more: false,
   cursor: cursorAt(at),
   before: conversations.at(-1)?.position ?? null,
+  unread_total: conversations.reduce((sum, { unread }) => sum + unread, 0),
 });
 
 const arrives = (state: InboxState, at: number, of: Message, peer: string) =>
@@ -105,6 +114,30 @@ describe("the inbox", () => {
     const sent = message(4, "ada", "bob", 9);
     const state = arrives(applySent(start, sent), 6, sent, "bob");
     expect(summary(state)[0]).toEqual(["bob", 1, 4]);
+  });
+
+  describe("with conversations that are not loaded", () => {
+    const more = applyPage(
+      start,
+      { ...page(5, row("bob", message(3, "bob", "ada", 3), 1, 2)), unread_total: 41 },
+      false,
+    );
+
+    it("counts them as unread", () => expect(unreadOf(more)).toBe(41));
+
+    it("counts a message of one of them once more, and what a page of them brings no more than once", () => {
+      const arrived = arrives(more, 6, message(9, "zoe", "ada", 9), "zoe");
+      expect(unreadOf(arrived)).toBe(42);
+      const known = { ...page(6, row("zoe", message(9, "zoe", "ada", 9), 40, 1)), unread_total: 42 };
+      expect(unreadOf(applyPage(arrived, known, true))).toBe(42);
+    });
+
+    it("has the server count when one of them was read elsewhere, or is blocked", () => {
+      const data = { chat_user_id: "zoe", by: "ada", upto: 9 };
+      expect(applyInboxEvent(more, { id: cursorAt(6), type: "message_read", data }, "zoe").stale).toBe(true);
+      expect(applyBlocked(more, "zoe", true).stale).toBe(true);
+      expect(applyInboxEvent(start, { id: cursorAt(6), type: "message_read", data }, "zoe")).toBe(start);
+    });
   });
 
   it("a further page knows its own position", () => {

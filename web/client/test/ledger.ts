@@ -82,11 +82,11 @@ export class Ledger {
   inbox(position: number): InboxPage {
     const { messages, watermarks, user, cursor } = this.page(position);
     const last_message = messages.at(-1);
-    if (!last_message) return { conversations: [], has_more: false, cursor, before: null };
+    if (!last_message) return { conversations: [], has_more: false, cursor, before: null, unread_total: 0 };
     const unread = messages.filter((one) => one.sender_id === "bob" && one.seq > watermarks.read_upto).length;
     const updatedAt = last_message.createdAt;
     const row = { user, last_message, unread, watermarks, updatedAt, position, blocked: false };
-    return { conversations: [row], has_more: false, cursor, before: position };
+    return { conversations: [row], has_more: false, cursor, before: position, unread_total: unread };
   }
 
   #marks(position: number): Watermarks {

@@ -232,6 +232,54 @@ describe("what is kept between pages", () => {
     expect((await page(world, browser)).bob.getDraft()).toBe("");
   });
 
+  describe("of two tabs that write to the same person", () => {
+    async function twoTabs() {
+      const world = new World();
+      const browser = new Browser();
+      const [one, other] = [await page(world, browser), await page(world, browser)];
+      const reloaded = async () => {
+        await world.pass(1000);
+        await one.tab.page("frozen");
+        await one.tab.crash();
+        return (await page(world, browser)).bob.getDraft();
+      };
+      return { world, browser, one, other, reloaded };
+    }
+
+    it("one that sends leaves the other's draft", async () => {
+      const { one, other, reloaded } = await twoTabs();
+      one.bob.setDraft("half a sen");
+      other.bob.setDraft("hello");
+      other.bob.send("hello");
+      other.bob.setDraft("");
+      expect(one.bob.getDraft()).toBe("half a sen");
+      expect(await reloaded()).toBe("half a sen");
+    });
+
+    it("one that sends what it had of the other leaves what is typed there", async () => {
+      const { world, browser, one, reloaded } = await twoTabs();
+      one.bob.setDraft("half a sen");
+      await world.pass(1000);
+      const later = await page(world, browser);
+      expect(later.bob.getDraft()).toBe("half a sen");
+      later.bob.setDraft("");
+      await world.pass(1000);
+      expect(await reloaded()).toBe("half a sen");
+    });
+
+    it("one that was closed is gone on with, once", async () => {
+      const { world, browser, one } = await twoTabs();
+      one.bob.setDraft("half a sen");
+      await world.pass(1000);
+      await one.tab.crash();
+      const next = await page(world, browser);
+      next.bob.setDraft("half a sentence");
+      next.bob.setDraft("");
+      await world.pass(1000);
+      expect((await page(world, browser)).bob.getDraft()).toBe("");
+    });
+  });
+
   it("signing out deletes everything", async () => {
     const world = new World();
     const browser = new Browser();
@@ -306,7 +354,7 @@ describe("what is kept between pages", () => {
     const keys = [...([...storage.owners.values()][0]?.keys() ?? [])];
     expect(keys.filter((key) => key.startsWith("conversation/"))).toEqual([]);
     expect(keys.filter((key) => key.startsWith("outbox/"))).toHaveLength(1);
-    expect(keys).toContain("draft/bob");
+    expect(keys.filter((key) => key.startsWith("draft/bob/"))).toHaveLength(1);
     reported.mockRestore();
   });
 

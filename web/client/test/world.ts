@@ -51,6 +51,8 @@ export class World {
   mute = false;
   epoch = "e";
   token = "good";
+  /** What is unread in conversations that the inbox does not list. */
+  unreadElsewhere = 0;
 
   readonly #timers = new Map<number, { at: number; fn: () => void }>();
   #timerId = 0;
@@ -385,7 +387,15 @@ export class World {
         position: 1,
       };
     });
-    return json(200, { success: true, conversations, has_more: false, cursor: this.head(me) });
+    const unread_total = conversations.reduce((sum, { unread }) => sum + unread, this.unreadElsewhere);
+    return json(200, {
+      success: true,
+      user_id: me,
+      conversations,
+      has_more: false,
+      cursor: this.head(me),
+      unread_total,
+    });
   }
 }
 

@@ -11,10 +11,9 @@ const NOTES = [660, 990] as const;
 const NOTE_S = 0.14;
 const LOUDNESS = 0.08;
 
-/** How many messages are unread in the conversations that are loaded. */
+/** How many messages are unread, over all conversations. */
 export function useUnread(): number {
-  const { entries } = useInbox();
-  return entries.reduce((sum, { unread }) => sum + unread, 0);
+  return useInbox().unread;
 }
 
 /** Titles the page, with the number of unread messages before it while there are any; the former title comes back. */

@@ -42,7 +42,14 @@ const SERVER_CONVERSATION: ConversationSnapshot = {
   error: null,
 };
 const SERVER_OUTBOX: OutboxSnapshot = { pending: [] };
-const SERVER_INBOX: InboxSnapshot = { entries: [], loaded: false, loading: true, hasMore: false, error: null };
+const SERVER_INBOX: InboxSnapshot = {
+  entries: [],
+  unread: 0,
+  loaded: false,
+  loading: true,
+  hasMore: false,
+  error: null,
+};
 
 function useReadable<T>(readable: Readable<T>, onServer: T): T {
   const { subscribe, read, readOnServer } = useMemo(

@@ -1,5 +1,6 @@
 /** Text of a message as nodes. It is never HTML: web addresses become links, all else stays text. */
 import type { ReactNode } from "react";
+import { leadsToSignIn } from "../own-page.js";
 
 const ADDRESS = /https?:\/\/[^\s<>"'`\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu;
 const TRAILING = /[.,;:!?…*_~]+$/u;
@@ -36,7 +37,7 @@ export function RichText({ text }: { text: string }): ReactNode {
   let done = 0;
   for (const match of text.matchAll(ADDRESS)) {
     const address = trimAddress(match[0]);
-    if (!isWebAddress(address)) continue;
+    if (!isWebAddress(address) || leadsToSignIn(address)) continue;
     nodes.push(text.slice(done, match.index));
     nodes.push(
       <a key={match.index} href={address} target="_blank" rel="noopener nofollow ugc">
