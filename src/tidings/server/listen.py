@@ -13,9 +13,9 @@ _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # names have IPv6 
 
 
 def listen(host: str, port: int, setting: str = "--host and --port") -> list[socket.socket]:
-    """Sockets bound to every address of this host (of the machine, if it is empty), so that a port in use is a sentence and port 0 is known.
+    """Sockets bound to every address of this host, so that a port in use is a sentence and port 0 is known.
 
-    All have the same port. Of the addresses of a name those are left out that this machine does not have.
+    An empty host is every address of the machine. All have the same port. Of the addresses of a name those are left out that this machine does not have.
 
     Raises:
         ConfigurationError: The address may not be listened on.
@@ -27,7 +27,8 @@ def listen(host: str, port: int, setting: str = "--host and --port") -> list[soc
         except OSError as failure:
             error = ConfigurationError if failure.errno in _FORBIDDEN else NotNow
             raise error(
-                f"cannot listen on {host or 'every address'} port {port}: {failure.strerror}; choose another with {setting}"
+                f"cannot listen on {host or 'every address'} port {port}: {failure.strerror};"
+                f" choose another with {setting}"
             ) from None
         undo.pop_all()
     return listeners
