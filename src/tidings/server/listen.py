@@ -15,7 +15,8 @@ _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # names have IPv6 
 def listen(host: str, port: int, setting: str = "--host and --port") -> list[socket.socket]:
     """Sockets bound to every address of this host, so that a port in use is a sentence and port 0 is known.
 
-    An empty host is every address of the machine. All have the same port. Of the addresses of a name those are left out that this machine does not have.
+    An empty host is every address of the machine. All have the same port. Of the addresses of a name those are left
+    out that this machine does not have.
 
     Raises:
         ConfigurationError: The address may not be listened on.
