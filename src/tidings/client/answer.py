@@ -28,7 +28,7 @@ def read_problem(response: httpx2.Response, body: bytes) -> ServerProblem:
     """
     try:
         problem = msgspec.json.decode(body, type=_ProblemBody)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, nested too deep
         problem = _ProblemBody(_say_status(response.status_code))
     return ServerProblem(
         response.status_code,
@@ -48,7 +48,7 @@ def read_retry_after_s(response: httpx2.Response) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a date beyond what a clock can say
         return None
     # A date without a zone is read as UTC, the only zone that HTTP has.
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -12,20 +12,24 @@ import httpx2
 
 from tidings.client import call
 from tidings.client.async_feed import AsyncFeed
-from tidings.client.call import DEADLINE_S, Answered, Call, Exchange, api_url
+from tidings.client.call import DEADLINE_S, Call, Exchange, api_url
 from tidings.client.client import ignore_state, losses_ignored
 from tidings.client.following import OnState
+from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import AsyncToken, AsyncTokenSource
+from tidings.client.transport import AnswerBody, connection_options, trusted_certificates
 from tidings.errors import ServerProblem
 from tidings.protocol.events import Message, Watermarks
 
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(OfOneProcess):
     """One user of one server, in one event loop. Use it with ``async with`` or ``aclose`` it.
+
+    A process that is forked has its own connections: there, too, the client may be used, in a loop of that process.
 
     Any call may be cancelled. A send that was cancelled may or may not be committed; with an outbox it is sent later.
 
@@ -42,15 +46,26 @@ class AsyncClient:
         outbox: str | os.PathLike[str] | None = None,
     ) -> None:
         """As ``Client``; the token's function may be async."""
+        super().__init__()
         self._url = api_url(url)
         self._tokens = AsyncTokenSource(token)
         self._deadline_s = deadline_s
+        self._trusted = trusted_certificates()
+        self._abandoned: list[httpx2.AsyncClient] = []
+        self._connect()
         self.outbox = None if outbox is None else Outbox(outbox)
+
+    def _connect(self) -> None:
+        """As ``Client._connect``."""
         self._turns: dict[str, asyncio.Lock] = {}
         # No cap: each stream holds a connection, and calls must not wait for one.
-        self._http = httpx2.AsyncClient(
-            verify=httpx2.create_ssl_context(), limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20)
-        )
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+        self._http = httpx2.AsyncClient(**connection_options(self._url, self._trusted), limits=limits)
+
+    def _begin_in_child(self) -> None:
+        # Kept, since letting go of a transport works on the event loop, which is the parent's.
+        self._abandoned.append(self._http)
+        self._connect()
 
     async def __aenter__(self) -> Self:
         return self
@@ -135,7 +150,7 @@ class AsyncClient:
 
     def events(self, cursor: str | None = None, *, on_state: OnState = ignore_state) -> AsyncFeed:
         """As ``Client.events``; ``on_state`` is called in the event loop."""
-        return AsyncFeed(self._http, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
+        return AsyncFeed(lambda: self._http, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
 
     async def _deliver_waiting(
         self, outbox: Outbox, recipient: str, until: float, *, before: Unsent | None = None
@@ -166,11 +181,29 @@ class AsyncClient:
         while True:
             request = exchange.request(self._http, await self._tokens.get(refresh=exchange.refresh_token))
             try:
-                response = await self._http.send(request)
-            except httpx2.RequestError as trouble:
+                response, body = await self._send(request, exchange.until)
+            except Exception as trouble:
+                if self._http.is_closed:
+                    raise
                 exchange.failed(trouble)
             else:
-                answer = exchange.answered(response)
-                if isinstance(answer, Answered):
+                answer = None
+                try:
+                    answer = exchange.answered(response, body)
+                finally:
+                    if answer is None:
+                        await response.extensions["network_stream"].aclose()
+                if answer is not None:
                     return answer.value
             await asyncio.sleep(exchange.wait_s)
+
+    async def _send(self, request: httpx2.Request, until: float) -> tuple[httpx2.Response, bytes]:
+        """As ``Client._send``."""
+        response = await self._http.send(request, stream=True)
+        try:
+            body = AnswerBody(until)
+            async for part in response.aiter_bytes():
+                body.take(part)
+        finally:
+            await response.aclose()
+        return response, body.whole()

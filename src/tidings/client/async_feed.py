@@ -10,7 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
@@ -19,13 +19,14 @@ import httpx2
 
 from tidings.client.core import Event
 from tidings.client.following import Following, OnState
+from tidings.client.fork import OfOneProcess
 from tidings.client.token import AsyncTokenSource
 
 GRACE_S: Final = 1.0
 """A read gets so long at least."""
 
 
-class AsyncFeed(Following):
+class AsyncFeed(Following, OfOneProcess):
     """The events of one user from a cursor on, over as many streams as it takes.
 
     Iterate over it in one task; leave it with ``async with`` or ``aclose``. Waits for ever, returns only when closed,
@@ -36,15 +37,29 @@ class AsyncFeed(Following):
     """
 
     def __init__(
-        self, http: httpx2.AsyncClient, url: str, tokens: AsyncTokenSource, *, cursor: str | None, on_state: OnState
+        self,
+        http: Callable[[], httpx2.AsyncClient],
+        url: str,
+        tokens: AsyncTokenSource,
+        *,
+        cursor: str | None,
+        on_state: OnState,
     ) -> None:
-        super().__init__(url, cursor=cursor, token_renewable=tokens.renewable, on_state=on_state)
+        Following.__init__(self, url, cursor=cursor, token_renewable=tokens.renewable, on_state=on_state)
+        OfOneProcess.__init__(self)
         self._http = http
         self._tokens = tokens
         self._chunks: AsyncIterator[bytes] | None = None
         self._attempting = False
         self._step: asyncio.Task[None] | None = None
         self._closed = False
+        self._abandoned: list[object] = []
+
+    def _begin_in_child(self) -> None:
+        # Kept, as ``AsyncClient`` keeps its connections.
+        self._abandoned.append((self._step, self._response, self._chunks))
+        self._step = self._response = self._chunks = None
+        self._attempting = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,11 +115,11 @@ class AsyncFeed(Following):
     async def _begin_attempt(self) -> None:
         """Open a stream."""
         wanted = self._begin()
-        request = self._request(self._http, wanted, await self._tokens.get(refresh=wanted.refresh_token))
+        request = self._request(self._http(), wanted, await self._tokens.get(refresh=wanted.refresh_token))
         self._attempting = True
         with self._trouble_told():
             async with self._deadline():
-                response = await self._http.send(request, stream=True, follow_redirects=False)
+                response = await self._http().send(request, stream=True, follow_redirects=False)
                 self._chunks = response.aiter_bytes()
                 if not self._answered(response):
                     async for chunk in self._chunks:

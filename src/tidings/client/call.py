@@ -8,6 +8,9 @@ Rules of this file:
 
 - Every call is safe to repeat, and is repeated under the reconnect policy until it is answered, refused for good, or
   its time is up. A send is repeated under one ``client_id``: however often it is tried, there is one message.
+- An answer counts only for the question that was asked: a sent message bears the ``client_id`` that was sent, a page
+  is of the conversation and the part that was asked for. What answers something else (a proxy or a program that mixed
+  up two connections) is no answer; the call is repeated, on another connection.
 - Redirects are not followed: a token goes only to the address it was given for.
 """
 
@@ -26,6 +29,7 @@ import msgspec
 
 from tidings.client.answer import read_problem, read_retry_after_s
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
+from tidings.client.transport import describe, is_timeout, without_secrets
 from tidings.errors import ClientError, ProtocolViolation, StreamLost
 from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import Outcome, next_attempt
@@ -50,6 +54,10 @@ class _Received(msgspec.Struct):
     watermarks: Watermarks
 
 
+class _AnotherAnswer(Exception):
+    """What came answers another question."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """What is asked of the server, and how its answer is read.
@@ -68,30 +76,53 @@ class Call(Generic[T]):
 
 def send(recipient: str, text: str, client_id: str | None, message_type: str) -> Call[Message]:
     """Send a message; a ``client_id`` is made if none is given."""
-    body = {
-        "recipientId": recipient,
-        "text": text,
-        "message_type": message_type,
-        "client_id": client_id or str(uuid.uuid4()),
-    }
-    return Call("POST", "/send", lambda answer: msgspec.json.decode(answer, type=_Sent).message, body=body)
+    client_id = client_id or str(uuid.uuid4())
+    body = {"recipientId": recipient, "text": text, "message_type": message_type, "client_id": client_id}
+
+    def read(answer: bytes) -> Message:
+        message = msgspec.json.decode(answer, type=_Sent).message
+        _check(message.client_id == client_id, f"the message {client_id!r}")
+        return message
+
+    return Call("POST", "/send", read, body=body)
 
 
 def history(peer: str, before: int | None, after: int | None, limit: int | None) -> Call[HistoryPage]:
     """A page of the conversation with ``peer``."""
     path = "/" + quote(check_user_id(peer), safe="")
-    return Call("GET", path, _reader(HistoryPage), query={"before": before, "after": after, "limit": limit})
+
+    def read(answer: bytes) -> HistoryPage:
+        page = msgspec.json.decode(answer, type=HistoryPage)
+        seqs = [message.seq for message in page.messages]
+        _check(page.user.id == peer and _lie_between(seqs, after, before), f"the history with {peer!r}")
+        return page
+
+    return Call("GET", path, read, query={"before": before, "after": after, "limit": limit})
 
 
 def inbox(before: int | None, limit: int | None) -> Call[InboxPage]:
     """A page of the conversations."""
-    return Call("GET", "/inbox/me", _reader(InboxPage), query={"before": before, "limit": limit})
+
+    def read(answer: bytes) -> InboxPage:
+        page = msgspec.json.decode(answer, type=InboxPage)
+        positions = [conversation.position for conversation in page.conversations]
+        _check(_lie_between(positions, None, before), f"the inbox before {before}")
+        return page
+
+    return Call("GET", "/inbox/me", read, query={"before": before, "limit": limit})
 
 
 def receipts(peer: str, **upto: int) -> Call[Watermarks]:
     """Raise the caller's watermarks ``delivered_upto`` and ``read_upto``."""
     body: dict[str, object] = {"chatUserId": peer, **upto}
-    return Call("POST", "/receipts", lambda answer: msgspec.json.decode(answer, type=_Received).watermarks, body=body)
+
+    def read(answer: bytes) -> Watermarks:
+        watermarks = msgspec.json.decode(answer, type=_Received).watermarks
+        # They only rise, so that after the call they are at least there.
+        _check(all(getattr(watermarks, name) >= seq for name, seq in upto.items()), f"the receipts {upto}")
+        return watermarks
+
+    return Call("POST", "/receipts", read, body=body)
 
 
 def typing(peer: str) -> Call[None]:
@@ -111,7 +142,13 @@ def unblock(peer: str) -> Call[None]:
 
 def blocked(before: int | None, limit: int | None) -> Call[BlockedPage]:
     """A page of those whom the caller blocks."""
-    return Call("GET", "/blocked/me", _reader(BlockedPage), query={"before": before, "limit": limit})
+
+    def read(answer: bytes) -> BlockedPage:
+        page = msgspec.json.decode(answer, type=BlockedPage)
+        _check(_lie_between([each.position for each in page.blocked], None, before), f"the blocked before {before}")
+        return page
+
+    return Call("GET", "/blocked/me", read, query={"before": before, "limit": limit})
 
 
 def report(peer: str, reason: str, seq: int | None) -> Call[None]:
@@ -120,8 +157,13 @@ def report(peer: str, reason: str, seq: int | None) -> Call[None]:
     return Call("POST", "/report", lambda answer: None, body=body, is_repeated=False)
 
 
-def _reader(shape: type[T]) -> Callable[[bytes], T]:
-    return lambda answer: msgspec.json.decode(answer, type=shape)
+def _check(is_bound: bool, asked: str) -> None:
+    if not is_bound:
+        raise _AnotherAnswer(f"The answer is not about {asked}")
+
+
+def _lie_between(numbers: list[int], after: int | None, before: int | None) -> bool:
+    return all((after is None or number > after) and (before is None or number < before) for number in numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +179,7 @@ class Exchange(Generic[T]):
     Attributes:
         refresh_token: The next request must carry a token fetched anew.
         wait_s: To be waited before the next request.
+        until: Monotonic seconds; after it nothing is tried.
     """
 
     def __init__(self, call: Call[T], url: str, *, until: float, token_renewable: bool) -> None:
@@ -149,7 +192,7 @@ class Exchange(Generic[T]):
         self.refresh_token = False
         self.wait_s = 0.0
         self._call = call
-        self._until = until
+        self.until = until
         self._token_renewable = token_renewable
         self._failures = 0
         self._request: dict[str, Any] = {
@@ -164,49 +207,55 @@ class Exchange(Generic[T]):
         headers = {"Authorization": f"Bearer {token}"}
         if self._request["content"] is not None:
             headers["Content-Type"] = "application/json"
-        left_s = max(0.001, self._until - time.monotonic())
+        left_s = max(0.001, self.until - time.monotonic())
         timeout = httpx2.Timeout(min(CONNECT_TIMEOUT_S, left_s), read=min(READ_TIMEOUT_S, left_s))
         return http.build_request(**self._request, headers=headers, timeout=timeout)
 
-    def answered(self, response: httpx2.Response) -> Answered[T] | None:
+    def answered(self, response: httpx2.Response, body: bytes) -> Answered[T] | None:
         """Take an answer: what it says, or none if the call is to be repeated after ``wait_s``.
 
+        The connection that brought anything but an answer is not to be used again.
+
         Raises:
-            ServerProblem, ProtocolViolation: The last word, or the last before the deadline.
+            ServerProblem, ProtocolViolation, StreamLost: The last word, or the last before the deadline.
         """
         status = response.status_code
         if status in (200, 201, 202):
             try:
-                return Answered(self._call.read(response.content))
-            except msgspec.DecodeError as trouble:
-                error = ProtocolViolation(f"The answer is not one of a Tidings server: {trouble}")
+                return Answered(self._call.read(body))
+            except _AnotherAnswer as other:
+                self._decide(Outcome("violation"), StreamLost(f"{other}: it counts as none"))
+            except (ValueError, RecursionError) as trouble:  # what decoding raises: no JSON, no UTF-8, nested too deep
+                error = ProtocolViolation(f"The answer is not one of a Tidings server: {describe(trouble)}")
                 self._decide(Outcome("violation"), error)
-                return None
+            return None
         was_refreshed, self.refresh_token = self.refresh_token, status == 401
         outcome = Outcome("status", status=status, retry_after_s=read_retry_after_s(response), refreshed=was_refreshed)
-        problem = read_problem(response, response.content)
+        problem = read_problem(response, body)
         if status == 401 and not self._token_renewable:
             raise problem
         self._decide(outcome, problem)
         return None
 
-    def failed(self, trouble: httpx2.RequestError) -> None:
-        """Take a connection's failure: the call is to be repeated after ``wait_s``.
+    def failed(self, trouble: Exception) -> None:
+        """Take whatever came instead of an answer: the call is to be repeated after ``wait_s``.
 
         Raises:
-            StreamLost: The deadline comes first.
+            StreamLost, ProtocolViolation: The deadline comes first.
         """
-        if isinstance(trouble, httpx2.TimeoutException):
+        if isinstance(trouble, ProtocolViolation):
+            self._decide(Outcome("violation"), trouble)
+        elif is_timeout(trouble):
             self._decide(Outcome("timeout"), StreamLost("The server did not answer in time"))
         else:
-            self._decide(Outcome("network"), StreamLost(f"The server cannot be reached: {trouble}"))
+            self._decide(Outcome("network"), StreamLost(f"The server cannot be reached: {describe(trouble)}"))
 
     def _decide(self, outcome: Outcome, error: ClientError) -> None:
         step = next_attempt(self._failures, outcome, random.random())
         self._failures = step.failures
         self.wait_s = step.wait_ms / 1000
         is_over = step.action == "stop" or (step.action == "retry" and not self._call.is_repeated)
-        if is_over or time.monotonic() + self.wait_s >= self._until:
+        if is_over or time.monotonic() + self.wait_s >= self.until:
             raise error
 
 
@@ -216,13 +265,17 @@ def api_url(url: str) -> str:
     Raises:
         ValueError: It is not an http(s) address, or has a query or a user name in it.
     """
+    shown = without_secrets(url)
     try:
         parsed = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise ValueError(f"{url!r} is not an address: {error}") from None
+        parsed.raw_host.decode("ascii").encode("idna")  # as connecting does: a label may be empty or too long
+    except Exception:  # the library's words repeat parts of what was given, perhaps of a password
+        raise ValueError(f"{shown!r} is not an address; it looks like https://example.org") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is not an address that begins with http:// or https:// and a host")
+        raise ValueError(f"{shown!r} is not an address that begins with http:// or https:// and a host")
     if parsed.query or parsed.fragment or parsed.userinfo:
         raise ValueError("the address of a server has no user name, no '?' and no '#'")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise ValueError(f"{shown!r} has a port that is none: they go from 1 to 65535")
     path = parsed.path.rstrip("/") or API_PATH
     return str(parsed.copy_with(path=path))

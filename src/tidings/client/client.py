@@ -13,12 +13,14 @@ from typing import Self, TypeVar
 import httpx2
 
 from tidings.client import call
-from tidings.client.call import DEADLINE_S, Answered, Call, Exchange, api_url
+from tidings.client.call import DEADLINE_S, Call, Exchange, api_url
 from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState, OnState
+from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import Token, TokenSource
+from tidings.client.transport import AnswerBody, connection_options, trusted_certificates
 from tidings.errors import ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import is_temporary
@@ -30,8 +32,10 @@ def ignore_state(state: ConnectionState) -> None:
     """For those who do not show what the connection does."""
 
 
-class Client:
+class Client(OfOneProcess):
     """One user of one server. May be shared by threads; use it as a context manager or ``close`` it.
+
+    A process that is forked has its own connections: there, too, the client may be used, and is closed by itself.
 
     Attributes:
         outbox: Where sends wait on disk until they are acknowledged; none unless a file was given.
@@ -56,19 +60,30 @@ class Client:
 
         Raises:
             ValueError: The address is not an http(s) one, or the token cannot be sent.
+            ConfigurationError: The environment's proxy or certificates cannot be used.
             OSError: The outbox cannot be used.
         """
+        super().__init__()
         self._url = api_url(url)
         self._tokens = TokenSource(token)
         self._deadline_s = deadline_s
+        self._trusted = trusted_certificates()
+        self._connect()
         self.outbox = None if outbox is None else Outbox(outbox)
+
+    def _connect(self) -> None:
+        """Make what no other process may have a part in: connections, and the locks of the sends."""
+        options = connection_options(self._url, self._trusted)
         self._turns: dict[str, threading.Lock] = {}
-        trusted = httpx2.create_ssl_context()  # reading the certificates costs more than all the rest
-        self._http = httpx2.Client(verify=trusted)
+        self._http = httpx2.Client(**options)
         # Each stream has a connection of its own, which its watchdog guards from the connect on.
         self._streams = httpx2.Client(
-            verify=trusted, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+            **options, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         )
+
+    def _begin_in_child(self) -> None:
+        # Not closed: that would tell the other side something. What nobody refers to any more is let go of silently.
+        self._connect()
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +240,7 @@ class Client:
         Raises:
             ValueError: What no cursor can be.
         """
-        return Feed(self._streams, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
+        return Feed(lambda: self._streams, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
 
     def _deliver_waiting(
         self, outbox: Outbox, recipient: str, until: float, *, before: Unsent | None = None
@@ -257,14 +272,32 @@ class Client:
         while True:
             request = exchange.request(self._http, self._tokens.get(refresh=exchange.refresh_token))
             try:
-                response = self._http.send(request)
-            except httpx2.RequestError as trouble:
+                response, body = self._send(request, exchange.until)
+            except Exception as trouble:
+                if self._http.is_closed:
+                    raise  # by the caller, who is told so
                 exchange.failed(trouble)
             else:
-                answer = exchange.answered(response)
-                if isinstance(answer, Answered):
+                answer = None
+                try:
+                    answer = exchange.answered(response, body)
+                finally:
+                    if answer is None:
+                        response.extensions["network_stream"].close()
+                if answer is not None:
                     return answer.value
             time.sleep(exchange.wait_s)
+
+    def _send(self, request: httpx2.Request, until: float) -> tuple[httpx2.Response, bytes]:
+        """The answer, read whole."""
+        response = self._http.send(request, stream=True)
+        try:
+            body = AnswerBody(until)
+            for part in response.iter_bytes():
+                body.take(part)
+        finally:
+            response.close()
+        return response, body.whole()
 
 
 @contextmanager

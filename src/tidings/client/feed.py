@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -11,11 +11,12 @@ import httpx2
 
 from tidings.client.core import Event
 from tidings.client.following import Following, OnState
+from tidings.client.fork import OfOneProcess
 from tidings.client.token import TokenSource
 from tidings.client.watchdog import Watchdog
 
 
-class Feed(Following):
+class Feed(Following, OfOneProcess):
     """The events of one user from a cursor on, over as many streams as it takes.
 
     Iterate over it in one thread; ``close`` may be called from any. Waits for ever, returns only when closed, and
@@ -26,14 +27,23 @@ class Feed(Following):
     """
 
     def __init__(
-        self, http: httpx2.Client, url: str, tokens: TokenSource, *, cursor: str | None, on_state: OnState
+        self, http: Callable[[], httpx2.Client], url: str, tokens: TokenSource, *, cursor: str | None, on_state: OnState
     ) -> None:
-        super().__init__(url, cursor=cursor, token_renewable=tokens.renewable, on_state=on_state)
+        Following.__init__(self, url, cursor=cursor, token_renewable=tokens.renewable, on_state=on_state)
+        OfOneProcess.__init__(self)
         self._http = http
         self._tokens = tokens
         self._chunks: Iterator[bytes] = iter(())
         self._watchdog: Watchdog | None = None
         self._closed = threading.Event()
+
+    def _begin_in_child(self) -> None:
+        # The stream is the parent's, which reads on. Here it goes on over another one.
+        self._watchdog = self._response = None
+        self._chunks = iter(())
+        is_closed, self._closed = self._closed.is_set(), threading.Event()
+        if is_closed:
+            self._closed.set()
 
     def __enter__(self) -> Self:
         return self
@@ -83,9 +93,9 @@ class Feed(Following):
         self._watchdog = watchdog
         if self._closed.is_set():
             watchdog.end()  # ``close`` came before there was anything to end
-        request = self._request(self._http, wanted, token, trace=watchdog.trace)
+        request = self._request(self._http(), wanted, token, trace=watchdog.trace)
         with self._trouble_told(lambda: watchdog.expired):
-            response = self._http.send(request, stream=True, follow_redirects=False)
+            response = self._http().send(request, stream=True, follow_redirects=False)
             self._chunks = response.iter_bytes()
             if not self._answered(response):
                 all(self._keep_refusal(chunk) for chunk in self._chunks)

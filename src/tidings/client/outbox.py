@@ -9,7 +9,7 @@ Rules of this file:
 - What the server refuses for good is set aside with the reason, so that it does not stand in the way; ``refused``
   lists it. What is not the message's fault (no server, no valid token, a wrong address) leaves it waiting.
 - Several threads may use one outbox; several processes may use one file: what both of them send carries the same
-  ``client_id`` and is one message.
+  ``client_id`` and is one message. An open SQLite file must not go through a ``fork``, so that a child opens its own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import os
 import sqlite3
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +28,16 @@ from tidings.protocol.retry import is_temporary
 
 LOCK_WAIT_S: Final = 10.0
 """Another process holds the file for a few milliseconds; longer is a fault."""
+
+_at_the_files = threading.Lock()
+"""Held by whoever works with the file of an outbox, and during a ``fork``: no child inherits half of a transaction."""
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(
+        before=_at_the_files.acquire,
+        after_in_parent=_at_the_files.release,
+        after_in_child=_at_the_files.release,
+    )
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -64,35 +76,35 @@ class Outbox:
         Raises:
             OSError: The file cannot be opened, or is no outbox.
         """
-        self._lock = threading.Lock()
-        try:
-            self._file = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
-            self._file.execute("PRAGMA synchronous = FULL")  # "it is in the outbox" must outlive a power cut
-            self._file.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise OSError(f"the outbox {os.fspath(path)!r} cannot be used: {error}") from error
+        # A child process may be in another directory by then.
+        self._path = ":memory:" if path == ":memory:" else os.path.abspath(path)
+        self._process = 0  # none has opened it
+        with self._opened():
+            pass
 
     def close(self) -> None:
         """Close the file; what waits in it stays."""
-        with self._lock:
-            self._file.close()
+        with self._opened() as file:
+            file.close()
 
     def put(self, recipient: str, text: str, client_id: str | None = None, message_type: str = "text") -> Unsent:
         """Write a message to the disk; one that waits under the same ``client_id`` stays as it is.
 
         Raises:
             ValueError: The ``client_id`` is that of another message in the outbox.
+            OSError: It could not be written.
         """
         client_id = client_id or str(uuid.uuid4())
         content = (recipient, text, message_type, client_id)
-        with self._lock:
-            self._file.execute(
+        with self._opened() as file, file:
+            file.execute("BEGIN IMMEDIATE")  # another process may send it, and remove it, in between
+            file.execute(
                 "INSERT INTO outbox (recipient, text, message_type, client_id) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (client_id) DO UPDATE SET refusal = NULL WHERE recipient = excluded.recipient"
                 " AND text = excluded.text AND message_type = excluded.message_type",
                 content,
             )
-            row = self._file.execute(f"SELECT {_COLUMNS} FROM outbox WHERE client_id = ?", (client_id,)).fetchone()
+            row = file.execute(f"SELECT {_COLUMNS} FROM outbox WHERE client_id = ?", (client_id,)).fetchone()
         unsent = Unsent(*row)
         if content != (unsent.recipient, unsent.text, unsent.message_type, unsent.client_id):
             raise ValueError(f"client_id {client_id!r} is that of another message in the outbox")
@@ -111,8 +123,8 @@ class Outbox:
 
     def remove(self, unsent: Unsent) -> None:
         """Forget a message: it is acknowledged, or given up."""
-        with self._lock:
-            self._file.execute("DELETE FROM outbox WHERE number = ?", (unsent.number,))
+        with self._opened() as file:
+            file.execute("DELETE FROM outbox WHERE number = ?", (unsent.number,))
 
     def set_aside(self, unsent: Unsent, problem: ServerProblem) -> None:
         """Note that the server refused it for good.
@@ -122,12 +134,34 @@ class Outbox:
         """
         if not is_about_message(problem):
             raise problem
-        with self._lock:
-            self._file.execute("UPDATE outbox SET refusal = ? WHERE number = ?", (str(problem), unsent.number))
+        with self._opened() as file:
+            file.execute("UPDATE outbox SET refusal = ? WHERE number = ?", (str(problem), unsent.number))
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The file, for this thread alone.
+
+        Raises:
+            OSError: It cannot be used.
+        """
+        with _at_the_files:
+            try:
+                if self._process != os.getpid():
+                    self._file = self._open()
+                    self._process = os.getpid()
+                yield self._file
+            except sqlite3.Error as error:
+                raise OSError(f"the outbox {self._path!r} cannot be used: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        file = sqlite3.connect(self._path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+        file.execute("PRAGMA synchronous = FULL")  # "it is in the outbox" must outlive a power cut
+        file.execute(_SCHEMA)
+        return file
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[Unsent]:
-        with self._lock:
-            rows = self._file.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {condition} ORDER BY number", values)
+        with self._opened() as file:
+            rows = file.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {condition} ORDER BY number", values)
             return [Unsent(*row) for row in rows]
 
 

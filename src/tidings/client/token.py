@@ -11,6 +11,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from tidings.client.fork import OfOneProcess
+
 Token = str | Callable[[], str]
 """A token, or a function that fetches one; the function is called again when the server rejects its last answer."""
 
@@ -21,12 +23,16 @@ FETCH_TIMEOUT_S: Final = 30.0
 """An async function has so long; a sync one cannot be interrupted and has timeouts of its own."""
 
 
-class TokenSource:
+class TokenSource(OfOneProcess):
     """The token to send with each request; may be asked from several threads."""
 
     def __init__(self, token: Token) -> None:
+        super().__init__()
         self._fetch = None if isinstance(token, str) else token
         self._token = _checked(token) if isinstance(token, str) else None
+        self._lock = threading.Lock()
+
+    def _begin_in_child(self) -> None:
         self._lock = threading.Lock()
 
     @property
@@ -48,12 +54,16 @@ class TokenSource:
             return self._token
 
 
-class AsyncTokenSource:
+class AsyncTokenSource(OfOneProcess):
     """The token to send with each request; may be asked by several tasks of one event loop."""
 
     def __init__(self, token: AsyncToken) -> None:
+        super().__init__()
         self._fetch = None if isinstance(token, str) else token
         self._token = _checked(token) if isinstance(token, str) else None
+        self._lock = asyncio.Lock()
+
+    def _begin_in_child(self) -> None:
         self._lock = asyncio.Lock()
 
     @property

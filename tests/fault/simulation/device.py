@@ -51,7 +51,7 @@ class SimulatedClient(AsyncClient):
 
     def tab_events(self, tab: str, cursor: str | None, on_state: Any) -> AsyncFeed:
         """``events`` under the name of a tab."""
-        return AsyncFeed(self._http, f"{API}/sse/me?tab={tab}", self._tokens, cursor=cursor, on_state=on_state)
+        return AsyncFeed(lambda: self._http, f"{API}/sse/me?tab={tab}", self._tokens, cursor=cursor, on_state=on_state)
 
     async def ask(self, asked: Call[Any]) -> Any:
         """Any call, under the client's own retry policy."""

@@ -287,6 +287,10 @@ class Connection:
         if not self.link.is_down:
             self.world.loop.call_later(self.link.delay_s(), self._hear_leaving)
 
+    async def aclose(self) -> None:
+        """As the HTTP library's own connections have it."""
+        self.leave()
+
     def _hear_leaving(self) -> None:
         self._is_gone = True
         self._wake_server()
@@ -415,7 +419,8 @@ class Transport(httpx2.AsyncBaseTransport):
         except BaseException:
             connection.leave()
             raise
-        return httpx2.Response(status, headers=headers, stream=_Body(connection, wait_s["read"]))
+        extensions = {"network_stream": connection}
+        return httpx2.Response(status, headers=headers, stream=_Body(connection, wait_s["read"]), extensions=extensions)
 
 
 def _scope(request: httpx2.Request, connection: Connection | None) -> dict[str, Any]:
