@@ -202,11 +202,12 @@ def test_a_feed_made_before_a_fork_is_read_by_parent_and_child_each_over_its_own
 
 
 class Misleading:
-    """A server that gives each connection's first answer to another question, until so many were misled."""
+    """A server that gives these wrong answers first, and notes whether a connection that misled is used again."""
 
     def __init__(self, wrong: list[dict[str, Any]], right: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self.asked: list[dict[str, Any]] = []
-        self._wrong = wrong
+        self.reused = 0
+        self.wrong = list(wrong)
         self._right = right
 
     @contextmanager
@@ -231,7 +232,7 @@ class Misleading:
                 self._talk(connection)
 
     def _talk(self, connection: socket.socket) -> None:
-        answers = 0
+        has_misled = False
         while True:
             received = b""
             while b"\r\n\r\n" not in received:
@@ -246,9 +247,9 @@ class Misleading:
                         body += connection.recv(65536)
             question = json.loads(body or b"{}")
             self.asked.append(question)
-            assert answers == 0 or not self._wrong, "a connection that misled was used again"
-            answers += 1
-            answer = json.dumps(self._wrong.pop(0) if self._wrong else self._right(question)).encode()
+            self.reused += has_misled
+            has_misled = bool(self.wrong)
+            answer = json.dumps(self.wrong.pop(0) if self.wrong else self._right(question)).encode()
             connection.sendall(
                 b"HTTP/1.1 %d Fine\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
                 % (201 if body else 200, len(answer), answer)
@@ -266,8 +267,12 @@ def message(**fields: object) -> dict[str, Any]:
 MARKS = {"read_upto": 0, "delivered_upto": 0, "peer_read_upto": 0, "peer_delivered_upto": 0}
 
 
-def sent(client_id: str) -> dict[str, Any]:
-    return {"success": True, "message": message(client_id=client_id)}
+def sent(client_id: str, sender: str = "ada") -> dict[str, Any]:
+    return {"success": True, "message": message(client_id=client_id, sender_id=sender)}
+
+
+def inbox(user: str) -> dict[str, Any]:
+    return {"user_id": user, "conversations": [], "has_more": False, "cursor": "k-1-a"}
 
 
 def page(peer: str, *seqs: int) -> dict[str, Any]:
@@ -286,8 +291,8 @@ QUESTIONS: list[tuple[str, Ask, list[dict[str, Any]], dict[str, Any]]] = [
     (
         "a receipt",
         lambda c: c.mark_read("bob", 3),
-        [{"watermarks": {**MARKS, "read_upto": 2}}],
-        {"watermarks": {**MARKS, "read_upto": 3}},
+        [{"receipts": [{"chatUserId": "carol", "watermarks": MARKS}]}, {"watermarks": MARKS}],
+        {"receipts": [{"chatUserId": "bob", "watermarks": MARKS}]},
     ),
 ]
 
@@ -300,7 +305,7 @@ def test_what_answers_another_question_is_no_answer_and_is_asked_again_on_anothe
     ask: Ask, wrong: list[dict[str, Any]], right: dict[str, Any], is_async: bool
 ) -> None:
     """As a proxy does that mixes up its connections: the same question goes out, a send under the same client_id."""
-    server = Misleading(list(wrong), lambda question: right)
+    server = Misleading(wrong, lambda question: right)
 
     async def ask_it(url: str) -> object:
         async with AsyncClient(url, "x", deadline_s=PATIENCE_S) as client:
@@ -313,6 +318,19 @@ def test_what_answers_another_question_is_no_answer_and_is_asked_again_on_anothe
             with Client(url, "x", deadline_s=PATIENCE_S) as client:
                 ask(client)
     assert [server.asked[0]] * (len(wrong) + 1) == server.asked
+    assert 0 == server.reused
+
+
+def test_an_answer_to_another_user_is_none() -> None:
+    """The first answer says for whom the client speaks. PROTOCOL 2.3.6"""
+    server = Misleading([], lambda question: sent("k1") if question else inbox("ada"))
+    with server.serving() as url, Client(url, "x", deadline_s=PATIENCE_S) as client:
+        client.inbox()
+        server.wrong = [inbox("eve"), {**page("bob"), "user_id": "eve"}]
+        assert [] == client.inbox().conversations
+        server.wrong = [sent("k1", "eve")]
+        assert "ada" == client.send("bob", "hi", client_id="k1").sender_id
+    assert (6, 0) == (len(server.asked), server.reused)
 
 
 def test_a_send_that_only_ever_gets_others_answers_is_not_known_to_be_committed() -> None:

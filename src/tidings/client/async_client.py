@@ -12,7 +12,7 @@ import httpx2
 
 from tidings.client import call
 from tidings.client.async_feed import AsyncFeed
-from tidings.client.call import DEADLINE_S, Call, Exchange, api_url
+from tidings.client.call import DEADLINE_S, Call, Caller, Exchange, api_url
 from tidings.client.client import ignore_state, losses_ignored
 from tidings.client.following import OnState
 from tidings.client.fork import OfOneProcess
@@ -49,6 +49,7 @@ class AsyncClient(OfOneProcess):
         super().__init__()
         self._url = api_url(url)
         self._tokens = AsyncTokenSource(token)
+        self._caller = Caller()
         self._deadline_s = deadline_s
         self._trusted = trusted_certificates()
         self._abandoned: list[httpx2.AsyncClient] = []
@@ -177,7 +178,9 @@ class AsyncClient(OfOneProcess):
 
     async def _exchange(self, asked: Call[T], until: float | None = None) -> T:
         """As ``Client._exchange``."""
-        exchange = Exchange(asked, self._url, until=until or self._until(), token_renewable=self._tokens.renewable)
+        exchange = Exchange(
+            asked, self._url, self._caller, until=until or self._until(), token_renewable=self._tokens.renewable
+        )
         while True:
             request = exchange.request(self._http, await self._tokens.get(refresh=exchange.refresh_token))
             try:

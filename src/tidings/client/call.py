@@ -30,7 +30,7 @@ import msgspec
 from tidings.client.answer import read_problem, read_retry_after_s
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.transport import describe, is_timeout, without_secrets
-from tidings.errors import ClientError, ProtocolViolation, StreamLost
+from tidings.errors import ClientError, ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import Outcome, next_attempt
 from tidings.protocol.user_id import check_user_id
@@ -50,8 +50,18 @@ class _Sent(msgspec.Struct):
     message: Message
 
 
-class _Received(msgspec.Struct):
-    watermarks: Watermarks
+class _Receipt(msgspec.Struct):
+    chatUserId: str
+    watermarks: Watermarks | None = None
+    code: str = ""
+
+
+class _Receipts(msgspec.Struct):
+    receipts: list[_Receipt]
+
+
+class _Named(msgspec.Struct):
+    user_id: str | None = None
 
 
 class _AnotherAnswer(Exception):
@@ -113,14 +123,18 @@ def inbox(before: int | None, limit: int | None) -> Call[InboxPage]:
 
 
 def receipts(peer: str, **upto: int) -> Call[Watermarks]:
-    """Raise the caller's watermarks ``delivered_upto`` and ``read_upto``."""
-    body: dict[str, object] = {"chatUserId": peer, **upto}
+    """Raise the caller's watermarks ``delivered_upto`` and ``read_upto``.
+
+    As a list of one, whose answer names the conversation.
+    """
+    body = {"receipts": [{"chatUserId": peer, **upto}]}
 
     def read(answer: bytes) -> Watermarks:
-        watermarks = msgspec.json.decode(answer, type=_Received).watermarks
-        # They only rise, so that after the call they are at least there.
-        _check(all(getattr(watermarks, name) >= seq for name, seq in upto.items()), f"the receipts {upto}")
-        return watermarks
+        told = msgspec.json.decode(answer, type=_Receipts).receipts
+        _check([peer] == [each.chatUserId for each in told], f"the receipts of {peer!r}")
+        if told[0].watermarks is None:
+            raise ServerProblem(404, told[0].code, "There is no such message in this conversation.")
+        return told[0].watermarks
 
     return Call("POST", "/receipts", read, body=body)
 
@@ -173,6 +187,18 @@ class Answered(Generic[T]):
     value: T
 
 
+class Caller:
+    """The user for whom a client speaks, as its first answer says; every later one must say the same."""
+
+    def __init__(self) -> None:
+        self.user_id: str | None = None
+
+    def is_named(self, user_id: str | None) -> bool:
+        """Whether an answer to this user, or to somebody unnamed, is one for this client."""
+        self.user_id = self.user_id or user_id
+        return user_id is None or user_id == self.user_id
+
+
 class Exchange(Generic[T]):
     """One call on its way.
 
@@ -182,16 +208,18 @@ class Exchange(Generic[T]):
         until: Monotonic seconds; after it nothing is tried.
     """
 
-    def __init__(self, call: Call[T], url: str, *, until: float, token_renewable: bool) -> None:
+    def __init__(self, call: Call[T], url: str, caller: Caller, *, until: float, token_renewable: bool) -> None:
         """
         Args:
             url: Of the API.
+            caller: Who asks; learned from the answer if it is not known.
             until: Monotonic seconds; after it nothing is tried.
             token_renewable: A new token can be had when one is refused; else a 401 is the end.
         """
         self.refresh_token = False
         self.wait_s = 0.0
         self._call = call
+        self._caller = caller
         self.until = until
         self._token_renewable = token_renewable
         self._failures = 0
@@ -222,7 +250,15 @@ class Exchange(Generic[T]):
         status = response.status_code
         if status in (200, 201, 202):
             try:
-                return Answered(self._call.read(body))
+                value = self._call.read(body)
+                if value is not None:
+                    whose = (
+                        value.sender_id
+                        if isinstance(value, Message)
+                        else msgspec.json.decode(body, type=_Named).user_id
+                    )
+                    _check(self._caller.is_named(whose), f"what {self._caller.user_id!r} asked")
+                return Answered(value)
             except _AnotherAnswer as other:
                 self._decide(Outcome("violation"), StreamLost(f"{other}: it counts as none"))
             except (ValueError, RecursionError) as trouble:  # what decoding raises: no JSON, no UTF-8, nested too deep

@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 import httpx2
 
 from tidings.client import call
-from tidings.client.call import DEADLINE_S, Call, Exchange, api_url
+from tidings.client.call import DEADLINE_S, Call, Caller, Exchange, api_url
 from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState, OnState
 from tidings.client.fork import OfOneProcess
@@ -66,6 +66,7 @@ class Client(OfOneProcess):
         super().__init__()
         self._url = api_url(url)
         self._tokens = TokenSource(token)
+        self._caller = Caller()
         self._deadline_s = deadline_s
         self._trusted = trusted_certificates()
         self._connect()
@@ -268,7 +269,9 @@ class Client(OfOneProcess):
 
     def _exchange(self, asked: Call[T], until: float | None = None) -> T:
         """Ask until there is an answer."""
-        exchange = Exchange(asked, self._url, until=until or self._until(), token_renewable=self._tokens.renewable)
+        exchange = Exchange(
+            asked, self._url, self._caller, until=until or self._until(), token_renewable=self._tokens.renewable
+        )
         while True:
             request = exchange.request(self._http, self._tokens.get(refresh=exchange.refresh_token))
             try:

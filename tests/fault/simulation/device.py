@@ -21,7 +21,7 @@ from fault.simulation.network import API, Link, Transport
 from tidings.client import call
 from tidings.client.async_client import AsyncClient
 from tidings.client.async_feed import AsyncFeed
-from tidings.client.call import Call
+from tidings.client.call import Call, Caller
 from tidings.client.core import RESET, Event
 from tidings.client.following import ConnectionState
 from tidings.client.outbox import Outbox
@@ -44,6 +44,7 @@ class SimulatedClient(AsyncClient):
     def __init__(self, device: Device) -> None:
         self._url = API
         self._tokens = AsyncTokenSource(device.token)
+        self._caller = Caller()
         self._deadline_s = device.rng.choice([5.0, 60.0])
         self.outbox = device.outbox
         self._turns = {}
