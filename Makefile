@@ -6,9 +6,9 @@ PYTHON ?= python3
 SECONDS ?= 60
 SCOREBOARD_PROGRAMS := nginx libnginx-mod-nchan
 TEST_PROGRAMS := chromium curl nginx caddy gcc
-WIDE_PROGRAMS := haproxy javac
+WIDE_PROGRAMS := haproxy javac chromedriver firefox-esr WebKitWebDriver Xvfb
 # Where Debian's package of a program has another name, or needs another one beside it.
-PACKAGES := s/ gcc\b/ gcc libc6-dev/; s/ javac\b/ default-jdk-headless/
+PACKAGES := s/ gcc\b/ gcc libc6-dev/; s/ javac\b/ default-jdk-headless/; s/ chromedriver\b/ chromium-driver/; s/ WebKitWebDriver\b/ webkit2gtk-driver/; s/ Xvfb\b/ xvfb/
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo ")
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BUILD := .venv/bin/python hatch_build.py
@@ -21,7 +21,7 @@ export npm_config_update_notifier := false
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
 	@echo "make test     every test, with real browsers and real processes; some minutes"
-	@echo "make wide     the tests that need large packages: other servers, proxies and clients; some minutes"
+	@echo "make wide     the tests that need large packages: other servers, proxies, clients and browsers; some minutes"
 	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
 	@echo "make fault-docs   take what make fault has found into the documents"
 	@echo "make fuzz     made-up bytes and requests to everything that reads them; SECONDS=60, of all together; ONLY='sse body' picks"
