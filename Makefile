@@ -45,7 +45,7 @@ test: setup .venv/.dev web-packages test-programs
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 	cd web && npm test
 
-wide: setup .venv/.dev .venv/.wide web-packages test-programs wide-programs
+wide: setup .venv/.dev .venv/.wide web-packages test-programs wide-programs tests/wide/jest/node_modules/.installed
 	.venv/bin/python -m pytest -n 2 --dist loadfile tests/wide
 
 # MUTANTS=1 plants defects, each of which must be found; SEED=17 shows one run of the simulation, SEEDS=0-99 plays some.
@@ -104,6 +104,7 @@ lock: .venv/.dev node
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o requirements-scoreboard.lock
 	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 	cd scoreboard && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
+	cd tests/wide/jest && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
 UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
 
@@ -187,6 +188,10 @@ endef
 
 test-programs:
 	$(call have,The tests,$(TEST_PROGRAMS))
+
+tests/wide/jest/node_modules/.installed: tests/wide/jest/package-lock.json | node
+	@cd tests/wide/jest && npm ci --no-audit --no-fund --ignore-scripts --silent
+	@touch $@
 
 wide-programs:
 	$(call have,The wide tests,$(WIDE_PROGRAMS))

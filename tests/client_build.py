@@ -41,11 +41,11 @@ def unpack_client(directory: Path) -> Path:
     return (directory.parent / "package").rename(directory)
 
 
-def install_packages(application: Path) -> Path:
-    """Give an application its node_modules: `tidings` out of the packed file, everything else from web/."""
+def install_packages(application: Path, others: Path = WEB / "node_modules") -> Path:
+    """Give an application its node_modules: `tidings` out of the packed file, everything else from `others`."""
     packages = application / "node_modules"
     packages.mkdir()
-    for each in (WEB / "node_modules").iterdir():
+    for each in others.iterdir():
         if each.name not in ("tidings", ".vite", ".cache"):
             (packages / each.name).symlink_to(each)
     unpack_client(packages / "tidings")
