@@ -29,7 +29,7 @@ import msgspec
 
 from tidings.client.answer import read_problem, read_retry_after_s
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
-from tidings.client.transport import describe, is_timeout, without_secrets
+from tidings.client.transport import describe, is_timeout, read_address, without_secrets
 from tidings.errors import ClientError, ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import Outcome, next_attempt
@@ -302,16 +302,10 @@ def api_url(url: str) -> str:
         ValueError: It is not an http(s) address, or has a query or a user name in it.
     """
     shown = without_secrets(url)
-    try:
-        parsed = httpx2.URL(url)
-        parsed.raw_host.decode("ascii").encode("idna")  # as connecting does: a label may be empty or too long
-    except Exception:  # the library's words repeat parts of what was given, perhaps of a password
-        raise ValueError(f"{shown!r} is not an address; it looks like https://example.org") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{shown!r} is not an address that begins with http:// or https:// and a host")
+    parsed = read_address(url)
+    if parsed is None or parsed.scheme not in ("http", "https"):
+        raise ValueError(f"{shown!r} is not an address of a server; it looks like https://example.org")
     if parsed.query or parsed.fragment or parsed.userinfo:
         raise ValueError("the address of a server has no user name, no '?' and no '#'")
-    if parsed.port is not None and not 0 < parsed.port < 65536:
-        raise ValueError(f"{shown!r} has a port that is none: they go from 1 to 65535")
     path = parsed.path.rstrip("/") or API_PATH
     return str(parsed.copy_with(path=path))

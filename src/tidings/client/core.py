@@ -185,7 +185,11 @@ class Follower:
                     events.append(event)
                 if self.over:
                     break
-        except (ProtocolViolation, msgspec.DecodeError) as error:
+        except (
+            ProtocolViolation,
+            ValueError,
+            RecursionError,
+        ) as error:  # what decoding raises: no JSON, nested too deep
             self._end(Outcome("violation"), f"violation: {error}")
         if self.connected:
             self.deadline_s = now_s + self._watchdog_s

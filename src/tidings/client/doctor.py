@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
-from tidings.client.call import API_PATH
+import httpx2
+
+from tidings.client.call import api_url
 from tidings.client.core import CONTENT_TYPE
 from tidings.protocol.sse import Event, EventStreamDecoder
 
@@ -93,13 +94,11 @@ def examine(url: str, token: str | None, *, idle_s: float = 0) -> Iterator[Findi
 
 class _Examination:
     def __init__(self, url: str, token: str | None, idle_s: float) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no URL of a server; it looks like https://example.org")
-        self._is_tls = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port or (443 if self._is_tls else 80)
-        self._is_origin = parts.path in ("", "/")
-        self._api = API_PATH if self._is_origin else parts.path.rstrip("/")
+        api = httpx2.URL(api_url(url))
+        self._is_tls = api.scheme == "https"
+        self._host, self._port = api.raw_host.decode("ascii"), api.port or (443 if self._is_tls else 80)
+        self._is_origin = httpx2.URL(url).path in ("", "/")
+        self._api = api.raw_path.decode("ascii")
         self._token = token
         self._idle_s = idle_s
 

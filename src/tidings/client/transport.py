@@ -74,19 +74,27 @@ def connection_options(url: str, trusted: ssl.SSLContext) -> dict[str, Any]:
     Raises:
         ConfigurationError: The proxy that the environment names cannot be used.
     """
-    proxy = _proxy_for(httpx2.URL(url))
-    options: dict[str, Any] = {"verify": trusted, "trust_env": False, "proxy": proxy}
+    address = httpx2.URL(url)
+    proxy = _proxy_for(address)
     if proxy is not None:
-        try:
-            httpx2.HTTPTransport(proxy=proxy, verify=trusted, trust_env=False).close()
-        except Exception as trouble:
-            # Of the exceptions only a missing package is quoted: the others may repeat a password.
-            do = f"{trouble}" if isinstance(trouble, ImportError) else "it looks like http://proxy.example.org:3128"
+        problem = _trouble_with(proxy, trusted)
+        if problem:
             raise ConfigurationError(
                 f"the proxy {without_secrets(proxy)} of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be"
-                f" used: {do}. To go without: NO_PROXY={httpx2.URL(url).host}"
-            ) from None
-    return options
+                f" used: {problem}. To go without: NO_PROXY={address.host}"
+            )
+    return {"verify": trusted, "trust_env": False, "proxy": proxy}
+
+
+def read_address(url: str) -> httpx2.URL | None:
+    """The address that ``url`` is; none where there is no host that could be looked up, or no such port."""
+    try:
+        parsed = httpx2.URL(url)
+        parsed.raw_host.decode("ascii").encode("idna")  # as connecting does: a label may be empty or too long
+    except Exception:  # the library's words repeat parts of what was given, perhaps of a password
+        return None
+    is_one = parsed.host and "%" not in parsed.raw_host.decode("ascii") and 0 < (parsed.port or 80) < 65536
+    return parsed if is_one and parsed.port != 0 else None
 
 
 def describe(trouble: BaseException) -> str:
@@ -106,6 +114,18 @@ def without_secrets(url: str) -> str:
         scheme, rest = "", url
     rest = rest.rpartition("@")[2]  # the last one: a password may have any character
     return scheme + separator + rest.partition("?")[0].partition("#")[0]
+
+
+def _trouble_with(proxy: str, trusted: ssl.SSLContext) -> str:
+    if read_address(proxy) is None:
+        return "it looks like http://proxy.example.org:3128"
+    try:
+        httpx2.HTTPTransport(proxy=proxy, verify=trusted, trust_env=False).close()
+    except ImportError as missing:
+        return str(missing)
+    except Exception:  # it may repeat a password
+        return f"there is no way to speak {proxy.partition('://')[0]} with it"
+    return ""
 
 
 def _proxy_for(url: httpx2.URL) -> str | None:
