@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from node import START_DEADLINE_S, Person, refused, wait_for
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from tidings import Config, Tidings, create_app
 from tidings.errors import ConfigurationError
@@ -78,6 +80,47 @@ def test_a_host_told_to_stop_does_not_wait_for_streams(start_host: Callable[...,
         stream.to_end()
         assert "clean" == stream.ended
     host.wait_exit(5)
+
+
+def test_a_host_that_stops_without_a_signal_does_not_wait_for_streams(start_host: Callable[..., Host]) -> None:
+    """It has served as many requests as it may: uvicorn stops listening, and says nothing. PROTOCOL 15.0.10"""
+    host = start_host("mounted", "--limit-max-requests", "4")
+    stream = host.person("ben").opens_stream().live()
+    for number in range(4):
+        host.person("ada").sends("ben", f"{number}")
+    assert "draining" == stream.until("goodbye").data["reason"]
+    stream.to_end()
+    assert "clean" == stream.ended
+    host.wait_exit(5)
+
+
+def test_the_end_of_the_lifespan_ends_streams_with_goodbye(tmp_path: Path) -> None:
+    """Under a server of which nothing else can be seen: no signal, no socket. PROTOCOL 15.0.10"""
+
+    async def scene() -> list[bytes]:
+        tidings = Tidings(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda _request: "ada")
+        app = Starlette(routes=tidings.routes("/dm"))
+        said: list[bytes] = []
+        caught_up, never = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> Message:
+            await never.wait()
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            said.append(message.get("body", b""))
+            if b"caught_up" in said[-1]:
+                caught_up.set()
+
+        scope = {"type": "http", "method": "GET", "path": "/dm/sse/me", "query_string": b"", "headers": []}
+        async with asyncio.timeout(10):
+            async with tidings.lifespan():
+                stream = asyncio.create_task(app({**scope, "http_version": "1.1"}, receive, send))
+                await caught_up.wait()
+            stream.cancel()
+        return said
+
+    assert b'"draining"' in asyncio.run(scene())[-1]
 
 
 def test_reload_comes_back_with_streams_open(start_host: Callable[..., Host], tmp_path: Path) -> None:

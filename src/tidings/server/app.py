@@ -171,7 +171,7 @@ class Endpoint:
             handler = self._handlers.get(scope["method"])
             if handler is None:
                 raise MethodNotAllowed(", ".join(self._handlers))
-            await self._node.ready()
+            await self._node.ready(scope)
             answer = await handler(self._node, scope, receive)
         except Problem as problem:
             self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
@@ -200,7 +200,7 @@ class StreamEndpoint:
                 return await cors.answer_preflight(scope, send)
             if scope["method"] != "GET":
                 raise MethodNotAllowed("GET")
-            await self._node.ready()
+            await self._node.ready(scope)
             await follow(self._node, scope, receive, send, id_header)
         except Problem as problem:
             self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')

@@ -12,6 +12,8 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 
+from starlette.types import Scope
+
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
 from tidings.server.auth import IdentifyUser, choose_identity
@@ -22,7 +24,7 @@ from tidings.server.limits import RateLimit
 from tidings.server.metrics import Metrics
 from tidings.server.retain import retain_for_ever
 from tidings.server.revocation import end_streams
-from tidings.server.shutdown import ShutdownSignal
+from tidings.server.shutdown import HostShutdown
 from tidings.server.store import Committed, Report, Store, open_store
 
 log = logging.getLogger("tidings.node")
@@ -67,22 +69,26 @@ class Node:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Lock | None = None
         self._running: asyncio.Task[None] | None = None
-        self._signal: ShutdownSignal | None = None
+        self._host: HostShutdown | None = None
+        self._ready_in: asyncio.AbstractEventLoop | None = None
         self._new_limits(lambda: 0.0)
 
-    async def ready(self) -> None:
-        """Return when the node runs in this event loop, starting it if need be.
+    async def ready(self, scope: Scope) -> None:
+        """Return when the node runs in this event loop, starting it if need be; for this request.
 
         Raises:
             Unavailable: It cannot start; the reason is in the log.
         """
-        if self._running is not None and self._loop is asyncio.get_running_loop():
+        if self._ready_in is asyncio.get_running_loop():
             return
         try:
             await self.start()
         except TidingsError as failure:
             log.error("cannot start: %s", failure)  # noqa: TRY400  # a sentence for the operator, not a defect
             raise Unavailable("unavailable", "The server cannot start; its log says why.", retry_after_s=5) from None
+        if self._ready_in is None and self._host is not None and "server" in scope:
+            self.hub.spawn(self._host.watch_listeners(scope))
+        self._ready_in = self._loop
 
     async def start(self) -> None:
         """Open the store and start the hub; nothing if that is done.
@@ -113,15 +119,18 @@ class Node:
             # In somebody's application the rest of it works without a key server, and so it starts without one.
             await self.identity.start(self.hub.spawn, must_answer=self._owns_process)
             if not self._owns_process:
-                self._signal = ShutdownSignal(self._end_streams)
+                self._host = HostShutdown(self._end_streams)
 
     async def stop(self) -> None:
-        """End what runs and close the store; nothing if that is done."""
-        if self._signal is not None:
-            self._signal.uninstall()
-            self._signal = None
-        running, self._running = self._running, None
+        """End what runs, each stream with its goodbye, and close the store; nothing if that is done."""
+        if self._host is not None:
+            self._host.uninstall()
+            self._host = None
+        running = self._running
         if running is not None:
+            await self.hub.drain(still_listens=False)
+        if running is not None and running is self._running:
+            self._running = self._ready_in = None
             running.cancel()
             await asyncio.wait([running])
             await self.store.close()
@@ -168,7 +177,7 @@ class Node:
         self.metrics.observe("tidings_fanout_seconds", perf_counter() - begun)
 
     def _end_streams(self) -> None:
-        """The host's server was told to stop: it takes no more connections, and waits for those it has, so end them."""
+        """The host's server is about to stop: it takes no more connections, and waits for those it has, so end them."""
         self.hub.spawn(self.hub.drain(still_listens=False))
 
     async def _leave_former_loop(self) -> None:
@@ -177,5 +186,5 @@ class Node:
             return
         if self._loop is not None and not self._loop.is_closed():
             raise RuntimeError("one Tidings works in one event loop")
-        self._running = None
+        self._running = self._ready_in = None
         await self.store.close()
