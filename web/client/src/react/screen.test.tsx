@@ -377,6 +377,9 @@ describe("a message of the other", () => {
   beforeEach(() => {
     focused = true;
     vi.stubGlobal("IntersectionObserver", Eyes);
+    // There is no layout here: whatever is asked about lies at one point, and on top.
+    vi.spyOn(Element.prototype, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 1, 1));
+    vi.spyOn(document, "elementFromPoint").mockImplementation(() => document.querySelector("[data-unread-seq]"));
     vi.spyOn(document, "hasFocus").mockImplementation(() => focused);
     server.has("ben", "Seen?");
   });
