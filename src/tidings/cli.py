@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -191,13 +192,28 @@ def _add_operating(command: Callable[..., _Parser]) -> None:
     retention.add_argument("--dry-run", action="store_true", help="only count")
 
     doctor = command(
-        "doctor", _doctor, "look at a server from outside and name what is in the way", "Reads TIDINGS_TOKEN."
+        "doctor",
+        _doctor,
+        "look at a server from outside and name what is in the way",
+        "Reads TIDINGS_TOKEN. --cookie and --header are for applications with a sign-in of their own; other users of"
+        " this machine can see what is on a command line.",
     )
     doctor.add_argument(
         "url", metavar="URL", type=_text, help="of the server, or of its API, such as https://example.org"
     )
     doctor.add_argument(
         "--idle", metavar="S", type=_seconds, default=0, help="hold a silent stream for so many seconds"
+    )
+    doctor.add_argument(
+        "--cookie",
+        metavar="C",
+        type=_field,
+        action="append",
+        default=[],
+        help="such as sessionid=k3v9, as a browser sends it",
+    )
+    doctor.add_argument(
+        "--header", metavar="H", type=_field, action="append", default=[], help="such as 'X-Api-Key: k3v9'"
     )
 
 
@@ -291,8 +307,12 @@ def _retention(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from tidings.client.doctor import examine
 
+    headers = [_name_and_value(field) for field in options.header]
+    if options.cookie:
+        headers.append(("Cookie", "; ".join(options.cookie)))
     kinds = set()
-    for found in examine(options.url, os.environ.get("TIDINGS_TOKEN", "").strip() or None, idle_s=options.idle):
+    token = os.environ.get("TIDINGS_TOKEN", "").strip() or None
+    for found in examine(options.url, token, headers=headers, idle_s=options.idle):
         kinds.add(found.kind)
         shown = {"ok": "ok", "note": "note"}.get(found.kind, "FAULT")
         print(harmless(f"{shown:<6}{found.name}: {found.text}" + (f". Do: {found.do}" if found.do else "")), flush=True)
@@ -508,6 +528,20 @@ def _days(text: str) -> float:
     if unit not in ("d", "h") or not (number.isascii() and number.isdigit() and len(number) <= 5 and int(number) > 0):
         raise argparse.ArgumentTypeError(f"it takes an age in days or hours, such as 30d or 12h, not {text!r}")
     return int(number) / (24 if unit == "h" else 1)
+
+
+def _field(text: str) -> str:
+    # A line break would begin another field.
+    if not text.isprintable() or not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, or has characters that no header field has")
+    return text
+
+
+def _name_and_value(field: str) -> tuple[str, str]:
+    name, colon, value = field.partition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ConfigurationError("--header takes a field as it is sent, such as 'X-Api-Key: k3v9'")
+    return name, value.strip()
 
 
 def _text(text: str) -> str:

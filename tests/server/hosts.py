@@ -15,8 +15,9 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidings import Config, Tidings
 
@@ -58,6 +59,33 @@ async def note(request: Request, call_next: Callable[[Request], Awaitable[Respon
     response.headers["x-noted"] = "yes"
     return response
 
+
+class SignIn:
+    """A middleware that lets nobody in without this application's cookie: strangers are sent away as it is told."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "session=good" not in Request(scope).headers.get("cookie", ""):
+            status = int(os.environ.get("HOST_REFUSES", "303"))
+            headers = {"Location": "/login?next=x"} if status == 303 else {}
+            await PlainTextResponse("Please sign in.", status, headers)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+async def member(request: HTTPConnection) -> str | None:
+    """Behind the sign-in there is one person."""
+    return "ada"
+
+
+members_only = Tidings(Config(db=os.environ.get("HOST_DB", "sqlite:///host.db"), heartbeat_interval_s=1), user=member)
+guarded = Starlette(
+    routes=[Mount("/dm", routes=members_only.routes())],
+    middleware=[Middleware(SignIn)],
+)
+unguarded = Starlette(routes=[Mount("/dm", routes=members_only.routes())])
 
 mounted = Starlette(routes=[Route("/order/{buyer}", order), Mount(PREFIX, routes=tidings.routes())])
 

@@ -150,6 +150,15 @@ def test_what_a_bad_server_does_is_counted(
     assert (missing + doubled + disordered == 0) == is_whole(outcome)
 
 
+def test_at_a_rate_every_pair_writes_its_share(start_node: Callable[..., Node]) -> None:
+    """100 a second by 20 pairs are 5 of each: a server that allows 8 refuses none."""
+    node = start_node(sends_per_s=8, sends_burst=8)
+    ended = bench(node.url, "--streams", "1", "--pairs", "20", "--rate", "100", "--seconds", "3", "--json")
+    told = json.loads(ended.stdout)
+    assert ({}, 300) == (told["refused"], told["accepted"])
+    assert 0 == ended.returncode
+
+
 @pytest.mark.parametrize("rate", [0, 20], ids=["as many as go", "at a rate"])
 def test_a_server_that_dies_under_a_send_ends_the_run(rate: float) -> None:
     """At once and with a sentence, not after the longest wait for an answer."""

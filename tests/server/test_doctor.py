@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from certificate import make_certificate
+from host import HOSTS, Host
 from key_server import KeyServer
 from node import Node, Person
 from proxy import Proxy
@@ -80,11 +81,12 @@ class Meddler:
         clock_ahead_s: float = 0,
         status: int | None = None,
         drops_token: bool = False,
+        other_stream: str | None = None,
     ) -> None:
         meddler = self
         self.node, self.compresses, self.late_s, self.headers = node, compresses, late_s, headers or {}
         self.cuts_after_s, self.clock_ahead_s, self.status = cuts_after_s, clock_ahead_s, status
-        self.drops_token = drops_token
+        self.drops_token, self.other_stream = drops_token, other_stream
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -117,6 +119,9 @@ class Meddler:
         sent = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         if self.drops_token:
             sent.pop("Authorization", None)
+        if is_stream and self.other_stream is not None:
+            sent["Authorization"] = f"Bearer {self.other_stream}"
+            sent.pop("Last-Event-ID", None)
         upstream.request("GET", request.path, headers=sent)
         answer = upstream.getresponse()
         if is_stream and self.late_s:
@@ -297,8 +302,92 @@ def test_a_proxy_without_its_server_is_named(beating: Node) -> None:
     for status in (502, 503, 504):
         with Meddler(beating, status=status) as between:
             assert_fault(doctor(between.url), "proxy", str(status))
-    with Meddler(beating, status=403) as between:
-        assert_fault(doctor(between.url), "api", "403")
+
+
+REFUSALS = ["303", "401", "403", "404"]
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_an_application_with_a_sign_in_of_its_own_is_healthy(
+    start_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Strangers are refused by the application: no fault, and no advice to let them in. With its cookie all is seen."""
+    monkeypatch.setenv("HOST_REFUSES", status)
+    host = start_host("guarded")
+    for options in (["--cookie", "session=good"], ["--header", "Cookie: session=good", "--header", "X-Other: 1"]):
+        code, told = doctor(f"{host.url}/dm", None, *options, "--idle", "1")
+        assert 0 == code, told
+        assert f"note  api: strangers get {status}" in told
+        assert "ok    stream: " in told
+        assert "stayed open for 1 s" in told
+        assert "session=good" not in told
+    code, told = doctor(f"{host.url}/dm", None)
+    if status == "404":  # nothing says that there is anything
+        assert 1 == code, told
+    else:
+        assert 0 == code, told
+        assert "--cookie" in told
+    assert_fault(doctor(f"{host.url}/dm", None, "--cookie", "session=old"), "prefix" if status == "404" else "token")
+    for advice in ("let requests to it pass", "use the address that it redirects to"):
+        assert advice not in told
+
+
+def test_an_application_that_lets_strangers_in_is_named(start_host: Callable[..., Host]) -> None:
+    """Somebody's events are answered to nobody."""
+    host = start_host("unguarded")
+    assert_fault(doctor(f"{host.url}/dm", None), "api", "strangers are let in")
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_a_django_project_is_healthy_by_its_session(tmp_path: Path, interface: str) -> None:
+    """Under WSGI there are no streams, which is worth a note."""
+    host = Host(tmp_path, "django_host:application")
+    if interface == "wsgi":
+        host.command = lambda: [sys.executable, str(HOSTS / "django_host.py"), str(host.port)]  # type: ignore[method-assign]
+    host.start()
+    try:
+        session = host.http.get(f"{host.url}/sign-in/ada").cookies["sessionid"]
+        code, told = doctor(f"{host.url}/api/message", None, "--cookie", f"sessionid={session}")
+    finally:
+        host.kill()
+    assert 0 == code, told
+    assert ("note  stream: there are no streams here" if interface == "wsgi" else "ok    stream: ") in told
+
+
+def test_a_stream_of_somebody_else_is_named(beating: Node, ada: Person) -> None:
+    """A cache in between answers every stream with the first: it does not begin where the poll ended."""
+    with Meddler(beating, other_stream=beating.token("eve")) as between:
+        beating.person("ben").sends("ada", "hi")
+        assert_fault(doctor(between.url, ada.token), "stream", "another's stream")
+
+
+def test_a_page_that_answers_everything_is_no_tidings(ada: Person) -> None:
+    """A single-page application answers 200 to all addresses."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<!doctype html>")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02))
+        thread.start()
+        try:
+            assert_fault(doctor(f"http://127.0.0.1:{server.server_port}", ada.token), "prefix", "no Tidings API")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("options", [["--header", "no colon"], ["--header", "a b: c"], ["--cookie", "a\r\nX: y"]])
+def test_what_is_no_field_is_misuse(options: list[str]) -> None:
+    """Exit 2, one line."""
+    result = subprocess.run([PROGRAM, "doctor", "http://x", *options], capture_output=True, text=True, timeout=30)
+    assert (2, "", 1) == (result.returncode, result.stdout, len(result.stderr.splitlines()))
 
 
 def test_a_server_that_is_not_ready_says_why(tmp_path: Path) -> None:
@@ -334,7 +423,9 @@ def test_https_without_http_2_is_named_and_so_is_a_bad_certificate(beating: Node
     certificate = make_certificate(tmp_path)
     with tls_in_front(beating.address, certificate, ["http/1.1"]) as url:
         trusted = {"SSL_CERT_FILE": str(certificate)}
-        assert_fault(doctor(url, ada.token, **trusted), "http", "only HTTP/1.1 is offered", "six connections")
+        code, told = doctor(url, ada.token, **trusted)
+        assert 0 == code, told  # tabs of our own client share a stream
+        assert "note  http: only HTTP/1.1 is offered; a browser opens six connections" in told
         assert_fault(doctor(url, ada.token), "certificate", "self-signed", code=3)
 
 

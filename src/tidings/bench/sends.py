@@ -1,6 +1,7 @@
 """Send messages over a few kept connections: as many as go, so many a second, or so many of each pair.
 
-At a rate a message is late from the moment when it was due, not from when a connection was free for it: a server that
+At a rate the connections take turns, so that no pair is over its own limit while others have nothing to send; a message
+is late from the moment when it was due, not from when a connection was free for it: a server that
 stalls is seen to stall (coordinated omission). A sender belongs to one connection: its messages have an order.
 """
 
@@ -41,7 +42,7 @@ class Senders:
         self._pairs = pairs
         self._text_size = text_size
         self._due: deque[float] = deque()  # sends that wait for a connection
-        self._idle: list[SendConnection] = []
+        self._idle: deque[SendConnection] = deque()  # the one that has rested longest first: each pair gets its share
         self._all: list[SendConnection] = []
         self._ends_at: float | None = None
         self._done = asyncio.Event()
@@ -61,7 +62,7 @@ class Senders:
         self._ends_at = began + seconds
         self._done.clear()
         while self._idle:
-            self._begin(self._idle.pop(), clock())
+            self._begin(self._idle.popleft(), clock())
         await self._settled(seconds)
         return clock() - began
 
@@ -73,7 +74,7 @@ class Senders:
         for connection in self._all:
             connection.left = count * connection.pair_count
         while self._idle:
-            self._begin(self._idle.pop(), clock())
+            self._begin(self._idle.popleft(), clock())
         await self._settled(EACH_MAX_S)
         return clock() - began
 
@@ -86,7 +87,7 @@ class Senders:
             if (wait := due - clock()) > 0:
                 await asyncio.sleep(wait)
             if self._idle:
-                self._begin(self._idle.pop(), due)
+                self._begin(self._idle.popleft(), due)
             else:
                 self._due.append(due)
         if len(self._idle) < len(self._all):

@@ -304,7 +304,9 @@ def api_url(url: str) -> str:
     shown = without_secrets(url)
     parsed = read_address(url)
     if parsed is None or parsed.scheme not in ("http", "https"):
-        raise ValueError(f"{shown!r} is not an address of a server; it looks like https://example.org")
+        raise ValueError(
+            f"{shown!r} is not an address of a server, such as http://127.0.0.1:8000 or https://example.org"
+        )
     if parsed.query or parsed.fragment or parsed.userinfo:
         raise ValueError("the address of a server has no user name, no '?' and no '#'")
     path = parsed.path.rstrip("/") or API_PATH

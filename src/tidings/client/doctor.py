@@ -4,6 +4,10 @@ It opens plain HTTP/1.1 connections of its own and looks at what arrives and whe
 few ways that each have their own signature. What it finds comes one by one; the first that makes the next
 questions pointless ends it.
 
+An application that embeds Tidings may refuse strangers in its own way, before Tidings is asked: by a page, a redirect
+to its sign-in, a 403. That is no fault. With what a signed-in user sends (a token, a cookie, header fields) the answer
+to *that* is what counts.
+
 Source: PROTOCOL.md 5, 7 and 8; docs/troubleshooting.md has the same faults by their symptoms.
 """
 
@@ -15,11 +19,12 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -77,29 +82,32 @@ class _Answer:
         return body if is_ours else {}
 
 
-def examine(url: str, token: str | None, *, idle_s: float = 0) -> Iterator[Finding]:
+def examine(
+    url: str, token: str | None, *, headers: Sequence[tuple[str, str]] = (), idle_s: float = 0
+) -> Iterator[Finding]:
     """What is found at a server, in the order of asking.
 
     Args:
         url: Its origin (``https://example.org``) or the address of its API (``https://example.org/chat/message``).
-        token: Of any user; without one only what strangers see is looked at.
+        token: Of any user; without it or ``headers`` only what strangers see is looked at.
+        headers: Fields that show who asks, such as a cookie; sent wherever the token is.
         idle_s: For how many seconds to hold a silent stream, to see whether something cuts it.
 
     Raises:
         ValueError: The URL is none.
     """
     with contextlib.suppress(_Ended):
-        yield from _Examination(url, token, idle_s).run()
+        yield from _Examination(url, token, headers, idle_s).run()
 
 
 class _Examination:
-    def __init__(self, url: str, token: str | None, idle_s: float) -> None:
+    def __init__(self, url: str, token: str | None, headers: Sequence[tuple[str, str]], idle_s: float) -> None:
         api = httpx2.URL(api_url(url))
         self._is_tls = api.scheme == "https"
         self._host, self._port = api.raw_host.decode("ascii"), api.port or (443 if self._is_tls else 80)
         self._is_origin = httpx2.URL(url).path in ("", "/")
         self._api = api.raw_path.decode("ascii")
-        self._token = token
+        self._credentials = list(headers) + ([] if token is None else [("Authorization", f"Bearer {token}")])
         self._idle_s = idle_s
 
     def run(self) -> Iterator[Finding]:
@@ -108,11 +116,12 @@ class _Examination:
         yield from self._as_stranger()
         if self._is_origin:
             yield from self._readiness()
-        if self._token is None:
-            yield Finding("note", "token", "none was given, so no stream was opened", "set TIDINGS_TOKEN to a token")
+        if not self._credentials:
+            do = "set TIDINGS_TOKEN, or give what else a signed-in user sends: --cookie, --header"
+            yield Finding("note", "token", "nothing showed who asks, so no stream was opened", do)
             return
-        poll = yield from self._poll()
-        heartbeat_s, stream = yield from self._open_stream(poll)
+        poll, cursor = yield from self._poll()
+        heartbeat_s, stream = yield from self._open_stream(poll, cursor)
         with contextlib.closing(stream):
             if self._idle_s > 0:
                 yield from self._hold(stream, heartbeat_s)
@@ -128,7 +137,8 @@ class _Examination:
         if protocol == "h2":
             yield Finding("ok", "http", "HTTP/2 is offered: tabs share one connection")
         elif self._is_tls:
-            yield Finding("fault", "http", f"only HTTP/1.1 is offered; {limit}", "switch HTTP/2 on in the proxy")
+            text = f"only HTTP/1.1 is offered; {limit}, where tabs do not share one, as those of Tidings' own client do"
+            yield Finding("note", "http", text, "switch HTTP/2 on in the proxy")
         else:
             yield Finding("note", "http", f"without TLS it is HTTP/1.1; {limit}", "serve it by HTTPS with HTTP/2")
 
@@ -142,13 +152,31 @@ class _Examination:
         code = answer.problem.get("code")
         if answer.status == 401 and code == "unauthorized":
             yield Finding("ok", "api", f"{self._api} answers in {_ms(answer.took_s)}")
-        else:
+        elif _page_cursor(answer) is not None:
+            text = "strangers are let in: without token or cookie somebody's events are answered"
+            yield Finding(
+                "fault", "api", text, "check the function that says who asks: it must return None for strangers"
+            )
+            raise _Ended
+        elif not self._is_refusal_of_strangers(answer):
             yield self._no_api(answer, code)
             raise _Ended
+        else:
+            where = f", to {answer.headers['Location']}" if answer.headers.get("Location") else ""
+            text = f"strangers get {answer.status}{where}, from the application or a proxy; not from Tidings"
+            do = "nothing, if that is the application's own sign-in; else see what stands in between"
+            yield Finding("note", "api", text, do)
         date = answer.headers.get("Date")
         if date is not None:
             with contextlib.suppress(ValueError, TypeError):
                 yield from _skew(parsedate_to_datetime(date).timestamp(), time.time(), coarse_s=1.0)
+
+    def _is_refusal_of_strangers(self, answer: _Answer) -> bool:
+        """Whether those who sign in may be answered otherwise: only asking as one of them can tell."""
+        if 300 <= answer.status < 400:
+            # The same path at another place (of HTTPS, say) is no sign-in but a wrong address.
+            return urlsplit(answer.headers.get("Location", "")).path.rstrip("/") != f"{self._api}/events/me"
+        return answer.status in (401, 403) or (answer.status == 404 and bool(self._credentials))
 
     def _no_api(self, answer: _Answer, code: object) -> Finding:
         status, where = answer.status, self._api
@@ -161,9 +189,6 @@ class _Examination:
         if status == 503:
             detail = answer.problem.get("detail", "")
             return Finding("fault", "server", f"503 {code}: {detail}", "see its log; if it is restarting, try again")
-        if status in (401, 403) or answer.headers.get("WWW-Authenticate"):
-            text = f"something before the server answers {status}"
-            return Finding("fault", "api", text, "let requests to it pass: Tidings checks tokens itself")
         text = f"there is no Tidings API at {where} ({status})"
         return Finding("fault", "prefix", text, "name the address of the API, such as https://example.org/api/message")
 
@@ -183,29 +208,38 @@ class _Examination:
             do = "check that the server reaches that address: new keys of the provider are not known"
             yield Finding("fault", "keys", str(told["trouble"]), do)
 
-    def _poll(self) -> Generator[Finding, None, _Answer]:
-        """With the token: the short way. Returns the answer."""
+    def _poll(self) -> Generator[Finding, None, tuple[_Answer, str]]:
+        """As somebody who is signed in: the short way. Returns the answer and its cursor."""
         try:
             answer = self._get(f"{self._api}/events/me")
         except (OSError, http.client.HTTPException) as failure:
             yield self._unreachable(failure)
             raise _Ended from None
-        if answer.status == 200:
+        cursor = _page_cursor(answer)
+        if cursor is not None:
             yield Finding("ok", "token", f"accepted; a poll takes {_ms(answer.took_s)}")
-            return answer
+            return answer, cursor
         detail = answer.problem.get("detail", "")
-        if answer.status == 401:
+        code = answer.problem.get("code")
+        if answer.status == 401 and answer.problem:
             do = "get a new token; with a right one: the secret or issuer of the server is another, or a clock is wrong"
-            if not answer.problem:
-                detail, do = "refused before the server", "let the Authorization header pass through the proxy"
             yield Finding("fault", "token", f"401: {detail}", do)
-        else:
+        elif answer.status in (401, 403) and not answer.problem:
+            text = f"{answer.status}, and not from Tidings: what was given is not taken"
+            do = "give what a signed-in user of the application sends; a proxy passes Authorization and Cookie on"
+            yield Finding("fault", "token", text, do)
+        elif 300 <= answer.status < 400 and self._is_refusal_of_strangers(answer):
+            text = f"what was given is not taken: {answer.status} to {answer.headers.get('Location', 'somewhere')}"
+            yield Finding("fault", "token", text, "give the cookie or token of somebody who is signed in now")
+        elif answer.problem and answer.status not in (404, 503):
             yield Finding("fault", "poll", f"{answer.status} {detail}".strip(), "see docs/problems.md for its code")
+        else:
+            yield self._no_api(answer, code)
         raise _Ended
 
-    def _open_stream(self, poll: _Answer) -> Generator[Finding, None, tuple[float, _Stream]]:
+    def _open_stream(self, poll: _Answer, cursor: str) -> Generator[Finding, None, tuple[float, _Stream]]:
         """Open a stream, twice if the first is compressed. Returns the heartbeat interval and the stream."""
-        stream = self._stream("gzip, deflate, br")
+        stream = self._stream("gzip, deflate, br", cursor)
         begun = time.monotonic()
         try:
             yield from self._check_head(stream, poll, begun)
@@ -218,7 +252,7 @@ class _Examination:
                     "except text/event-stream from compression in the proxy",
                 )
                 stream.close()
-                stream = self._stream("identity")
+                stream = self._stream("identity", cursor)
                 begun = time.monotonic()
                 yield from self._check_head(stream, poll, begun, is_told=True)
             first = self._first_frame(stream, begun)
@@ -238,6 +272,13 @@ class _Examination:
         if data is None:
             stream.close()
             yield Finding("fault", "stream", "the first frame is not that of Tidings", "check what the proxy passes to")
+            raise _Ended
+        if data.get("cursor") != cursor:
+            stream.close()
+            text = (
+                "the stream does not begin where the poll ended: something answers with another's stream, or an old one"
+            )
+            yield Finding("fault", "stream", text, "switch caching of the API off in the proxy")
             raise _Ended
         if took_s > poll.took_s + FIRST_FRAME_LATE_S:
             yield self._buffered(f"the first frame came after {took_s:.1f} s", poll)
@@ -259,6 +300,10 @@ class _Examination:
             raise _Ended from None
         if stream.status != 200:
             problem = stream.problem()
+            if "WSGI" in str(problem.get("detail")):
+                text = "there are no streams here, since the application runs under WSGI: clients poll"
+                yield Finding("note", "stream", text, "run it under ASGI for messages without delay")
+                raise _Ended
             told = f"{stream.status} {problem.get('code', '')}: {problem.get('detail', '')}".rstrip(": ")
             yield Finding("fault", "stream", f"the stream was refused: {told}", "see docs/problems.md for its code")
             raise _Ended
@@ -345,20 +390,18 @@ class _Examination:
     def _get(self, path: str, *, with_token: bool = True) -> _Answer:
         begun = time.monotonic()
         with contextlib.closing(self._http(ANSWER_WITHIN_S)) as connection:
-            connection.request("GET", path, headers=self._headers(with_token))
+            _ask(connection, path, self._headers(with_token))
             response = connection.getresponse()
             body = response.read()
             return _Answer(response.status, response.headers, body, time.monotonic() - begun)
 
-    def _stream(self, encodings: str) -> _Stream:
-        headers = {**self._headers(True), "Accept": CONTENT_TYPE, "Accept-Encoding": encodings}
+    def _stream(self, encodings: str, cursor: str) -> _Stream:
+        headers = [*self._headers(True), ("Accept-Encoding", encodings), ("Last-Event-ID", cursor)]
         return _Stream(self._http(ANSWER_WITHIN_S), f"{self._api}/sse/me", headers)
 
-    def _headers(self, with_token: bool) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": "tidings-doctor"}
-        if with_token and self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
-        return headers
+    def _headers(self, with_credentials: bool) -> list[tuple[str, str]]:
+        headers = [("Accept", "application/json, text/event-stream"), ("User-Agent", "tidings-doctor")]
+        return headers + (self._credentials if with_credentials else [])
 
     def _http(self, timeout_s: float) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
@@ -381,12 +424,12 @@ class _Examination:
 class _Stream:
     """A response that is read as it comes. After a ``TimeoutError`` it cannot be read any more."""
 
-    def __init__(self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> None:
+    def __init__(self, connection: http.client.HTTPConnection, path: str, headers: list[tuple[str, str]]) -> None:
         self._connection = connection
         self._socket: socket.socket = connection.sock
         self._decoder = EventStreamDecoder()
         self._response: http.client.HTTPResponse | None = None
-        connection.request("GET", path, headers=headers)
+        _ask(connection, path, headers)
 
     @property
     def status(self) -> int:
@@ -459,6 +502,25 @@ def _skew(server_time: float, our_time: float, *, coarse_s: float) -> Iterator[F
         yield Finding("fault", "clock", text, "set both clocks by NTP")
     else:
         yield Finding("ok", "clock", f"within {abs(difference_s) + coarse_s:.0f} s of this machine's")
+
+
+def _ask(connection: http.client.HTTPConnection, path: str, headers: list[tuple[str, str]]) -> None:
+    """Several fields may bear one name."""
+    connection.putrequest("GET", path, skip_accept_encoding=True)
+    for name, value in headers:
+        connection.putheader(name, value.encode())
+    connection.endheaders()
+
+
+def _page_cursor(answer: _Answer) -> str | None:
+    """The cursor of an answer that is a page of somebody's events."""
+    if answer.status != 200:
+        return None
+    try:
+        cursor = json.loads(answer.body)["cursor"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return cursor if isinstance(cursor, str) and cursor.isascii() and cursor.isprintable() else None
 
 
 def _connected(event: Event) -> dict[str, Any] | None:
