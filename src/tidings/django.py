@@ -123,6 +123,8 @@ class DirectMessages(Tidings):
         """
         config = config or Config()
         super().__init__(config, user=_identified_user, may_send=may_send, people=people, report=report)
+        # Names alone come from the model by default: the ids of user= and of the project's own senders may be others.
+        self._node.takes_any_recipient |= people is model_people
         self._identify_user = user
         self._trusted_origins = frozenset(origin.encode() for origin in config.cors_origins)
         self._loop: asyncio.AbstractEventLoop | None = None

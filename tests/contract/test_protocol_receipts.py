@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from node import Person, refused
+from node import Node, Person, refused
 
 
 @pytest.fixture
@@ -138,6 +140,8 @@ def test_several_conversations_are_told_of_at_once(alice: Person, bob: Person, c
         {"chatUserId": bob.id, "watermarks": marks(0, 1, 0, 0)},
     ]
     assert (200, {"success": True, "user_id": alice.id, "receipts": told}) == (answer.status_code, answer.json())
+    for person in (bob, carol):
+        alice.sends(person, "an answer")
     assert marks(0, 0, 1, 2) == carol.history(alice)["watermarks"]
     assert marks(0, 0, 0, 1) == bob.history(alice)["watermarks"]
 
@@ -190,6 +194,57 @@ def test_receipts_answered_are_in_the_logs(talk: tuple[Person, Person]) -> None:
     assert [("message_read", bob.id, 2), ("message_read", alice.id, 4)] == [one for one in in_his if "read" in one[0]]
     assert {bob.id} == {one["data"]["chat_user_id"] for one in alice.events(hers)["events"]}
     assert {alice.id} == {one["data"]["chat_user_id"] for one in bob.events(his)["events"]}
+
+
+def test_a_stranger_is_not_told_that_somebody_is_there(alice: Person, bob: Person) -> None:
+    """Bob has not answered: no event, watermark or Message tells alice what he received and read, on his own devices it
+    counts. PROTOCOL 12.0.14, 7.5.2, 7.5.3"""
+    alice.sends(bob, "are you there?")
+    sent = alice.sends(bob, "hello?", client_id="k")
+    hers, his = alice.head(), bob.head()
+    assert marks(1, 2, 0, 0) == bob.receipts(alice, delivered_upto=2, read_upto=1)
+    assert [] == alice.events(hers)["events"]
+    assert ["message_read"] == [event["type"] for event in bob.events(his)["events"]]
+    assert (1, marks(1, 2, 0, 0)) == tuple(bob.inbox()["conversations"][0][name] for name in ("unread", "watermarks"))
+    page, line = alice.history(bob), alice.inbox()["conversations"][0]
+    assert marks(0, 0, 0, 0) == page["watermarks"] == line["watermarks"]
+    replayed = [event["data"] for event in alice.events(f"{hers.split('-')[0]}-0-0")["events"]]
+    again = alice.sends(bob, "hello?", client_id="k")
+    for message in (*page["messages"], line["last_message"], *replayed, again):
+        assert (False, False) == (message["delivered"], message["read"])
+    assert sent == again
+
+
+def test_an_answer_tells_what_was_received_and_read_before_it(alice: Person, bob: Person) -> None:
+    """In the same log, right before the message, so that snapshot and log agree. PROTOCOL 12.0.15, 12.0.1"""
+    for text in ("one", "two", "three"):
+        alice.sends(bob, text)
+    bob.receipts(alice, delivered_upto=3, read_upto=2)
+    with alice.opens_stream().live() as stream:
+        bob.sends(alice, "I am")
+        stream.until("new_message")
+        told = [(frame.type, frame.data.get("by"), frame.data.get("upto")) for frame in stream.frames if frame.id][1:]
+    assert [("message_read", bob.id, 2), ("message_delivered", bob.id, 3), ("new_message", None, None)] == told
+    assert marks(0, 0, 2, 3) == alice.history(bob)["watermarks"]
+    seen = [(each["delivered"], each["read"]) for each in alice.history(bob)["messages"][:3]]
+    assert [(True, True), (True, True), (True, False)] == seen
+    start = alice.head()
+    bob.receipts(alice, read_upto=3)
+    assert [("message_read", 3)] == [(each["type"], each["data"]["upto"]) for each in alice.events(start)["events"]]
+    start = alice.head()
+    bob.sends(alice, "and on")
+    assert ["new_message"] == [each["type"] for each in alice.events(start)["events"]]
+
+
+def test_where_it_is_configured_strangers_are_told(start_node: Callable[..., Node]) -> None:
+    """As anybody is. PROTOCOL 12.0.14"""
+    node = start_node(stranger_receipts=1)
+    ada, ben = node.person("ada"), node.person("ben")
+    ada.sends(ben, "are you there?")
+    start = ada.head()
+    ben.receipts(ada, read_upto=1)
+    assert ["message_read"] == [event["type"] for event in ada.events(start)["events"]]
+    assert marks(0, 0, 1, 1) == ada.history(ben)["watermarks"]
 
 
 def test_typing_reaches_who_has_written_back(alice: Person, bob: Person) -> None:

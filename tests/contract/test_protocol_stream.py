@@ -133,7 +133,7 @@ def test_both_participants_get_the_message_each_as_they_see_it(alice: Person, bo
 
 def test_receipts_reach_the_logs_that_they_concern(alice: Person, bob: Person) -> None:
     """Delivered: the sender's. Read: both. PROTOCOL 7.5.2, 7.5.3, 7.5.4"""
-    alice.sends(bob, "1")
+    bob.sends(alice, "1")
     alice.sends(bob, "2")
     with alice.opens_stream() as hers, bob.opens_stream() as his:
         hers.live()

@@ -9,21 +9,20 @@ Rules
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from tidings.errors import ConfigurationError, Unauthorized, Unavailable
+from tidings.errors import ConfigurationError, Unauthorized
 from tidings.protocol.events import UserId
 from tidings.protocol.user_id import check_user_id
 from tidings.server.caller import Caller
-from tidings.server.config import HOST_CALL_MAX_S, Config
+from tidings.server.config import Config
+from tidings.server.host import call_host
 from tidings.server.metrics import Metrics
 from tidings.server.revocation import Revocations
 from tidings.server.tokens import TokenIdentity
@@ -138,20 +137,3 @@ class HostIdentity:
 
     def remember(self, revoked: Mapping[UserId, float]) -> None:
         """See ``Identity.remember``: nothing, the host's function is asked anew."""
-
-
-async def call_host(name: str, function: Callable[..., Any], *arguments: object) -> Any:
-    """Call a function of the host, sync or async, within HOST_CALL_MAX_S.
-
-    Raises:
-        Unavailable: It failed or took too long; the traceback is in the log.
-    """
-    try:
-        result = function(*arguments)
-        if inspect.isawaitable(result):
-            async with asyncio.timeout(HOST_CALL_MAX_S):
-                result = await result
-    except Exception:
-        log.exception("%s of the host application failed", name)
-        raise Unavailable("unavailable", "The application could not answer; try again.", retry_after_s=2) from None
-    return result

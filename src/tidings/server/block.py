@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope
 from tidings.errors import BadRequest, NotFound, Unprocessable
 from tidings.protocol.events import UserId, encode_json
 from tidings.server.answer import Answer
-from tidings.server.auth import call_host
 from tidings.server.config import INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX, REPORT_MESSAGES_MAX, REPORT_REASON_LENGTH_MAX
 from tidings.server.follow import refuse_while_draining
 from tidings.server.history import describe
+from tidings.server.host import call_host
 from tidings.server.request import allow, own_log, read_json, read_limit, read_number, read_peer, read_query, require
 from tidings.server.send import REFUSED_CONTROL
 from tidings.server.signals import SEQ_MAX
@@ -56,7 +56,7 @@ async def get_blocked(node: Node, scope: Scope, _receive: Receive) -> Answer:
         before=read_number(query, "before"),
         limit=read_limit(query, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX),
     )
-    people = await describe(node, [each.peer for each in page.blocked])
+    people = await describe(node, caller.user, {each.peer: each.relation for each in page.blocked})
     listed = [{"user": people[each.peer], "since": each.since, "position": each.position} for each in page.blocked]
     return Answer(200, encode_json({"success": True, "blocked": listed, "has_more": page.has_more}))
 

@@ -81,6 +81,7 @@ PRESENCE_WATCHES_MAX = 10  # people whose presence one user watches: an open con
 PRESENCE_TICK_S = 0.25  # changes within it are told as one
 PRESENCE_TOLD_AT_ONCE = 250  # frames in one tick: about a millisecond, and 1000 a second when a crowd comes back
 REPORTS_PER_H = 10  # reports of one user; a person reads each of them
+STRANGER_PROFILES_PER_H = 60  # of strangers, for one user where they are told at all: to find a few, and not everybody
 REPORT_REASON_LENGTH_MAX = 1000  # characters
 REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
 RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
@@ -175,6 +176,17 @@ class Config:
     )
     presence: bool = setting(True, "yes/no", "People expect to see who is there; off, it is unknown to everybody")
     presence_grace_s: float = setting(30.0, "seconds", "A reconnection or a reload is no absence")
+    stranger_receipts: bool = setting(
+        False, "yes/no", "Delivered and read tell that somebody is there: off, only whom they have written to is told"
+    )
+    stranger_profiles: bool = setting(
+        False,
+        "yes/no",
+        "Names and pictures by counting ids: off, a conversation shows them; on, `may_send` does too, at a rate",
+    )
+    stranger_recipients: bool = setting(
+        False, "yes/no", "A mistyped id is nobody: off, a conversation begins only with whom `people` knows"
+    )
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
     log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
     log_events_max: int = setting(20_000, "events per user", "Catching up with more costs more than reloading")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope
 from tidings.errors import Problem
 from tidings.protocol.events import Person, UserId, encode_json
 from tidings.server.answer import Answer
-from tidings.server.auth import call_host
 from tidings.server.config import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX
+from tidings.server.host import ask_people, may_write
 from tidings.server.request import last_segment, own_log, read_limit, read_number, read_query, read_user_id
 from tidings.server.store import Relation
 
@@ -31,7 +31,7 @@ async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
         after=read_number(query, "after"),
         limit=read_limit(query, HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX),
     )
-    people = await describe(node, [peer], [page.relation])
+    people = await describe(node, caller.user, {peer: page.relation})
     return Answer(
         200,
         encode_json(
@@ -59,9 +59,7 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
         before=read_number(query, "before"),
         limit=read_limit(query, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX),
     )
-    people = await describe(
-        node, [each.peer for each in page.conversations], [each.relation for each in page.conversations]
-    )
+    people = await describe(node, caller.user, {each.peer: each.relation for each in page.conversations})
     conversations = [
         {
             "user": people[each.peer],
@@ -89,28 +87,39 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
     )
 
 
-async def describe(node: Node, wanted: Sequence[UserId], relations: Sequence[Relation] = ()) -> dict[UserId, Person]:
-    """Names and pictures from the host's ``people``, the id where it knows none or fails; and who is online.
+async def describe(node: Node, caller: UserId, wanted: Mapping[UserId, Relation]) -> dict[UserId, Person]:
+    """What the caller is told of these people; ``wanted`` says what each is to the caller.
 
-    ``relations`` of the caller to each of them, in the same order, tell of whom the caller may know that.
+    Names and pictures come from the host's ``people``; the id is the name where it knows none, fails, or the caller may
+    not know it. Whether somebody is online is told to those who have both written, and neither blocks the other.
     """
-    known: Mapping[UserId, Profile] = {}
-    if node.people is not None and wanted:
-        try:
-            known = await call_host("people()", node.people, wanted) or {}
-        except Problem:
-            known = {}  # logged; a screen with ids is better than none
+    named = [user for user, relation in wanted.items() if await _may_know(node, caller, user, relation)]
+    try:
+        known = await ask_people(node, named)
+    except Problem:
+        known = {}  # logged; a screen with ids is better than none
     presence = node.hub.presence
-    online: dict[UserId, bool | None] = {}
-    if presence is not None:
-        online = {user: presence.online(user) for user, each in zip(wanted, relations, strict=False) if each.is_mutual}
-    return {user: _person(user, known.get(user), online.get(user)) for user in wanted}
+    return {
+        user: _person(user, known.get(user), presence.online(user) if presence and relation.is_mutual else None)
+        for user, relation in wanted.items()
+    }
 
 
-def _person(user: UserId, told: object, online: bool | None) -> Person:
-    if not isinstance(told, dict):
-        return Person(user, user, online=online)
-    name, avatar_url = told.get("name"), told.get("avatar_url")
+async def _may_know(node: Node, caller: UserId, user: UserId, relation: Relation) -> bool:
+    """A profile belongs to a conversation. Else whoever counts ids gets everybody's name."""
+    if relation.is_conversation or user == caller:
+        return True
+    if node.people is None or not node.config.stranger_profiles:
+        return False
+    try:
+        node.stranger_profile_rate.take(caller)
+        return await may_write(node, caller, user)
+    except Problem:
+        return False
+
+
+def _person(user: UserId, told: Profile | None, online: bool | None) -> Person:
+    name, avatar_url = (None, None) if told is None else (told.get("name"), told.get("avatar_url"))
     return Person(
         user,
         name if isinstance(name, str) and name else user,

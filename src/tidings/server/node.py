@@ -17,7 +17,13 @@ from starlette.types import Scope
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
 from tidings.server.auth import IdentifyUser, choose_identity
-from tidings.server.config import RATE_USERS_MAX, REPORTS_PER_H, STREAM_OPENINGS_BURST_TIMES, Config
+from tidings.server.config import (
+    RATE_USERS_MAX,
+    REPORTS_PER_H,
+    STRANGER_PROFILES_PER_H,
+    STREAM_OPENINGS_BURST_TIMES,
+    Config,
+)
 from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
@@ -63,6 +69,7 @@ class Node:
         self.may_send = may_send
         self.people = people
         self.report = report
+        self.takes_any_recipient = people is None or config.stranger_recipients
         self.typing_told: dict[tuple[UserId, UserId], float] = {}
         self._owns_process = owns_process
         self._rng = random.Random()
@@ -166,6 +173,8 @@ class Node:
         self.block_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
         per_h = config.new_conversations_per_h
         self.stranger_block_rate = RateLimit(per_h / 3600, per_h, clock)
+        self.unknown_person_rate = RateLimit(per_h / 3600, per_h, clock)
+        self.stranger_profile_rate = RateLimit(STRANGER_PROFILES_PER_H / 3600, STRANGER_PROFILES_PER_H, clock)
         self.report_rate = RateLimit(REPORTS_PER_H / 3600, REPORTS_PER_H, clock)
 
     def _open_store(self) -> Store:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
-from tidings.errors import NOT_ALLOWED_DETAIL, Forbidden, Unprocessable
+from tidings.errors import Unprocessable
 from tidings.protocol.events import Message, UserId, encode_json
 from tidings.server.answer import Answer
-from tidings.server.auth import call_host
 from tidings.server.config import CLIENT_ID_LENGTH_MAX
 from tidings.server.follow import refuse_while_draining
+from tidings.server.host import ask_people, may_write
 from tidings.server.request import allow, read_json, read_user_id, require
-from tidings.server.store import NewMessage
+from tidings.server.store import BeginsConversation, NewMessage
 
 if TYPE_CHECKING:
     from tidings.server.node import Node
@@ -46,10 +46,11 @@ async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
         body.get("client_id"),
         opening_limit_per_h=node.config.new_conversations_per_h,
     )
-    if node.may_send is not None and not await call_host("may_send()", node.may_send, new.sender, new.recipient):
-        raise Forbidden("not_allowed", NOT_ALLOWED_DETAIL)
     node.send_rate.take(caller.user)
-    message = await append(node, new)
+    # The store refuses, and at the same place as for a block: after what this client_id has sent before.
+    if not await may_write(node, new.sender, new.recipient):
+        new = new._replace(is_refused=True)
+    message = await (append(node, new) if node.takes_any_recipient else _append_to_known(node, new))
     return Answer(201, b'{"success":true,"message":%s}' % encode_json(message))
 
 
@@ -85,6 +86,23 @@ def check_message(
         raise Unprocessable("bad_client_id", f"A client_id has 1..{CLIENT_ID_LENGTH_MAX} printable ASCII characters.")
     passes_blocks = message_type == SYSTEM  # the application speaks to both, nobody to the other
     return NewMessage(sender, recipient, text, message_type, client_id, opening_limit_per_h, passes_blocks)
+
+
+async def _append_to_known(node: Node, new: NewMessage) -> Message:
+    """Append; but a conversation begins only with somebody whom the host's ``people`` knows.
+
+    Raises:
+        BeginsConversation: It does not.
+        TooManyRequests: The sender was told so as often as they may begin conversations: ids are not to be tried.
+    """
+    try:
+        return await append(node, new._replace(may_begin=False))
+    except BeginsConversation:
+        node.unknown_person_rate.check(new.sender)
+        if new.recipient not in await ask_people(node, [new.recipient]):
+            node.unknown_person_rate.take(new.sender)
+            raise
+    return await append(node, new)
 
 
 async def append(node: Node, new: NewMessage) -> Message:

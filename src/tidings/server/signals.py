@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.types import Receive, Scope
@@ -34,18 +35,17 @@ async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
     body = await read_json(scope, receive, node.config)
+    advance = partial(node.store.advance, caller.user, tells_strangers=node.config.stranger_receipts)
     several = body.get("receipts")
     if several is None:
         receipt = _read_receipt(body, caller.user)
         node.receipt_rate.take(caller.user)
-        watermarks = await node.store.advance(caller.user, *receipt)
+        watermarks = await advance(*receipt)
         return Answer(200, b'{"success":true,"watermarks":%s}' % encode_json(watermarks))
     receipts = [_read_receipt(each, caller.user) for each in _read_list(several)]
     node.receipt_rate.take(caller.user)
     # Together, so that the writer has them in one commit.
-    advanced = await asyncio.gather(
-        *(node.store.advance(caller.user, *each) for each in receipts), return_exceptions=True
-    )
+    advanced = await asyncio.gather(*(advance(*each) for each in receipts), return_exceptions=True)
     told = [_told(receipt.peer, each) for receipt, each in zip(receipts, advanced, strict=True)]
     return Answer(200, encode_json({"success": True, "user_id": caller.user, "receipts": told}))
 

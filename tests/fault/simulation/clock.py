@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import selectors
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,7 @@ class Clock:
             patch.object(time, "time", self.wall),
             patch.object(time, "time_ns", self.wall_ns),
             patch.object(time, "monotonic", self.monotonic),
+            patch.object(secrets, "randbits", random.getrandbits),
             patch.object(following, "monotonic", self.monotonic),
             patch.object(async_feed, "monotonic", self.monotonic),
         ):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fault.simulation.device import Device
 
 from tidings.protocol.cursor import parse_cursor
-from tidings.server.store.sqlite_read import KIND_MESSAGE, message_id
+from tidings.server.store.sqlite_read import KIND_MESSAGE
 
 if TYPE_CHECKING:
     from fault.simulation.world import World
@@ -120,14 +120,14 @@ def check_device(world: World, device: Device) -> None:
             world.wrong(f"I4: {device.name} knows nothing of {peer}")
             continue
         mids = truth.conversations.get(frozenset((me, peer)), [])
-        wanted = {truth.messages[mid].seq: (message_id(mid), *_said(world, mid)) for mid in mids}
+        wanted = {truth.messages[mid].seq: (truth.message_id(mid), *_said(world, mid)) for mid in mids}
         if conversation.messages != wanted:
             different = sorted(seq for seq, _told in conversation.messages.items() ^ wanted.items())
             world.wrong(f"I4: {device.name} with {peer} differs at {different}")
         marks = (conversation.read_upto, conversation.peer_read_upto, conversation.peer_delivered_upto)
-        if marks != (truth.marks(me, peer)[0], *truth.marks(peer, me)):
+        if marks != (truth.marks(me, peer)[0], *truth.told(peer, me)):
             world.wrong(
-                f"I4: {device.name} with {peer}: {marks}, not {truth.marks(me, peer)[0], *truth.marks(peer, me)}"
+                f"I4: {device.name} with {peer}: {marks}, not {truth.marks(me, peer)[0], *truth.told(peer, me)}"
             )
 
 

@@ -268,7 +268,8 @@ MUTANTS = [
         "own-devices-not-told",
         "what was read on one device stays unread on the others",
         WRITE,
-        "        record(reader_uid, reader, peer_uid, peer, KIND_READ_BY_OWNER, read_upto)\n",
+        "        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, read_upto,"
+        " now_ms))\n",
         "",
     ),
     _one(

@@ -17,6 +17,7 @@ from tidings.server.store.sqlite_read import (
     KIND_READ_BY_PEER,
     SEQ_BITS,
     SEQ_MASK,
+    message_id,
 )
 
 Say = Callable[[str], None]
@@ -109,6 +110,16 @@ class Truth:
         """How far ``user`` has read and received the conversation with ``peer``."""
         found = self.members.get((user, peer))
         return (0, 0) if found is None else (found[0], found[1])
+
+    def told(self, user: str, peer: str) -> tuple[int, int]:
+        """How far ``peer`` was told that ``user`` has read and received: nothing before an answer."""
+        found = self.members.get((user, peer))
+        return (0, 0) if found is None else (found[5], found[6])
+
+    def message_id(self, mid: int) -> str:
+        """The id on the wire of a message that is committed."""
+        sent = self.messages[mid]
+        return message_id(self.members[sent.sender, sent.recipient][7], sent.seq)
 
     def unread(self, user: str, peer: str) -> int:
         """Messages of the peer beyond the watermark, counted."""
@@ -225,16 +236,25 @@ class Truth:
     def _check_members(
         self, probe: sqlite3.Connection, names: dict[int, str], before: dict[str, int], is_first: bool
     ) -> None:
-        rows = probe.execute("SELECT uid, peer, read_seq, dlv_seq, recv_n, read_n, last_seq FROM members").fetchall()
+        rows = probe.execute(
+            "SELECT uid, peer, read_seq, dlv_seq, recv_n, read_n, last_seq, told_read, told_dlv, ifnull(tag, cid)"
+            " FROM members"
+        ).fetchall()
+        received_by = {(names[uid], names[peer]): values[2] for uid, peer, *values in rows}
         for uid, peer_uid, *values in rows:
             user, peer = names[uid], names[peer_uid]
-            now, former = tuple(values), self.members.get((user, peer), (0, 0, 0, 0, 0))
+            now, former = tuple(values), self.members.get((user, peer), (0,) * 8)
             if now == former:
                 continue
             self.members[user, peer] = now
-            read, delivered, received_count, read_count, last_seq = now
-            if read < former[0] or delivered < former[1]:
-                self.wrong(f"a watermark of {user} with {peer} fell from {former[:2]} to {now[:2]}")
+            read, delivered, received_count, read_count, last_seq, *told, _tag = now
+            if any(
+                after < before
+                for after, before in zip((read, delivered, *told), (*former[:2], *former[5:7]), strict=True)
+            ):
+                self.wrong(f"a watermark of {user} with {peer} fell from {former} to {now}")
+            if told != ([read, delivered] if received_by[peer, user] else [0, 0]):
+                self.wrong(f"{peer} was told {told} of {user}, who has read {read} and received {delivered}")
             if read > delivered:
                 self.wrong(f"{user} has read {read} and received {delivered} of {peer}")
             messages = self.between(user, peer)
@@ -259,7 +279,9 @@ class Truth:
             for row in self.logs[name][before[name] :]
             if (kind := row.kind) in kinds and row.peer == other
         }
-        if now[0] > former[0] and not {(KIND_READ_BY_PEER, now[0]), (KIND_READ_BY_OWNER, now[0])} <= told:
+        if now[0] > former[0] and (KIND_READ_BY_OWNER, now[0]) not in told:
             self.wrong(f"{user} read up to {now[0]} of {peer}, and the logs were told {sorted(told)}")
-        if now[1] > max(former[1], now[0]) and (KIND_DELIVERED, now[1]) not in told:
-            self.wrong(f"{user} received up to {now[1]} of {peer}, and the logs were told {sorted(told)}")
+        if now[5] > former[5] and (KIND_READ_BY_PEER, now[5]) not in told:
+            self.wrong(f"{user} read up to {now[5]} of {peer}, and the logs were told {sorted(told)}")
+        if now[6] > max(former[6], now[5]) and (KIND_DELIVERED, now[6]) not in told:
+            self.wrong(f"{user} received up to {now[6]} of {peer}, and the logs were told {sorted(told)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidings.protocol.cursor import Cursor, parse_cursor
-from tidings.server.store.sqlite_read import KIND_DELIVERED, KIND_MESSAGE, message_id
+from tidings.server.store.sqlite_read import KIND_DELIVERED, KIND_MESSAGE
 
 if TYPE_CHECKING:
     from fault.simulation.world import World
@@ -66,7 +66,14 @@ def check_event(world: World, who: str, user: str, id: str, kind: str, data: Map
     if row.kind == KIND_MESSAGE:
         sent = truth.messages[row.mid]
         client_id = sent.client_id if sent.sender == user else None
-        wanted: tuple[Any, ...] = (message_id(row.mid), sent.seq, sent.sender, sent.recipient, sent.text, client_id)
+        wanted: tuple[Any, ...] = (
+            truth.message_id(row.mid),
+            sent.seq,
+            sent.sender,
+            sent.recipient,
+            sent.text,
+            client_id,
+        )
         told = tuple(data.get(name) for name in ("_id", "seq", "sender_id", "recipient_id", "text", "client_id"))
     else:
         wanted, told = (row.peer, row.upto), (data.get("chat_user_id"), data.get("upto"))
@@ -180,7 +187,7 @@ def _check_sent(world: World, who: str, user: str, asked: Mapping[str, Any], tol
     sent = None if mid is None else truth.messages[mid]
     if mid is None or sent is None:
         world.wrong(f"I1: {who}: {asked['client_id']} was acknowledged and is not committed")
-    elif (message_id(mid), sent.seq, sent.text) != (told["_id"], told["seq"], asked["text"]):
+    elif (truth.message_id(mid), sent.seq, sent.text) != (told["_id"], told["seq"], asked["text"]):
         world.wrong(f"I1: {who}: {asked['client_id']} is {sent}, told {told['_id']} {told['seq']}")
     else:
         world.acknowledged[user, asked["client_id"]] = mid

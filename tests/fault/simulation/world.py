@@ -141,7 +141,7 @@ class World:
             for peer, conversation in state.conversations.items():
                 known = self.truth.between(device.user, peer)
                 read, _delivered = self.truth.marks(device.user, peer)
-                peer_read, peer_delivered = self.truth.marks(peer, device.user)
+                peer_read, peer_delivered = self.truth.told(peer, device.user)
                 if (
                     len(conversation.messages) > len(known)
                     or any(

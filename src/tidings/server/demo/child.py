@@ -60,7 +60,15 @@ def main() -> int:
     """Serve until told to stop, or until the parent has gone; the process's exit status."""
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     threading.Thread(target=_end_with_parent, name="tidings-demo-parent", daemon=True).start()
-    config = Config(db=orders.db, secret=orders.secret, drain_window_s=DRAIN_WINDOW_S)
+    # Whoever opens the demo is all of its people, and none of them a stranger; more may come under any name.
+    config = Config(
+        db=orders.db,
+        secret=orders.secret,
+        drain_window_s=DRAIN_WINDOW_S,
+        stranger_receipts=True,
+        stranger_profiles=True,
+        stranger_recipients=True,
+    )
     node = Node(config, people=lambda _ids: PEOPLE, owns_process=True)
     settings: dict[str, Any] = {
         "sign_in": "demo",

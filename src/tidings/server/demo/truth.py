@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tidings.server.store.sqlite_file import connect, read_epoch
-from tidings.server.store.sqlite_read import KIND_MESSAGE, message_id
+from tidings.server.store.sqlite_read import KIND_MESSAGE, SEQ_BITS, SEQ_MASK, message_id
 
-_MESSAGE_ID = re.compile("m[0-9a-f]{1,15}")
+_MESSAGE_ID = re.compile("m([0-9a-f]{1,16})([0-9a-f]{6})")
 
 
 @dataclass
@@ -64,13 +64,15 @@ def _read(connection: sqlite3.Connection, after: Mapping[str, int]) -> Truth:
             continue
         # The log alone will not do: an entry whose message is gone is a message that is gone.
         rows = connection.execute(
-            "SELECT feed.cur, messages.id, messages.sender, messages.client_id"
-            " FROM feed JOIN messages ON messages.id = feed.mid WHERE feed.uid = ? AND feed.cur > ? AND feed.kind = ?",
+            "SELECT feed.cur, members.tag, messages.id, messages.sender, messages.client_id FROM feed"
+            " JOIN messages ON messages.id = feed.mid"
+            " LEFT JOIN members ON members.uid = feed.uid AND members.peer = feed.peer"
+            " WHERE feed.uid = ? AND feed.cur > ? AND feed.kind = ?",
             (uid, since, KIND_MESSAGE),
         )
         log = truth.logs.setdefault(name, {})
-        for position, mid, sender, client_id in rows:
-            id = message_id(mid)
+        for position, tag, mid, sender, client_id in rows:
+            id = message_id(mid >> SEQ_BITS if tag is None else tag, mid & SEQ_MASK)
             log[id] = position
             if sender != uid:
                 truth.recipients[id] = name
@@ -81,6 +83,10 @@ def _read(connection: sqlite3.Connection, after: Mapping[str, int]) -> Truth:
 
 
 def _is_there(connection: sqlite3.Connection, id: str) -> bool:
-    if not _MESSAGE_ID.fullmatch(id):
+    found = _MESSAGE_ID.fullmatch(id)
+    if found is None or int(found[1], 16) >= 1 << 63:
         return False
-    return connection.execute("SELECT 1 FROM messages WHERE id = ?", (int(id[1:], 16),)).fetchone() is not None
+    tag, seq = (int(part, 16) for part in found.groups())
+    row = connection.execute("SELECT cid FROM members WHERE tag = ?", (tag,)).fetchone()
+    mid = (tag if row is None else row[0]) << SEQ_BITS | seq
+    return mid < 1 << 63 and connection.execute("SELECT 1 FROM messages WHERE id = ?", (mid,)).fetchone() is not None

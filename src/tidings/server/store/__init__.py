@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from tidings.errors import ConfigurationError
+from tidings.errors import ConfigurationError, NotFound
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, Message, UserId, Watermarks
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
@@ -36,6 +36,17 @@ class NewMessage(NamedTuple):
     client_id: str | None
     opening_limit_per_h: int | None  # conversations that the sender may begin within an hour; None: any number
     passes_blocks: bool = False  # the host's own word, which no block between the two keeps out
+    is_refused: bool = (
+        False  # by the host's rule: refused where and as a block refuses, so that nobody tells them apart
+    )
+    may_begin: bool = True  # else BeginsConversation where it would begin a conversation
+
+
+class BeginsConversation(NotFound):
+    """The message would begin a conversation, and may not: whoever asks looks for the recipient, and asks again."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown_person", "Nobody here has this id.")
 
 
 class Committed(NamedTuple):
@@ -69,6 +80,11 @@ class Relation(NamedTuple):
     was_written_to: bool = False
     blocks: bool = False
     is_blocked: bool = False
+
+    @property
+    def is_conversation(self) -> bool:
+        """One of both has written: they see each other's name and picture."""
+        return self.has_written or self.was_written_to
 
     @property
     def is_mutual(self) -> bool:
@@ -115,11 +131,12 @@ class Trimmed(NamedTuple):
 
 
 class Blocked(NamedTuple):
-    """Somebody whom a user blocks; ``position`` rises with each block that was made."""
+    """Somebody whom a user blocks; ``position`` rises with each block that this user made."""
 
     peer: UserId
     since: str
     position: int
+    relation: Relation
 
 
 class BlockedPage(NamedTuple):
@@ -177,16 +194,20 @@ class Store(Protocol):
 
         Raises:
             Conflict: The client_id was used for another recipient, type or text.
-            Forbidden: One of both blocks the other, and the message does not pass blocks.
+            Forbidden: One of both blocks the other and the message does not pass blocks, or it is refused.
+            BeginsConversation: It would, and may not.
             TooManyRequests: It would begin one conversation more than ``opening_limit_per_h``.
             Unavailable: Not committed, or not known to be.
         """
 
-    async def advance(self, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int) -> Watermarks:
+    async def advance(
+        self, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int, *, tells_strangers: bool = True
+    ) -> Watermarks:
         """Raise the reader's watermarks in the conversation with ``peer``; 0 and lower values change nothing.
 
         Reading raises delivered too. One event for each watermark that rose: read to both, delivered to the peer.
-        While the reader blocks the peer nothing rises: the peer would be told.
+        While the reader blocks the peer nothing rises: the peer would be told. Without ``tells_strangers`` the peer is
+        told nothing before the reader has written to it; the message that does is preceded by what was not told.
 
         Raises:
             NotFound: A watermark beyond the last message, or no such conversation.

@@ -109,10 +109,19 @@ class SqliteStore:
         """See ``Store.append``."""
         return await self._write(partial(write.append, new=message))
 
-    async def advance(self, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int) -> Watermarks:
+    async def advance(
+        self, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int, *, tells_strangers: bool = True
+    ) -> Watermarks:
         """See ``Store.advance``."""
         return await self._write(
-            partial(write.advance, reader=reader, peer=peer, delivered_upto=delivered_upto, read_upto=read_upto)
+            partial(
+                write.advance,
+                reader=reader,
+                peer=peer,
+                delivered_upto=delivered_upto,
+                read_upto=read_upto,
+                tells_strangers=tells_strangers,
+            )
         )
 
     async def place(self, user: UserId, cursor: Cursor | None) -> Place:

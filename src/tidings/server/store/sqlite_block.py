@@ -8,7 +8,7 @@ import time
 from tidings.errors import NOT_ALLOWED_DETAIL, Forbidden
 from tidings.protocol.events import UserId, encode_json, format_time
 from tidings.server.store import Blocked, BlockedPage, Report
-from tidings.server.store.sqlite_read import find_user
+from tidings.server.store.sqlite_read import find_user, relation
 from tidings.server.store.threads import Written
 
 
@@ -27,7 +27,9 @@ def refuse_blocked(*, blocks: bool, is_blocked: bool) -> None:
 def block(connection: sqlite3.Connection, user: UserId, peer: UserId) -> Written[None]:
     """Block; see ``Store.block``."""
     connection.execute(
-        "INSERT INTO blocks(uid, peer, ts) VALUES (?, ?, ?) ON CONFLICT (uid, peer) DO NOTHING",
+        "INSERT INTO blocks(uid, peer, ts, nth)"
+        " VALUES (?1, ?2, ?3, (SELECT ifnull(max(nth), 0) + 1 FROM blocks WHERE uid = ?1))"
+        " ON CONFLICT (uid, peer) DO NOTHING",
         (_user_row(connection, user), _user_row(connection, peer), time.time_ns() // 1_000_000),
     )
     return Written(None, [])
@@ -47,15 +49,19 @@ def blocked(connection: sqlite3.Connection, user: UserId, before: int | None, li
     """A page of those whom a user blocks; see ``Store.blocked``."""
     rows = connection.execute(
         """
-        SELECT peers.name, blocks.ts, blocks.id
+        SELECT peers.name, blocks.ts, blocks.nth
         FROM blocks JOIN users AS peers ON peers.uid = blocks.peer
-        WHERE blocks.uid = (SELECT uid FROM users WHERE name = ?) AND blocks.id < ?
-        ORDER BY blocks.id DESC LIMIT ?
+        WHERE blocks.uid = (SELECT uid FROM users WHERE name = ?) AND blocks.nth < ?
+        ORDER BY blocks.nth DESC LIMIT ?
         """,
         (user, (1 << 62) if before is None else before, limit + 1),
     ).fetchall()
     return BlockedPage(
-        [Blocked(name, format_time(ts), position) for name, ts, position in rows[:limit]], len(rows) > limit
+        [
+            Blocked(name, format_time(ts), position, relation(connection, user, name))
+            for name, ts, position in rows[:limit]
+        ],
+        len(rows) > limit,
     )
 
 

@@ -34,9 +34,12 @@ def find_user(connection: sqlite3.Connection, name: UserId) -> int | None:
     return None if row is None else int(row[0])
 
 
-def message_id(mid: int) -> MessageId:
-    """The opaque id on the wire; a string, since JavaScript's numbers are too short for it."""
-    return MessageId(f"m{mid:x}")
+def message_id(tag: int, seq: int) -> MessageId:
+    """The opaque id on the wire; ``tag`` is the conversation's, drawn, since a counter would tell how many there are.
+
+    A conversation from before tags were drawn has its number for one.
+    """
+    return MessageId(f"m{tag:x}{seq:06x}")
 
 
 def blockers(connection: sqlite3.Connection, one: int, other: int) -> set[int]:
@@ -50,17 +53,14 @@ def blockers(connection: sqlite3.Connection, one: int, other: int) -> set[int]:
 
 
 def read_watermarks(connection: sqlite3.Connection, user: int, peer: int) -> Watermarks:
-    """The watermarks of both sides, as ``user`` sees them."""
-    own = _own_watermarks(connection, user, peer)
-    other = _own_watermarks(connection, peer, user)
-    return Watermarks(own[0], own[1], other[0], other[1])
-
-
-def _own_watermarks(connection: sqlite3.Connection, user: int, peer: int) -> tuple[int, int]:
+    """The watermarks of both sides, as ``user`` sees them: of the other one what was told."""
     row = connection.execute(
-        "SELECT read_seq, dlv_seq FROM members WHERE uid = ? AND peer = ?", (user, peer)
+        "SELECT mine.read_seq, mine.dlv_seq, theirs.told_read, theirs.told_dlv FROM members AS mine"
+        " JOIN members AS theirs ON theirs.uid = mine.peer AND theirs.peer = mine.uid"
+        " WHERE mine.uid = ? AND mine.peer = ?",
+        (user, peer),
     ).fetchone()
-    return row or (0, 0)
+    return Watermarks(*(row or (0, 0, 0, 0)))
 
 
 def _head(connection: sqlite3.Connection, user: int) -> tuple[int, int, int]:
@@ -107,7 +107,7 @@ def read_after(
         """
         SELECT feed.cur, feed.kind, feed.mid, feed.ts, peers.name,
                messages.sender = feed.uid, messages.client_id, messages.type, messages.ts, messages.body,
-               mine.dlv_seq, mine.read_seq, theirs.dlv_seq, theirs.read_seq
+               ifnull(mine.tag, mine.cid), mine.dlv_seq, mine.read_seq, theirs.told_dlv, theirs.told_read
         FROM feed
         JOIN users AS peers ON peers.uid = feed.peer
         JOIN members AS mine ON mine.uid = feed.uid AND mine.peer = feed.peer
@@ -119,12 +119,12 @@ def read_after(
     )
     events: list[LogEvent] = []
     size = 0
-    for cur, kind, mid, event_ms, peer, is_own, client_id, type_, sent_ms, body, *marks in rows:
+    for cur, kind, mid, event_ms, peer, is_own, client_id, type_, sent_ms, body, tag, *marks in rows:
         seq = mid & SEQ_MASK
         if kind == KIND_MESSAGE:
             dlv_seq, read_seq = marks[2:] if is_own else marks[:2]
             message = _message(
-                owner, peer, mid, bool(is_own), client_id, type_, sent_ms, body, seq <= dlv_seq, seq <= read_seq
+                owner, peer, tag, seq, bool(is_own), client_id, type_, sent_ms, body, seq <= dlv_seq, seq <= read_seq
             )
             events.append(LogEvent(cur, tag_of(event_ms), message, NEW_MESSAGE))
             size += len(body)
@@ -162,11 +162,14 @@ def history(
     cursor = _head_cursor(connection, epoch, user)
     side = None
     if user is not None and peer is not None:
-        side = connection.execute("SELECT cid FROM members WHERE uid = ? AND peer = ?", (user, peer)).fetchone()
+        side = connection.execute(
+            "SELECT cid, ifnull(tag, cid) FROM members WHERE uid = ? AND peer = ?", (user, peer)
+        ).fetchone()
     told = relation(connection, owner, peer_name)
     if side is None or user is None or peer is None:
         return HistoryPage([], False, cursor, Watermarks(), told)
-    first = side[0] << SEQ_BITS
+    conversation, tag = side
+    first = conversation << SEQ_BITS
     # Clamped to this conversation: a bound outside would reach into the neighbours' messages.
     lowest = first + min(max(after or 0, 0), SEQ_MASK)
     highest = first + min(max(SEQ_MASK + 1 if before is None else before, 0), SEQ_MASK + 1)
@@ -183,7 +186,7 @@ def history(
         if len(messages) == limit or size >= PAGE_SIZE_MAX_BYTES:
             has_more = True
             break
-        messages.append(_seen(owner, peer_name, user, watermarks, *row))
+        messages.append(_seen(owner, peer_name, user, watermarks, tag, *row))
         size += len(row[-1])
     if after is None:
         messages.reverse()
@@ -201,7 +204,8 @@ def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int
         SELECT peers.name, mine.last_cur, mine.recv_n, mine.read_n, theirs.recv_n,
                EXISTS (SELECT 1 FROM blocks WHERE uid = mine.uid AND peer = mine.peer),
                EXISTS (SELECT 1 FROM blocks WHERE uid = mine.peer AND peer = mine.uid),
-               mine.read_seq, mine.dlv_seq, theirs.read_seq, theirs.dlv_seq,
+               mine.read_seq, mine.dlv_seq, theirs.told_read, theirs.told_dlv,
+               ifnull(mine.tag, mine.cid),
                messages.id, messages.sender, messages.client_id, messages.type, messages.ts, messages.body
         FROM members AS mine
         JOIN users AS peers ON peers.uid = mine.peer
@@ -256,6 +260,7 @@ def _seen(
     peer: UserId,
     user: int,
     watermarks: Watermarks,
+    tag: int,
     mid: int,
     sender: int,
     client_id: str | None,
@@ -268,14 +273,15 @@ def _seen(
     delivered_upto = watermarks.peer_delivered_upto if is_own else watermarks.delivered_upto
     read_upto = watermarks.peer_read_upto if is_own else watermarks.read_upto
     return _message(
-        owner, peer, mid, is_own, client_id, message_type, sent_ms, body, seq <= delivered_upto, seq <= read_upto
+        owner, peer, tag, seq, is_own, client_id, message_type, sent_ms, body, seq <= delivered_upto, seq <= read_upto
     )
 
 
 def _message(
     owner: UserId,
     peer: UserId,
-    mid: int,
+    tag: int,
+    seq: int,
     is_own: bool,
     client_id: str | None,
     message_type: str,
@@ -285,8 +291,8 @@ def _message(
     read: bool,
 ) -> Message:
     return Message(
-        id=message_id(mid),
-        seq=mid & SEQ_MASK,
+        id=message_id(tag, seq),
+        seq=seq,
         sender_id=owner if is_own else peer,
         recipient_id=peer if is_own else owner,
         text=body,

@@ -6,8 +6,10 @@ Each function checks everything before its first write, so that a refused one le
 from __future__ import annotations
 
 import hashlib
+import secrets
 import sqlite3
 import time
+from typing import NamedTuple
 
 from tidings.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from tidings.protocol.cursor import tag_of
@@ -22,7 +24,7 @@ from tidings.protocol.events import (
     Watermarks,
     format_time,
 )
-from tidings.server.store import Appended, Committed, NewMessage
+from tidings.server.store import Appended, BeginsConversation, Committed, NewMessage
 from tidings.server.store.sqlite_block import refuse_blocked
 from tidings.server.store.sqlite_read import (
     KIND_DELIVERED,
@@ -40,13 +42,14 @@ from tidings.server.store.threads import Written
 
 SEQ_MAX = SEQ_MASK  # 16.7 million messages in one conversation; the next would run into the neighbour's numbers
 HOUR_MS = 3_600_000
+TAG_BITS = 63  # of a conversation's tag: SQLite's integers, and two are never alike
 DIGEST_SIZE_BYTES = 16
 
 
 # All that a send depends on, in one look: eleven statements for each message cost the writer 50 us, these six 35.
 LOOK = """
     SELECT sender.uid, sender.head, recipient.uid, recipient.head, recipient.erased_ms,
-           own.cid, own.last_seq, other.recv_n, messages.id,
+           own.cid, ifnull(own.tag, own.cid), own.last_seq, other.recv_n, messages.id,
            EXISTS (SELECT 1 FROM blocks WHERE uid = sender.uid AND peer = recipient.uid),
            EXISTS (SELECT 1 FROM blocks WHERE uid = recipient.uid AND peer = sender.uid)
     FROM (SELECT 1)
@@ -62,26 +65,35 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
     """Put a message into both logs; see ``Store.append``."""
     found = connection.execute(LOOK, (new.sender, new.recipient, new.client_id)).fetchone()
     sender, sender_head, recipient, recipient_head, erased_ms = found[:5]
-    conversation, last_seq, received, stored, blocks, is_blocked = found[5:]
+    conversation, chat_tag, last_seq, received, stored, blocks, is_blocked = found[5:]
     digest = None if new.client_id is None else _digest(new)
     if stored is not None:
         return Written(Appended(_find_stored(connection, stored, new, digest), is_new=False), [])
     if erased_ms is not None:
         raise Forbidden("not_allowed", "This person has left; nobody can write to them.")
     if not new.passes_blocks:
-        refuse_blocked(blocks=blocks, is_blocked=is_blocked)
+        refuse_blocked(blocks=blocks, is_blocked=is_blocked or new.is_refused)
     now_ms = time.time_ns() // 1_000_000
+    told: list[Committed] = []
     if conversation is None:
         if sender is not None and new.opening_limit_per_h is not None:
             _check_openings(connection, sender, new.opening_limit_per_h, now_ms)
+        if not new.may_begin:
+            raise BeginsConversation()
         # Checks are done; from here on everything writes.
         if sender is None:
             sender, sender_head = _add_user(connection, new.sender), 0
         if recipient is None:
             recipient, recipient_head = _add_user(connection, new.recipient), 0
-        conversation, last_seq, received = _open_conversation(connection, sender, recipient, now_ms), 0, 0
+        conversation, chat_tag = _open_conversation(connection, sender, recipient, now_ms)
+        last_seq = received = 0
     elif last_seq >= SEQ_MAX:
         raise Conflict("conversation_full", "This conversation has reached its highest message number.")
+    elif (
+        received == 0 and not blocks
+    ):  # the first answer: what was kept from the other side until now is told before it
+        told = _tell(connection, Side(new.sender, sender), Side(new.recipient, recipient), now_ms)
+        recipient_head += len(told)
 
     seq, sender_position, recipient_position = last_seq + 1, sender_head + 1, recipient_head + 1
     mid = conversation << SEQ_BITS | seq
@@ -110,7 +122,7 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
 
     def seen(client_id: str | None) -> Message:
         return Message(
-            id=message_id(mid),
+            id=message_id(chat_tag, seq),
             seq=seq,
             sender_id=new.sender,
             recipient_id=new.recipient,
@@ -128,23 +140,40 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
     return Written(
         Appended(own, is_new=True),
         [
+            *told,
             Committed(new.recipient, LogEvent(recipient_position, tag, seen(None), NEW_MESSAGE)),
             Committed(new.sender, LogEvent(sender_position, tag, own, NEW_MESSAGE)),
         ],
     )
 
 
+class Side(NamedTuple):
+    """One of the two in a conversation: the name on the wire and the number here."""
+
+    name: UserId
+    uid: int
+
+
 def advance(
-    connection: sqlite3.Connection, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int
+    connection: sqlite3.Connection,
+    reader: UserId,
+    peer: UserId,
+    delivered_upto: int,
+    read_upto: int,
+    *,
+    tells_strangers: bool,
 ) -> Written[Watermarks]:
     """Raise watermarks; see ``Store.advance``."""
     reader_uid, peer_uid = find_user(connection, reader), find_user(connection, peer)
-    side = None
+    found = None
     if reader_uid is not None and peer_uid is not None:
-        side = connection.execute(
-            "SELECT cid, last_seq, read_seq, dlv_seq FROM members WHERE uid = ? AND peer = ?", (reader_uid, peer_uid)
+        found = connection.execute(
+            "SELECT mine.cid, mine.last_seq, mine.read_seq, mine.dlv_seq, theirs.recv_n FROM members AS mine"
+            " JOIN members AS theirs ON theirs.uid = mine.peer AND theirs.peer = mine.uid"
+            " WHERE mine.uid = ? AND mine.peer = ?",
+            (reader_uid, peer_uid),
         ).fetchone()
-    conversation, last_seq, read_seq, dlv_seq = side or (0, 0, 0, 0)
+    conversation, last_seq, read_seq, dlv_seq, written = found or (0, 0, 0, 0, 0)
     if max(delivered_upto, read_upto) > last_seq:
         raise NotFound("unknown_message", f"The last message of this conversation is {last_seq}.")
     if reader_uid is None or peer_uid is None:
@@ -153,37 +182,66 @@ def advance(
         return Written(read_watermarks(connection, reader_uid, peer_uid), [])
 
     now_ms = time.time_ns() // 1_000_000
-    at, tag = format_time(now_ms), tag_of(now_ms)
+    own, other = Side(reader, reader_uid), Side(peer, peer_uid)
     committed: list[Committed] = []
-
-    def record(owner: int, owner_name: UserId, other: int, other_name: UserId, kind: int, upto: int) -> None:
-        position = _next_position(connection, owner)
-        connection.execute(
-            "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?)",
-            (owner, position, kind, other, conversation << SEQ_BITS | upto, now_ms),
-        )
-        event_type = MESSAGE_DELIVERED if kind == KIND_DELIVERED else MESSAGE_READ
-        receipt = Receipt(chat_user_id=other_name, by=reader, upto=upto, at=at)
-        committed.append(Committed(owner_name, LogEvent(position, tag, receipt, event_type)))
-
     if read_upto > read_seq:
         sender, nth = connection.execute(
             "SELECT sender, nth FROM messages WHERE id = ?", (conversation << SEQ_BITS | read_upto,)
         ).fetchone()
         received = nth if sender == peer_uid else read_upto - nth
-        dlv_seq = max(dlv_seq, read_upto)
         connection.execute(
-            "UPDATE members SET read_seq = ?, read_n = ?, dlv_seq = ? WHERE uid = ? AND peer = ?",
-            (read_upto, received, dlv_seq, reader_uid, peer_uid),
+            "UPDATE members SET read_seq = ?, read_n = ?, dlv_seq = max(dlv_seq, ?) WHERE uid = ? AND peer = ?",
+            (read_upto, received, read_upto, reader_uid, peer_uid),
         )
-        record(peer_uid, peer, reader_uid, reader, KIND_READ_BY_PEER, read_upto)
-        record(reader_uid, reader, peer_uid, peer, KIND_READ_BY_OWNER, read_upto)
-    if delivered_upto > dlv_seq:
+        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, read_upto, now_ms))
+    if delivered_upto > max(dlv_seq, read_upto):
         connection.execute(
             "UPDATE members SET dlv_seq = ? WHERE uid = ? AND peer = ?", (delivered_upto, reader_uid, peer_uid)
         )
-        record(peer_uid, peer, reader_uid, reader, KIND_DELIVERED, delivered_upto)
+    if written > 0 or tells_strangers:
+        committed += _tell(connection, own, other, now_ms)
     return Written(read_watermarks(connection, reader_uid, peer_uid), committed)
+
+
+def _tell(connection: sqlite3.Connection, reader: Side, peer: Side, now_ms: int) -> list[Committed]:
+    """Tell the peer how far the reader has read and received, where it was not told so far."""
+    conversation, dlv_seq, read_seq, told_dlv, told_read = connection.execute(
+        "SELECT cid, dlv_seq, read_seq, told_dlv, told_read FROM members WHERE uid = ? AND peer = ?",
+        (reader.uid, peer.uid),
+    ).fetchone()
+    rising = []
+    if read_seq > told_read:
+        rising.append((KIND_READ_BY_PEER, read_seq))
+        told_dlv = max(told_dlv, read_seq)  # read is delivered, and no event of its own
+    if dlv_seq > told_dlv:
+        rising.append((KIND_DELIVERED, dlv_seq))
+    if rising:
+        connection.execute(
+            "UPDATE members SET told_dlv = dlv_seq, told_read = read_seq WHERE uid = ? AND peer = ?",
+            (reader.uid, peer.uid),
+        )
+    return [_record(connection, peer, reader, kind, conversation, upto, now_ms) for kind, upto in rising]
+
+
+def _record(
+    connection: sqlite3.Connection,
+    owner: Side,
+    other: Side,
+    kind: int,
+    conversation: int,
+    upto: int,
+    now_ms: int,
+) -> Committed:
+    """Put a receipt into the owner's log."""
+    position = _next_position(connection, owner.uid)
+    connection.execute(
+        "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?)",
+        (owner.uid, position, kind, other.uid, conversation << SEQ_BITS | upto, now_ms),
+    )
+    event_type = MESSAGE_DELIVERED if kind == KIND_DELIVERED else MESSAGE_READ
+    by = owner.name if kind == KIND_READ_BY_OWNER else other.name
+    receipt = Receipt(chat_user_id=other.name, by=by, upto=upto, at=format_time(now_ms))
+    return Committed(owner.name, LogEvent(position, tag_of(now_ms), receipt, event_type))
 
 
 def _digest(new: NewMessage) -> bytes:
@@ -197,19 +255,21 @@ def _find_stored(connection: sqlite3.Connection, mid: int, new: NewMessage, dige
     ).fetchone()
     if stored_digest != digest:
         raise Conflict("client_id_reused", "This client_id was used for another message; use a new one.")
-    recipient = find_user(connection, new.recipient)  # None: erased since, under another name now
-    seen_by_peer = Watermarks() if recipient is None else read_watermarks(connection, recipient, sender)
-    seq = mid & SEQ_MASK
+    # By the conversation and not by the recipient's name, which may have been erased since.
+    tag, peer = connection.execute(
+        "SELECT ifnull(tag, cid), peer FROM members WHERE uid = ? AND cid = ?", (sender, mid >> SEQ_BITS)
+    ).fetchone()
+    watermarks, seq = read_watermarks(connection, sender, peer), mid & SEQ_MASK
     return Message(
-        id=message_id(mid),
+        id=message_id(tag, seq),
         seq=seq,
         sender_id=new.sender,
         recipient_id=new.recipient,
         text=body,
         message_type=message_type,
         sent=True,
-        delivered=seq <= seen_by_peer.delivered_upto,
-        read=seq <= seen_by_peer.read_upto,
+        delivered=seq <= watermarks.peer_delivered_upto,
+        read=seq <= watermarks.peer_read_upto,
         createdAt=format_time(ts),
         client_id=new.client_id,
     )
@@ -235,13 +295,15 @@ def _add_user(connection: sqlite3.Connection, name: UserId) -> int:
     return int(row[0])
 
 
-def _open_conversation(connection: sqlite3.Connection, opener: int, peer: int, now_ms: int) -> int:
+def _open_conversation(connection: sqlite3.Connection, opener: int, peer: int, now_ms: int) -> tuple[int, int]:
+    """The conversation's number, by which it is kept, and its tag, by which people see it."""
     (conversation,) = connection.execute("UPDATE meta SET v = v + 1 WHERE k = 'conversations' RETURNING v").fetchone()
+    tag = secrets.randbits(TAG_BITS)
     connection.execute(
-        "INSERT INTO members(uid, peer, cid, opened_ms) VALUES (?, ?, ?, ?), (?, ?, ?, 0)",
-        (opener, peer, conversation, now_ms, peer, opener, conversation),
+        "INSERT INTO members(uid, peer, cid, tag, opened_ms) VALUES (?, ?, ?, ?, ?), (?, ?, ?, ?, 0)",
+        (opener, peer, conversation, tag, now_ms, peer, opener, conversation, tag),
     )
-    return int(conversation)
+    return int(conversation), tag
 
 
 def _next_position(connection: sqlite3.Connection, user: int) -> int:

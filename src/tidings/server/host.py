@@ -1,0 +1,74 @@
+"""What the host's functions say: asked within a time, and believed only as far as they answer what they should.
+
+A function that fails is no answer (503): neither a yes nor a no. A rule that answers something else than was asked for
+is a no, and a line in the log: ``(False, "muted")`` would count as yes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidings.errors import Unavailable
+from tidings.protocol.events import UserId
+from tidings.server.config import HOST_CALL_MAX_S
+
+if TYPE_CHECKING:
+    from tidings.server.node import Node, Profile
+
+log = logging.getLogger("tidings.host")
+
+
+async def call_host(name: str, function: Callable[..., Any], *arguments: object) -> Any:
+    """Call a function of the host, sync or async, within HOST_CALL_MAX_S.
+
+    Raises:
+        Unavailable: It failed or took too long; the traceback is in the log.
+    """
+    try:
+        result = function(*arguments)
+        if inspect.isawaitable(result):
+            async with asyncio.timeout(HOST_CALL_MAX_S):
+                result = await result
+    except Exception:
+        log.exception("%s of the host application failed", name)
+        raise _no_answer() from None
+    return result
+
+
+async def may_write(node: Node, sender: UserId, recipient: UserId) -> bool:
+    """Whether ``may_send`` lets the one write to the other; without one everybody may.
+
+    Raises:
+        Unavailable: It could not be asked.
+    """
+    if node.may_send is None:
+        return True
+    told = await call_host("may_send()", node.may_send, sender, recipient)
+    if not isinstance(told, bool):
+        log.error("may_send() of the host application answered a %s, not True or False: a no", type(told).__name__)
+    return told is True
+
+
+async def ask_people(node: Node, wanted: Sequence[UserId]) -> dict[UserId, Profile]:
+    """The profiles of those of them whom ``people`` knows.
+
+    Raises:
+        Unavailable: It could not be asked.
+    """
+    if node.people is None or not wanted:
+        return {}
+    told = await call_host("people()", node.people, wanted)
+    if told is None:
+        return {}
+    if not isinstance(told, Mapping):
+        log.error("people() of the host application answered a %s, not a dict by id", type(told).__name__)
+        raise _no_answer()
+    return {user: profile for user in wanted if isinstance(profile := told.get(user), Mapping)}
+
+
+def _no_answer() -> Unavailable:
+    return Unavailable("unavailable", "The application could not answer; try again.", retry_after_s=2)

@@ -1,0 +1,253 @@
+"""What a user learns of people with whom there is no conversation: nothing. PROTOCOL.md 4.1.14, 4.3.2, 9.0.20.
+
+The host's functions are those of an application in this process; its users are known by a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from node import Node, Person, refused
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from tidings import Config, Tidings
+from tidings.server.config import STRANGER_PROFILES_PER_H
+from tidings.server.store.sqlite_file import connect
+
+PROFILES = {
+    user: {"name": user.title(), "avatar_url": f"https://example.org/{user}.png"}
+    for user in ("ada", "ben", "eve", *(f"u{number}" for number in range(100)))
+}
+
+
+class Host:
+    """An application with direct messages; ``asked`` are the ids that its ``people`` was asked for."""
+
+    def __init__(self, path: Path, settings: dict[str, Any], functions: dict[str, Any]) -> None:
+        self.asked: list[str] = []
+        functions = {"people": self.people, **functions}
+        self.tidings = Tidings(
+            Config(db=f"sqlite:///{path}", **settings), user=lambda request: request.headers.get("x-user"), **functions
+        )
+        app = Starlette(routes=[Mount("/dm", routes=self.tidings.routes())], lifespan=self.tidings.lifespan)
+        self.client = TestClient(app)
+
+    def people(self, ids: Any) -> dict[str, dict[str, str]]:
+        self.asked += ids
+        return {user: PROFILES[user] for user in ids if user in PROFILES}
+
+    def gets(self, user: str, path: str, **query: Any) -> Any:
+        answer = self.client.get(f"/dm{path}", params=query, headers={"x-user": user})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def posts(self, user: str, path: str, **body: object) -> httpx2.Response:
+        answer: httpx2.Response = self.client.post(f"/dm{path}", json=body, headers={"x-user": user})
+        return answer
+
+    def writes(self, user: str, recipient: str, **more: object) -> httpx2.Response:
+        return self.posts(user, "/send", **{"recipientId": recipient, "text": "hi", **more})
+
+    def named(self, user: str, peer: str) -> tuple[str, str | None]:
+        person = self.gets(user, f"/{peer}")["user"]
+        return person["name"], person["avatar_url"]
+
+
+@pytest.fixture
+def start_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
+    """Start an application with these settings, and functions of the host in place of its own."""
+    started: list[Host] = []
+
+    def start(functions: dict[str, Any] | None = None, **settings: Any) -> Host:
+        host = Host(tmp_path / f"{len(started)}.db", settings, functions or {})
+        host.client.__enter__()
+        started.append(host)
+        return host
+
+    yield start
+    for host in started:
+        host.client.__exit__(None, None, None)
+
+
+BEN = ("Ben", "https://example.org/ben.png")
+
+
+def test_nobody_learns_names_by_counting_ids(start_host: Callable[..., Host]) -> None:
+    """The host is not even asked for those whom the caller has no conversation with, blocked or not.
+    PROTOCOL 4.3.2"""
+    host = start_host()
+    for number in range(100):
+        assert (f"u{number}", None) == host.named("eve", f"u{number}")
+    for number in range(5):
+        assert 200 == host.posts("eve", "/block", chatUserId=f"u{number}").status_code
+    listed = host.gets("eve", "/blocked/me")["blocked"]
+    assert [f"u{number}" for number in (4, 3, 2, 1, 0)] == [each["user"]["name"] for each in listed]
+    assert [] == host.asked
+    assert "Eve" == host.named("eve", "eve")[0]
+
+
+def test_a_conversation_shows_both_their_names(start_host: Callable[..., Host]) -> None:
+    """In history, inbox and list of blocks, and also when one blocks the other. PROTOCOL 4.3.2"""
+    host = start_host()
+    assert 201 == host.writes("ada", "ben").status_code
+    assert BEN == host.named("ada", "ben")
+    assert "Ada" == host.named("ben", "ada")[0] == host.gets("ben", "/inbox/me")["conversations"][0]["user"]["name"]
+    host.posts("ada", "/block", chatUserId="ben")
+    assert "Ada" == host.named("ben", "ada")[0]
+    assert BEN == host.named("ada", "ben")
+    assert "Ben" == host.gets("ada", "/blocked/me")["blocked"][0]["user"]["name"]
+
+
+def test_where_it_is_configured_a_profile_is_told_to_whoever_may_write_and_at_a_rate(
+    start_host: Callable[..., Host],
+) -> None:
+    """Over the rate, and where ``may_send`` says no, the id is the name. PROTOCOL 4.3.2"""
+    host = start_host({"may_send": lambda _sender, recipient: recipient != "ada"}, stranger_profiles=True)
+    assert BEN == host.named("eve", "ben")
+    assert ("ada", None) == host.named("eve", "ada")
+    named = [host.named("eve", f"u{number}")[0].startswith("U") for number in range(100)]
+    assert [True] * (STRANGER_PROFILES_PER_H - 2) + [False] * (102 - STRANGER_PROFILES_PER_H) == named
+    assert BEN == host.named("zoe", "ben")
+
+
+def test_a_first_message_to_nobody_is_refused(start_host: Callable[..., Host]) -> None:
+    """Nothing is stored. The host's own code and conversations that exist are not asked. PROTOCOL 9.0.20, 5.0.5"""
+    host = start_host()
+    refused(host.writes("ada", "Ben"), 404, "unknown_person")
+    assert [] == host.gets("ada", "/inbox/me")["conversations"]
+    assert 201 == host.writes("ada", "ben").status_code
+    assert ["Ben", "ben"] == host.asked
+    assert 201 == host.writes("ben", "ada").status_code
+    assert 201 == host.writes("ada", "ben").status_code
+    assert ["Ben", "ben"] == host.asked
+    assert host.client.portal is not None
+    assert 1 == host.client.portal.call(host.tidings.send, "shop", "a-guest", "Welcome").seq
+    assert 201 == host.writes("a-guest", "shop").status_code
+
+
+def test_who_tries_ids_is_told_to_wait(start_host: Callable[..., Host]) -> None:
+    """As many an hour as conversations may begin; those that exist go on. PROTOCOL 14.0.28"""
+    host = start_host(new_conversations_per_h=5)
+    assert 201 == host.writes("eve", "ben").status_code
+    for number in range(5):
+        refused(host.writes("eve", f"guess-{number}"), 404, "unknown_person")
+    refused(host.writes("eve", "guess-6"), 429, "rate_limited")
+    refused(host.writes("eve", "ada"), 429, "rate_limited")
+    assert 201 == host.writes("eve", "ben").status_code
+    refused(host.writes("ada", "guess-0"), 404, "unknown_person")
+
+
+def test_any_recipient_is_taken_where_that_is_configured_or_the_host_tells_of_nobody(
+    start_host: Callable[..., Host],
+) -> None:
+    """``people`` may know a part of the users only. PROTOCOL 9.0.20"""
+    assert 201 == start_host(stranger_recipients=True).writes("ada", "Ben").status_code
+    assert 201 == start_host({"people": None}).writes("ada", "Ben").status_code
+
+
+@pytest.mark.parametrize("answer", [[("ben", "Ben")], "ben", 7, True])
+def test_people_that_cannot_be_read_are_no_answer(start_host: Callable[..., Host], answer: Any) -> None:
+    """Neither is everybody unknown then, nor anybody known. PROTOCOL 9.0.20, 5.0.4"""
+    host = start_host({"people": lambda _ids: answer})
+    refused(host.writes("ada", "ben"), 503, "unavailable")
+    assert ("ben", None) == host.named("ada", "ben")
+
+
+@pytest.mark.parametrize("answer", [None, 0, 1, "no", (False, "muted"), object()], ids=repr)
+def test_a_rule_that_does_not_say_true_says_no(start_host: Callable[..., Host], answer: object) -> None:
+    """A tuple with a reason, an object that was not awaited: they would count as yes. PROTOCOL 9.0.18"""
+    host = start_host({"may_send": lambda _sender, _recipient: answer})
+    refused(host.writes("ada", "ben"), 403, "not_allowed")
+
+
+def test_a_block_and_the_hosts_no_answer_alike(start_host: Callable[..., Host]) -> None:
+    """New, repeated, reused, too often: the same answer in the same order. PROTOCOL 19.0.1, 19.0.4, 9.0.21, 9.0.22"""
+
+    def sees(is_blocked: bool) -> list[tuple[int, str]]:
+        refuses: list[bool] = []
+        asked: list[str] = []
+
+        def may_send(sender: str, recipient: str) -> bool:
+            asked.append(sender)
+            return not (refuses and sender == "eve")
+
+        host = start_host({"may_send": may_send}, sends_per_s=0.0001, sends_burst=6)
+        assert 201 == host.writes("eve", "ben", client_id="k1").status_code
+        if is_blocked:
+            host.posts("ben", "/block", chatUserId="eve")
+        else:
+            refuses.append(True)
+        answers = [
+            host.writes("eve", "ben", client_id="k1"),
+            host.writes("eve", "ben", client_id="k1", text="another"),
+            host.writes("eve", "ben", client_id="k2"),
+            host.writes("eve", "ben", client_id="k2"),
+            host.writes("eve", "ben"),
+            *(host.writes("eve", "ben") for _ in range(3)),
+        ]
+        assert 6 == len(asked), "beyond the rate the host is not asked"
+        return [(answer.status_code, answer.json().get("detail", "")) for answer in answers]
+
+    by_block, by_host = sees(is_blocked=True), sees(is_blocked=False)
+    assert by_block == by_host
+    assert [201, 409, 403, 403, 403, 429, 429, 429] == [status for status, _detail in by_host]
+
+
+def test_ids_of_messages_count_nothing(alice: Person, bob: Person, carol: Person) -> None:
+    """Who begins conversations now and then does not see how many others began meanwhile. PROTOCOL 4.1.14, 4.1.2"""
+    numbers = [int(alice.sends(f"{alice.id}-{number}", "x")["_id"][1:-6], 16) for number in range(12)]
+    assert 12 == len(set(numbers))
+    assert sorted(numbers) != numbers != sorted(numbers, reverse=True)
+    first, second = bob.sends(carol, "one")["_id"], bob.sends(carol, "two")["_id"]
+    assert first != second
+    assert [first, second] == [message["_id"] for message in carol.history(bob)["messages"]]
+
+
+def test_positions_of_blocks_count_ones_own(alice: Person, bob: Person, carol: Person) -> None:
+    """Blocks of others do not show in them. PROTOCOL 19.0.16, 19.0.15"""
+    for blocker, blocked in ((alice, "x"), (bob, "x"), (alice, "y"), (carol, "x"), (carol, "y"), (alice, "z")):
+        assert 200 == blocker.posts("/block", {"chatUserId": blocked}).status_code
+    for person, expected in ((alice, [3, 2, 1]), (bob, [1]), (carol, [2, 1])):
+        assert expected == [each["position"] for each in person.gets("/blocked/me").json()["blocked"]]
+    page = alice.gets("/blocked/me", before=3).json()["blocked"]
+    assert ["y", "x"] == [each["user"]["id"] for each in page]
+
+
+def test_what_a_client_holds_of_a_database_from_before_stays_true(tmp_path: Path) -> None:
+    """Ids, told watermarks, order of blocks; ids of new conversations are drawn. PROTOCOL 4.1.2, 4.2.1"""
+    with Node(tmp_path) as node:
+        ada, ben = node.person("ada"), node.person("ben")
+        ada.sends(ben, "one")
+        ben.receipts(ada, read_upto=1)
+        ada.posts("/block", {"chatUserId": "x"})
+        ada.posts("/block", {"chatUserId": "y"})
+    _as_before(node.database)
+    with Node(tmp_path) as node:
+        ada, ben = node.person("ada"), node.person("ben")
+        assert [("m1000001", True, True)] == [
+            (message["_id"], message["delivered"], message["read"]) for message in ada.history(ben)["messages"]
+        ]
+        assert "m1000002" == ada.sends(ben, "two")["_id"]
+        assert 1 == ada.history(ben)["watermarks"]["peer_read_upto"]
+        assert len("m1000001") < len(ada.sends("zoe", "new")["_id"])
+        assert [("y", 2), ("x", 1)] == [
+            (each["user"]["id"], each["position"]) for each in ada.gets("/blocked/me").json()["blocked"]
+        ]
+
+
+def _as_before(path: Path) -> None:
+    """Take a database back to the schema of version 4."""
+    with closing(connect(str(path))) as connection:
+        for column in ("tag", "told_dlv", "told_read"):
+            connection.execute(f"ALTER TABLE members DROP COLUMN {column}")
+        connection.execute("DROP INDEX blocks_recent")
+        connection.execute("ALTER TABLE blocks DROP COLUMN nth")
+        connection.execute("CREATE INDEX blocks_recent ON blocks(uid, id)")
+        connection.execute("PRAGMA user_version = 4")
