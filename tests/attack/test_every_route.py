@@ -160,6 +160,20 @@ def test_nobody_acts_for_another_by_what_a_body_says(
     assert [] == [message for message in bob.history(alice)["messages"] if message["text"] == "hi"]
 
 
+def test_what_was_written_as_somebody_else_is_refused(calls: list[Call], alice: Person, bob: Person) -> None:
+    """A client whose sign-in became another one on the way acts for nobody. PROTOCOL 2.3.7, 5.0.5, 1.1.7"""
+    bob.sends(alice, "before")
+    before = (alice.head(), bob.head(), bob.inbox(), bob.gets("/blocked/me").json())
+    posts = [call for call in calls if call.method == "POST"]
+    for call in posts:
+        body = {name: alice.id if value == "{peer}" else value for name, value in BODIES[call.path].items()}
+        for caller in ("carol", "me", "", 7):
+            refused(bob.posts(call.path, body | {"caller": caller}), 403, "not_yours")
+    assert before == (alice.head(), bob.head(), bob.inbox(), bob.gets("/blocked/me").json())
+    body = {"recipientId": alice.id, "text": "hi"}
+    assert [201, 201] == [bob.posts("/send", body | {"caller": caller}).status_code for caller in (bob.id, None)]
+
+
 def test_no_other_method_does_anything(node: Node, calls: list[Call], alice: Person, bob: Person) -> None:
     """405 with what the path takes, on every route and on the page's. PROTOCOL 3.0.2, 7.1.6"""
     for path in {call.path for call in calls}:

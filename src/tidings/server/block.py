@@ -65,7 +65,7 @@ async def post_report(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Hand a report with its evidence to the host's hook, or keep it where there is none."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config)
+    body = await read_json(scope, receive, node.config, caller.user)
     require(body, chatUserId=str, reason=str)
     allow(body, seq=int)
     peer, reason, seq = read_peer(body["chatUserId"], caller.user), body["reason"], body.get("seq")
@@ -99,7 +99,7 @@ async def block(node: Node, user: UserId, peer: UserId) -> None:
 async def _read_pair(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, UserId]:
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config)
+    body = await read_json(scope, receive, node.config, caller.user)
     require(body, chatUserId=str)
     peer = read_peer(body["chatUserId"], caller.user)
     node.block_rate.take(caller.user)

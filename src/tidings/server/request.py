@@ -152,14 +152,15 @@ def read_cursor(scope: Scope, query: dict[str, str]) -> tuple[Cursor | None, boo
     return cursor, cursor is not None
 
 
-async def read_json(scope: Scope, receive: Receive, config: Config) -> dict[str, Any]:
-    """The body, which is one JSON object.
+async def read_json(scope: Scope, receive: Receive, config: Config, user: UserId | None) -> dict[str, Any]:
+    """The body, which is one JSON object. ``caller`` in it is this user, for whom its client speaks.
 
     Raises:
         UnsupportedMediaType: It is not declared as JSON in UTF-8.
         ContentTooLarge: It is larger than ``body_bytes_max``.
         RequestTimeout: It did not arrive within ``request_wait_max_s``.
         BadRequest: It is not UTF-8, not JSON or not an object.
+        Forbidden: Its client speaks for somebody else.
     """
     length = ""
     media_type = ""
@@ -194,6 +195,8 @@ async def read_json(scope: Scope, receive: Receive, config: Config) -> dict[str,
         raise BadRequest("not_json", "The body is not JSON.") from None
     if not isinstance(decoded, dict):
         raise BadRequest("wrong_type", "The body is not a JSON object.")
+    if user is not None and decoded.get("caller") not in (None, user):
+        raise Forbidden("not_yours", "This was written as somebody else.")
     return decoded
 
 

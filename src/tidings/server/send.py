@@ -30,7 +30,7 @@ async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Answer ``POST /send``."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config)
+    body = await read_json(scope, receive, node.config, caller.user)
     require(body, recipientId=str, text=str)
     allow(body, message_type=str, client_id=str)
     message_type = body.get("message_type")

@@ -34,7 +34,7 @@ async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Raise the caller's watermarks, in one conversation or in several; what does not rise changes nothing."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config)
+    body = await read_json(scope, receive, node.config, caller.user)
     advance = partial(node.store.advance, caller.user, tells_strangers=node.config.stranger_receipts)
     several = body.get("receipts")
     if several is None:
@@ -84,7 +84,7 @@ async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config)
+    body = await read_json(scope, receive, node.config, caller.user)
     require(body, chatUserId=str)
     peer = read_peer(body["chatUserId"], caller.user)
     node.typing_rate.take(caller.user)
@@ -102,7 +102,7 @@ async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config)
+    body = await read_json(scope, receive, node.config, caller.user)
     require(body, chatUserId=str)
     peer = read_peer(body["chatUserId"], caller.user)
     node.presence_rate.take(caller.user)

@@ -5,13 +5,16 @@
  * one) or `ProtocolViolation`. An aborted request fails with `RequestLost`, reason `aborted`.
  */
 import { deadlineSignal } from "./environment.js";
-import { isTemporary, type Outcome } from "./retry.js";
+import { isTemporary, nextAttempt, type NextAttempt, type Outcome, type RetryOptions } from "./retry.js";
 import { TokenSource } from "./token.js";
 import type { Environment, TokenReason } from "./types.js";
 import { parseJson, ProtocolViolation } from "./wire.js";
 
 /** An answer that takes longer is taken for lost. */
 const REQUEST_TIMEOUT_MS = 15_000;
+
+/** The request names one user, and its token another. */
+const NOT_YOURS = "not_yours";
 
 /** The server answered with an error: RFC 9457 problem details. */
 export class ServerProblem extends Error {
@@ -54,9 +57,18 @@ export function outcomeOf(error: unknown): { outcome: Outcome; reason: string } 
   return { outcome: { kind: reason === "timeout" ? "timeout" : "network" }, reason };
 }
 
-/** Whether the same request may succeed later. A 401 may: the user signs in again. */
+/** Whether the same request may succeed later. One that nobody, or somebody else, made may: the user signs in again. */
 export function mayRetry(error: unknown): boolean {
-  return !(error instanceof ServerProblem) || error.temporary || error.status === 401;
+  if (!(error instanceof ServerProblem)) return true;
+  return error.temporary || error.status === 401 || error.code === NOT_YOURS;
+}
+
+/** When a request that failed with `error`, and may succeed later, is made again; a fresh token has been tried already. */
+export function nextRequest(failures: number, error: unknown, random: number, options: RetryOptions): NextAttempt {
+  const { outcome } = outcomeOf(error);
+  if (outcome.kind !== "status") return nextAttempt(failures, outcome, random, options);
+  const status = error instanceof ServerProblem && error.code === NOT_YOURS ? 401 : outcome.status;
+  return nextAttempt(failures, { ...outcome, status, refreshed: true }, random, options);
 }
 
 /** Seconds of a `Retry-After`, which may be a date (RFC 9110 10.2.3). */
@@ -67,8 +79,21 @@ function retryAfter(headers: Headers, now: number): number | undefined {
   return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
 }
 
+interface Call {
+  method: string;
+  address: string;
+  body: string | null;
+  signal: AbortSignal;
+  keepalive: boolean;
+}
+
 export class Api {
   readonly tokens: TokenSource;
+  /**
+   * Whom this client speaks for; null until it is known. The host's token, or a cookie, may become another user's at any time:
+   * what is posted names this one, and an answer that names another is none.
+   */
+  userId: string | null = null;
   readonly #base: string;
 
   constructor(
@@ -109,12 +134,13 @@ export class Api {
 
   /** GET as JSON. With `token` the caller answers a 401 itself; without, one fresh token is tried. */
   get(address: string, signal: AbortSignal, token?: TokenReason): Promise<unknown> {
-    return this.#request("GET", address, undefined, signal, token);
+    return this.#request({ method: "GET", address, body: null, signal, keepalive: false }, token);
   }
 
-  /** POST JSON; a 401 is answered once with a fresh token. */
-  post(address: string, body: unknown, signal: AbortSignal): Promise<unknown> {
-    return this.#request("POST", address, JSON.stringify(body), signal);
+  /** POST JSON; a 401 is answered once with a fresh token. `outlives`: the browser carries it out though the page is gone. */
+  post(address: string, body: Record<string, unknown>, signal: AbortSignal, outlives = false): Promise<unknown> {
+    const named = this.userId === null ? body : { ...body, caller: this.userId };
+    return this.#request({ method: "POST", address, body: JSON.stringify(named), signal, keepalive: outlives });
   }
 
   /** The headers that show who asks. Rejects with `RequestLost` when no token can be had. */
@@ -145,46 +171,34 @@ export class Api {
     }
   }
 
-  async #request(
-    method: string,
-    address: string,
-    body: string | undefined,
-    signal: AbortSignal,
-    reason?: TokenReason,
-  ): Promise<unknown> {
+  async #request(call: Call, reason?: TokenReason): Promise<unknown> {
     const token = await this.#token(() => this.tokens.get(reason ?? "initial"));
     try {
-      return await this.#once(method, address, body, signal, token);
+      return await this.#once(call, token);
     } catch (error) {
       const refused = error instanceof ServerProblem && error.status === 401;
       if (!refused || reason !== undefined || !this.tokens.canRefresh) throw error;
     }
     const fresh = await this.#token(() => this.tokens.replace(token));
-    return this.#once(method, address, body, signal, fresh);
+    return this.#once(call, fresh);
   }
 
-  async #once(
-    method: string,
-    address: string,
-    body: string | undefined,
-    signal: AbortSignal,
-    token: string | null,
-  ): Promise<unknown> {
+  async #once({ address, signal, ...init }: Call, token: string | null): Promise<unknown> {
     if (signal.aborted) throw new RequestLost("aborted");
     const limit = deadlineSignal(this.environment, REQUEST_TIMEOUT_MS, [signal]);
     const headers: Record<string, string> = { Accept: "application/json", ...bearer(token) };
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const user = this.userId;
+    if (init.body !== null) headers["Content-Type"] = "application/json";
     try {
       const response = await this.environment.fetch(address, {
-        method,
+        ...init,
         headers,
-        body: body ?? null,
         signal: limit.signal,
         credentials: "same-origin",
         cache: "no-store",
       });
       if (!response.ok) throw await this.problem(response);
-      return response.status === 202 || response.status === 204 ? null : parseJson(await response.text());
+      return response.status === 202 || response.status === 204 ? null : answerFor(user, await response.text());
     } catch (error) {
       if (error instanceof ServerProblem || error instanceof ProtocolViolation) throw error;
       const why = limit.timedOut() ? "timeout" : signal.aborted ? "aborted" : "network";
@@ -193,6 +207,14 @@ export class Api {
       limit.done();
     }
   }
+}
+
+/** An answer as JSON; one that says whose it is is that user's. */
+function answerFor(user: string | null, json: string): unknown {
+  const answer = parseJson(json);
+  const named = (answer as { user_id?: unknown } | null)?.user_id ?? user;
+  if (user !== null && named !== user) throw new ProtocolViolation("the answer is somebody else's");
+  return answer;
 }
 
 function bearer(token: string | null): Record<string, string> {

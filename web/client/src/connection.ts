@@ -53,7 +53,6 @@ export class Connection extends Store<ConnectionSnapshot> {
   #cursor: string | null = null;
   #tab: string | null = null;
   #state = INITIAL;
-  #userId: string | null = null;
   #textBytesMax = TEXT_BYTES_MAX;
   #connected: unknown = null;
   #timer: TimerHandle | null = null;
@@ -86,19 +85,19 @@ export class Connection extends Store<ConnectionSnapshot> {
     this.#follower = new Follower(api, options.retry, {
       cursor: () => this.#cursor,
       read: (cursor, signal) => api.get(this.#eventsAddress(cursor), signal),
-      takePage: (body, current) => this.#takePage(body, current),
+      takePage: (body, asked, current) => this.#takePage(body, asked, current),
       take: (told) => this.#take(told),
       mirror: (snapshot) => {
         const before = this.getSnapshot();
         this.#textBytesMax = snapshot.textBytesMax;
-        this.set({ ...snapshot, userId: this.#userId, role: "follower" });
+        this.set({ ...snapshot, userId: this.api.userId, role: "follower" });
         return before;
       },
     });
   }
 
   get userId(): string | null {
-    return this.#userId;
+    return this.api.userId;
   }
 
   /** Position after the last event that was applied. */
@@ -120,7 +119,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   /** Connect as this user; null lets the token decide. Connected already: nothing happens. */
   open(userId: string | null): void {
     const { environment } = this.api;
-    this.#userId = userId ?? this.#userId;
+    this.api.userId = userId ?? this.api.userId;
     if (this.#unwatch === null) {
       this.#unwatch = environment.watchPage((event) => this.#page(event));
       if (this.#canShare()) return this.#join();
@@ -143,7 +142,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   reconnect(): void {
-    if (this.#unwatch === null && this.getSnapshot().status !== "idle") return this.open(this.#userId);
+    if (this.#unwatch === null && this.getSnapshot().status !== "idle") return this.open(this.api.userId);
     if (this.leads) this.#dispatch({ type: "reconnect" });
     else this.#tabs?.ask("reconnect");
   }
@@ -162,13 +161,13 @@ export class Connection extends Store<ConnectionSnapshot> {
   /** Forget user and position. */
   forget(): void {
     this.#cursor = null;
-    this.#userId = null;
+    this.api.userId = null;
     this.#connected = null;
   }
 
   #canShare(): boolean {
     const { locks, channel } = this.api.environment;
-    return this.options.shareStream && this.#userId !== null && locks !== null && channel !== null;
+    return this.options.shareStream && this.api.userId !== null && locks !== null && channel !== null;
   }
 
   /** Take part in the sharing of one stream; what this tab is then, it is told. */
@@ -176,7 +175,7 @@ export class Connection extends Store<ConnectionSnapshot> {
     const { environment } = this.api;
     const { locks, channel } = environment;
     if (locks === null || channel === null) return;
-    const name = `${this.api.owner(this.#userId ?? "")} ${TABS_VERSION}`;
+    const name = `${this.api.owner(this.api.userId ?? "")} ${TABS_VERSION}`;
     const tabs = (this.#tabs = new Tabs({ ...environment, locks, channel }, name, {
       lead: () => this.#lead(),
       follow: () => this.#dispatch({ type: "disconnect" }),
@@ -189,7 +188,7 @@ export class Connection extends Store<ConnectionSnapshot> {
       doubted: () => this.#dispatch({ type: "tick" }),
       told: (body) => this.handlers.heard(body),
     }));
-    this.set({ ...this.getSnapshot(), status: "connecting", userId: this.#userId, role: "follower", reason: null });
+    this.set({ ...this.getSnapshot(), status: "connecting", userId: this.api.userId, role: "follower", reason: null });
     // A follower has to know its own place before it hears of others.
     void this.handlers.ready().then(() => {
       if (this.#tabs === tabs) tabs.open();
@@ -301,7 +300,7 @@ export class Connection extends Store<ConnectionSnapshot> {
     const { failures, retryAt, reason } = this.#state;
     const next: ConnectionSnapshot = {
       status: statusOf(this.#state),
-      userId: this.#userId,
+      userId: this.api.userId,
       attempt: failures,
       retryAt: retryAt === null ? null : Math.ceil(retryAt - this.#time + (this.#wall ?? 0)),
       reason,
@@ -347,7 +346,9 @@ export class Connection extends Store<ConnectionSnapshot> {
     if (controller.signal.aborted) return;
     const { cursor } = this;
     const end = await readStream(this.api, {
-      address: this.api.address(["sse", this.#userId ?? "me"], { tab: (this.#tab ??= randomId(this.api.environment)) }),
+      address: this.api.address(["sse", this.api.userId ?? "me"], {
+        tab: (this.#tab ??= randomId(this.api.environment)),
+      }),
       cursor,
       token,
       signal: controller.signal,
@@ -365,14 +366,15 @@ export class Connection extends Store<ConnectionSnapshot> {
     switch (frame.type) {
       case "connected": {
         const connected = readConnected(frame.data);
+        const isAsked = connected.user_id === (this.userId ?? connected.user_id);
+        if (!isAsked || (connected.resumed && connected.cursor !== (asked ?? connected.cursor))) {
+          throw new ProtocolViolation("the stream is another one than was asked for");
+        }
         this.handlers.identified(connected.user_id);
-        this.#userId = connected.user_id;
+        this.api.userId = connected.user_id;
         this.#textBytesMax = connected.text_bytes_max ?? this.#textBytesMax;
         this.#connected = frame.data;
-        // The second: somebody else than before, whose log begins here.
-        if (asked === null || this.cursor === null) {
-          this.#say({ type: "based", cursor: connected.cursor, why: "begin" });
-        }
+        if (asked === null) this.#say({ type: "based", cursor: connected.cursor, why: "begin" });
         return this.#dispatch({ type: "stream_connected", generation, heartbeatMs: connected.heartbeat_ms });
       }
       case "reset":
@@ -404,7 +406,7 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   #eventsAddress(cursor: string | null): string {
-    return this.api.address(["events", this.#userId ?? "me"], { cursor, wait: 0, limit: POLL_LIMIT });
+    return this.api.address(["events", this.api.userId ?? "me"], { cursor, wait: 0, limit: POLL_LIMIT });
   }
 
   async #poll(generation: number, token: TokenReason): Promise<void> {
@@ -413,9 +415,10 @@ export class Connection extends Store<ConnectionSnapshot> {
     await this.handlers.ready();
     const current = () => this.#state.poll?.generation === generation;
     try {
-      const body = await this.api.get(this.#eventsAddress(this.cursor), controller.signal, token);
+      const asked = this.cursor;
+      const body = await this.api.get(this.#eventsAddress(asked), controller.signal, token);
       if (!current()) return;
-      const more = this.#takePage(body, current);
+      const more = this.#takePage(body, asked, current);
       if (current()) this.#dispatch({ type: "poll_done", generation, more });
     } catch (error) {
       this.#dispatch({ type: "poll_failed", generation, ...outcomeOf(error) });
@@ -424,22 +427,25 @@ export class Connection extends Store<ConnectionSnapshot> {
     }
   }
 
-  /** Apply a page of the log; whether there is more of it. Stops when a listener made it not `current` any more. */
-  #takePage(body: unknown, current: () => boolean): boolean {
+  /**
+   * Apply the page of the log after `asked`; whether there is more of it. Stops when a listener made it not `current` any more.
+   */
+  #takePage(body: unknown, asked: string | null, current: () => boolean): boolean {
     const page = readEvents(body);
     if (page.reset) {
       this.#say({ type: "told", frame: { id: null, type: "reset", data: page.reset } });
       this.#say({ type: "based", cursor: page.reset.cursor, why: "reset" });
       return page.has_more;
     }
+    // A cursor that its events do not lead to would skip what lies between.
+    const reached = page.events.at(-1)?.id ?? asked;
+    if (reached !== null && reached !== page.cursor) throw new ProtocolViolation("the page is not what was asked for");
     for (const event of page.events) {
       this.#event(event);
       // A listener may have closed the connection, or changed the user.
       if (!current()) return false;
     }
     if (this.cursor === null) this.#say({ type: "based", cursor: page.cursor, why: "begin" });
-    // What a leader relayed while the page was on its way may lie beyond it.
-    else if (succession(this.cursor, page.cursor) !== "old") this.cursor = page.cursor;
     return page.has_more;
   }
 }

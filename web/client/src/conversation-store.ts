@@ -29,8 +29,8 @@ const PAGE_MAX = 200;
  */
 const LATEST_COUNT = 500;
 const LATEST_MAX = 1000;
-/** How long a `typing` frame is shown; senders repeat it every `TYPING_INTERVAL_MS`. */
-const TYPING_SHOWN_MS = 6000;
+/** How long a `typing` frame is shown (PROTOCOL 13.0.4); senders repeat it every `TYPING_INTERVAL_MS`. */
+const TYPING_SHOWN_MS = 5000;
 const TYPING_INTERVAL_MS = 3000;
 
 export interface ConversationDependencies {
@@ -348,7 +348,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     const { api } = this.deps;
     const body = await api.get(api.address([this.peerId], { limit: PAGE_SIZE }), signal);
     if (signal.aborted) return;
-    const page = readHistory(body);
+    const page = readHistory(body, this.peerId);
     this.deps.loadedAt(page.cursor);
     this.#blocked = page.blocked;
     this.#take(applyNewest(this.#renewed ?? this.#state, page), page);
@@ -369,7 +369,8 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       while (!signal.aborted && this.#state.messages[0]?.seq === first) {
         const limit = Math.min(PAGE_MAX, count - (before - first));
         if (limit <= 0 || !this.#state.hasOlder) break;
-        const page = readHistory(await api.get(api.address([this.peerId], { before: first, limit }), signal));
+        const body = await api.get(api.address([this.peerId], { before: first, limit }), signal);
+        const page = readHistory(body, this.peerId);
         if (signal.aborted || this.#state.messages[0]?.seq !== first) break;
         this.#take(applyOlder(this.#state, page), page);
         first = page.messages[0]?.seq ?? 0;

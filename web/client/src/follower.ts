@@ -2,10 +2,10 @@
  * A tab that another one's stream serves: takes what the leader relays as if it came from a stream of its own, with a cursor
  * of its own, and reads from the log what it missed, so that no relay has to be reliable.
  */
-import { outcomeOf, type Api } from "./api.js";
+import { nextRequest, type Api } from "./api.js";
 import { isBefore, succession } from "./cursor.js";
 import type { Effect } from "./machine-state.js";
-import { nextAttempt, type RetryOptions } from "./retry.js";
+import type { RetryOptions } from "./retry.js";
 import type { ConnectionSnapshot } from "./types.js";
 import { readCursor, type Frame } from "./wire.js";
 
@@ -25,8 +25,8 @@ export interface FollowerHandlers {
   cursor(): string | null;
   /** The page of the log after this cursor. */
   read(cursor: string | null, signal: AbortSignal): Promise<unknown>;
-  /** Apply that page while `current`; whether there is more. */
-  takePage(body: unknown, current: () => boolean): boolean;
+  /** Apply the page after `asked` while `current`; whether there is more. */
+  takePage(body: unknown, asked: string | null, current: () => boolean): boolean;
   take(told: Told): void;
   /** Show the leader's state; answers what was shown before. */
   mirror(snapshot: ConnectionSnapshot): ConnectionSnapshot;
@@ -98,15 +98,14 @@ export class Follower {
     for (let failures = 0; this.#again && !signal.aborted; ) {
       this.#again = false;
       try {
-        const body = await this.handlers.read(this.handlers.cursor(), signal);
+        const asked = this.handlers.cursor();
+        const body = await this.handlers.read(asked, signal);
         if (signal.aborted) return;
-        this.#again ||= this.handlers.takePage(body, () => !signal.aborted);
+        this.#again ||= this.handlers.takePage(body, asked, () => !signal.aborted);
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
-        const { outcome } = outcomeOf(error);
-        const told = outcome.kind === "status" ? { ...outcome, refreshed: true } : outcome;
-        const next = nextAttempt(failures, told, this.api.environment.random(), this.retryOptions);
+        const next = nextRequest(failures, error, this.api.environment.random(), this.retryOptions);
         // What is refused is asked for again with the next event.
         if (next.action === "stop") break;
         failures = next.failures;

@@ -1,5 +1,5 @@
-import { mayRetry, outcomeOf } from "./api.js";
-import { nextAttempt, type RetryOptions } from "./retry.js";
+import { mayRetry, nextRequest } from "./api.js";
+import type { RetryOptions } from "./retry.js";
 import type { Environment, TimerHandle } from "./types.js";
 
 /** Loads one piece of state: once at a time, again when asked to, and again by itself after temporary failures. */
@@ -87,9 +87,7 @@ export class Loader {
     this.error = failure instanceof Error ? failure.message : String(failure);
     if (first) this.failed(this.error);
     if (!mayRetry(failure)) return;
-    const { outcome } = outcomeOf(failure);
-    const told = outcome.kind === "status" ? { ...outcome, refreshed: true } : outcome;
-    const next = nextAttempt(this.#failures, told, this.environment.random(), this.retry);
+    const next = nextRequest(this.#failures, failure, this.environment.random(), this.retry);
     this.#failures = next.failures;
     this.#timer = this.environment.setTimer(() => {
       this.#timer = null;

@@ -12,8 +12,8 @@
  *    message was settled by its echo runs to its end: aborting it would cost a connection and show as an error.
  * 6. What may be on its way is not taken back before the server was asked whether it has it.
  */
-import { mayRetry, outcomeOf, ServerProblem } from "./api.js";
-import { nextAttempt, type RetryOptions } from "./retry.js";
+import { mayRetry, nextRequest, ServerProblem } from "./api.js";
+import type { RetryOptions } from "./retry.js";
 import { Turn } from "./turn.js";
 import type { Environment, Message, PendingMessage, TimerHandle } from "./types.js";
 
@@ -46,7 +46,7 @@ interface Lane {
   items: readonly PendingMessage[];
   sending: { clientId: string; controller: AbortController } | null;
   timer: TimerHandle | null;
-  /** The server asked for this wait; hurrying would only be refused again. */
+  /** The server asked this sender to be slower; hurrying would only be refused again. */
   asked: boolean;
   failures: number;
 }
@@ -320,11 +320,10 @@ export class Outbox {
       this.handlers.failed(message);
       return;
     }
-    const { outcome } = outcomeOf(failure);
-    const told = outcome.kind === "status" ? { ...outcome, refreshed: true } : outcome;
-    const next = nextAttempt(lane.failures, told, this.environment.random(), this.retryOptions);
+    const next = nextRequest(lane.failures, failure, this.environment.random(), this.retryOptions);
     lane.failures = next.failures;
-    lane.asked = outcome.kind === "status" && outcome.retry_after_s !== undefined;
+    // A server that comes back is not what asked for the wait.
+    lane.asked = failure instanceof ServerProblem && failure.status === 429;
     lane.timer = this.environment.setTimer(() => {
       lane.timer = null;
       this.#pump(peerId, lane);

@@ -1,12 +1,14 @@
 /**
  * Tells the server how far messages have arrived here and have been read: the highest only, at most once a second per
- * conversation, one request at a time.
+ * conversation, many conversations in one request, and what was read first. A page that is left tells the rest at once.
  */
-import { mayRetry, outcomeOf } from "./api.js";
-import { nextAttempt, type RetryOptions } from "./retry.js";
+import { mayRetry, nextRequest } from "./api.js";
+import type { RetryOptions } from "./retry.js";
 import type { Environment, TimerHandle, Watermarks } from "./types.js";
 
 const INTERVAL_MS = 1000;
+/** What the server takes at once. */
+const LANES_MAX = 100;
 
 export interface Upto {
   delivered_upto: number;
@@ -14,8 +16,9 @@ export interface Upto {
 }
 
 export interface ReceiptHandlers {
-  post(peerId: string, upto: Partial<Upto>, signal: AbortSignal): Promise<Watermarks>;
-  /** The server has it, and tells where both sides stand. */
+  /** Answers where both sides stand now; without those that the server refused for good. */
+  post(upto: ReadonlyMap<string, Partial<Upto>>, signal: AbortSignal): Promise<ReadonlyMap<string, Watermarks>>;
+  /** The server has it. */
   acknowledged(peerId: string, watermarks: Watermarks): void;
 }
 
@@ -27,8 +30,8 @@ interface Lane {
 
 export class Receipts {
   readonly #lanes = new Map<string, Lane>();
+  readonly #running = new Set<AbortController>();
   #timer: TimerHandle | null = null;
-  #controller: AbortController | null = null;
   #notBefore = 0;
   #failures = 0;
   #paused = false;
@@ -53,17 +56,16 @@ export class Receipts {
     this.#arm();
   }
 
+  /** Begin no request any more; what is under way is let arrive. */
   pause(): void {
     this.#paused = true;
-    this.#controller?.abort();
-    this.#controller = null;
     this.#arm();
   }
 
   purge(): void {
     this.#lanes.clear();
-    this.#controller?.abort();
-    this.#controller = null;
+    for (const controller of this.#running) controller.abort();
+    this.#running.clear();
     this.#failures = 0;
     this.#arm();
   }
@@ -74,59 +76,79 @@ export class Receipts {
     this.#arm();
   }
 
+  /** The page may never be seen again: do not wait for anything. */
+  flush(): void {
+    if (!this.#paused) void this.#post(Infinity);
+  }
+
   #arm(): void {
     if (this.#timer !== null) this.environment.clearTimer(this.#timer);
     this.#timer = null;
-    if (this.#paused || this.#controller) return;
+    if (this.#paused || this.#running.size > 0) return;
     const due = [...this.#lanes.values()].filter(isDirty).map((lane) => lane.nextAt);
     if (due.length === 0) return;
     const at = Math.max(this.#notBefore, Math.min(...due));
     const wait = Math.max(0, at - this.environment.now());
     this.#timer = this.environment.setTimer(() => {
       this.#timer = null;
-      void this.#post();
+      void this.#post(this.environment.now());
     }, wait);
   }
 
-  async #post(): Promise<void> {
-    const now = this.environment.now();
-    const found = [...this.#lanes].filter(([, lane]) => isDirty(lane)).sort(([, a], [, b]) => a.nextAt - b.nextAt)[0];
-    if (!found || this.#controller) return;
-    const [peerId, lane] = found;
-    const wanted = { ...lane.wanted };
-    const body: Partial<Upto> = {};
-    if (wanted.delivered_upto > lane.told.delivered_upto) body.delivered_upto = wanted.delivered_upto;
-    if (wanted.read_upto > lane.told.read_upto) body.read_upto = wanted.read_upto;
-    lane.nextAt = now + INTERVAL_MS;
+  /** Tell what may be told at `at`. */
+  async #post(at: number): Promise<void> {
+    const batch = new Map<string, { lane: Lane; wanted: Upto; body: Partial<Upto> }>();
+    for (const [peerId, lane] of this.#due(at)) {
+      const wanted = { ...lane.wanted };
+      const body: Partial<Upto> = {};
+      if (wanted.delivered_upto > lane.told.delivered_upto) body.delivered_upto = wanted.delivered_upto;
+      if (isNewlyRead(lane)) body.read_upto = wanted.read_upto;
+      lane.nextAt = this.environment.now() + INTERVAL_MS;
+      batch.set(peerId, { lane, wanted, body });
+    }
+    if (batch.size === 0) return;
     const controller = new AbortController();
-    this.#controller = controller;
-    let answer: Watermarks | null = null;
+    this.#running.add(controller);
+    let answer: ReadonlyMap<string, Watermarks> = new Map();
     let failure: unknown = null;
     try {
-      answer = await this.handlers.post(peerId, body, controller.signal);
+      answer = await this.handlers.post(new Map([...batch].map(([id, { body }]) => [id, body])), controller.signal);
     } catch (error) {
       failure = error;
     }
-    if (this.#controller !== controller) return;
-    this.#controller = null;
-    if (answer === null && mayRetry(failure)) {
-      const { outcome } = outcomeOf(failure);
-      const told = outcome.kind === "status" ? { ...outcome, refreshed: true } : outcome;
-      const next = nextAttempt(this.#failures, told, this.environment.random(), this.retryOptions);
+    if (!this.#running.delete(controller)) return;
+    if (failure !== null && mayRetry(failure)) {
+      const next = nextRequest(this.#failures, failure, this.environment.random(), this.retryOptions);
       this.#failures = next.failures;
       this.#notBefore = this.environment.now() + next.wait_ms;
     } else {
-      // Refused for good: saying it again would not help.
-      lane.told = highest(lane.told, wanted);
       this.#failures = 0;
-      if (answer) this.handlers.acknowledged(peerId, answer);
+      for (const [peerId, { lane, wanted }] of batch) {
+        // What is refused for good is not said again: it would not help.
+        lane.told = highest(lane.told, wanted);
+        const watermarks = answer.get(peerId);
+        if (watermarks) this.handlers.acknowledged(peerId, watermarks);
+      }
     }
     this.#arm();
   }
+
+  /** What was read before what has arrived, and then whoever waits longest. */
+  #due(at: number): [string, Lane][] {
+    return [...this.#lanes]
+      .filter(([, lane]) => isDirty(lane) && lane.nextAt <= at)
+      .sort(([, a], [, b]) => Number(isNewlyRead(b)) - Number(isNewlyRead(a)) || a.nextAt - b.nextAt)
+      .slice(0, LANES_MAX);
+  }
 }
 
-function isDirty({ wanted, told }: Lane): boolean {
-  return wanted.delivered_upto > told.delivered_upto || wanted.read_upto > told.read_upto;
+/** The server does not know yet how far this was read. */
+function isNewlyRead({ wanted, told }: Lane): boolean {
+  return wanted.read_upto > told.read_upto;
+}
+
+function isDirty(lane: Lane): boolean {
+  return isNewlyRead(lane) || lane.wanted.delivered_upto > lane.told.delivered_upto;
 }
 
 function highest(a: Upto, b: Upto): Upto {

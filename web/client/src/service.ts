@@ -106,7 +106,7 @@ export class RealtimeService {
         const { client_id, recipient_id: recipientId, text, message_type } = pending;
         const body = { recipientId, text, message_type, client_id };
         try {
-          return readSent(await api.post(api.address(["send"]), body, signal));
+          return readSent(await api.post(api.address(["send"]), body, signal), pending, api.userId);
         } catch (error) {
           // Blocked on another device, of which no event tells.
           if (error instanceof ServerProblem && error.code === "blocked_by_you") this.#setBlocked(recipientId, true);
@@ -115,7 +115,7 @@ export class RealtimeService {
       },
       find: async ({ recipient_id, client_id }, signal) => {
         const body = await api.get(api.address([recipient_id], { limit: FIND_LIMIT }), signal);
-        return readHistory(body).messages.find((one) => one.client_id === client_id) ?? null;
+        return readHistory(body, recipient_id).messages.find((one) => one.client_id === client_id) ?? null;
       },
       acknowledged: (message) => {
         this.#conversations.get(message.recipient_id)?.acknowledged(message);
@@ -132,8 +132,12 @@ export class RealtimeService {
     });
     this.outbox = this.#unsent = new OutboxStore(this.#outbox);
     this.#receipts = new Receipts(environment, this.#retry, {
-      post: async (chatUserId, upto, signal) =>
-        readReceiptAnswer(await api.post(api.address(["receipts"]), { chatUserId, ...upto }, signal)),
+      post: async (upto, signal) => {
+        const receipts = [...upto].map(([chatUserId, of]) => ({ chatUserId, ...of }));
+        // The page may be left before the answer.
+        const answer = await api.post(api.address(["receipts"]), { receipts }, signal, true);
+        return readReceiptAnswer(answer, [...upto.keys()]);
+      },
       acknowledged: (peerId, watermarks) => this.#conversations.get(peerId)?.raise(watermarks),
     });
     this.#connection = new Connection(
@@ -331,11 +335,15 @@ export class RealtimeService {
   }
 
   #page(event: PageEvent): void {
-    if (event === "hidden") this.#device.leave();
+    if (event === "hidden") {
+      this.#device.leave();
+      this.#receipts.flush();
+    }
     if (event === "visible") for (const store of this.#conversations.values()) store.seen();
     if (event === "frozen") {
       // Locks and open databases keep a page out of the back/forward cache, and others waiting.
       this.#outbox.pause();
+      this.#receipts.flush();
       this.#receipts.pause();
       this.#device.rest();
     }
@@ -462,8 +470,6 @@ export class RealtimeService {
   }
 
   #identified(userId: string): void {
-    const former = this.#connection.userId;
-    if (former !== null && former !== userId) void this.#purge();
     this.#openDevice(userId, false);
     this.#openOutbox();
   }

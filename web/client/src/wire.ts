@@ -4,7 +4,7 @@
  * Readers here take `unknown` and answer a typed value or throw `ProtocolViolation`; behind them nothing is checked
  * again. Unknown members are kept out of the way, unknown frame types pass: a newer server must not break this client.
  */
-import type { Message, Person, Watermarks } from "./types.js";
+import type { Message, PendingMessage, Person, Watermarks } from "./types.js";
 
 /** The other side broke the protocol: not JSON, or not of the promised shape. */
 export class ProtocolViolation extends Error {
@@ -194,19 +194,42 @@ export function readPerson(value: unknown): Person {
   return { id, name: textOrNull(of, "name") ?? id, avatar_url: textOrNull(of, "avatar_url") };
 }
 
-/** The answer to a receipt: where both sides stand now. */
-export function readReceiptAnswer(body: unknown): Watermarks {
-  return readWatermarks(fields(body, "the answer")["watermarks"]);
+/** The answer to receipts for these people: where both sides stand now; without those that were refused. */
+export function readReceiptAnswer(body: unknown, asked: readonly string[]): Map<string, Watermarks> {
+  const told = list(fields(body, "the answer"), "receipts").map((value) => fields(value, "the receipt"));
+  if (told.map((of) => text(of, "chatUserId")).join("/") !== asked.join("/")) {
+    throw new ProtocolViolation("the answer is about other conversations");
+  }
+  return new Map(
+    told.flatMap((of, at) =>
+      of["watermarks"] === undefined ? [] : [[asked[at] as string, readWatermarks(of["watermarks"])]],
+    ),
+  );
 }
 
-export function readSent(body: unknown): Message {
-  return readMessage(fields(body, "the answer")["message"]);
+/** The answer to a send of this user (null: not known yet): the message that was sent, and no other. */
+export function readSent(
+  body: unknown,
+  sent: Pick<PendingMessage, "client_id" | "recipient_id">,
+  userId: string | null,
+): Message {
+  const message = readMessage(fields(body, "the answer")["message"]);
+  const { client_id, recipient_id, sender_id } = message;
+  if (client_id !== sent.client_id || recipient_id !== sent.recipient_id || sender_id !== (userId ?? sender_id)) {
+    throw new ProtocolViolation("the answer is about another message");
+  }
+  return message;
 }
 
-export function readHistory(body: unknown): HistoryPage {
+/** A page of the conversation with `peerId`, and of no other. */
+export function readHistory(body: unknown, peerId: string): HistoryPage {
   const of = fields(body, "the history");
+  const messages = list(of, "messages").map(readMessage);
+  if (readPerson(of["user"]).id !== peerId || !messages.every((one) => concerns(one, peerId))) {
+    throw new ProtocolViolation("the history is that of another conversation");
+  }
   return {
-    messages: list(of, "messages").map(readMessage),
+    messages,
     has_more: of["has_more"] === true,
     cursor: text(of, "cursor"),
     watermarks: readWatermarks(of["watermarks"]),
@@ -215,14 +238,23 @@ export function readHistory(body: unknown): HistoryPage {
   };
 }
 
+function concerns({ sender_id, recipient_id }: Message, peerId: string): boolean {
+  return sender_id === peerId || recipient_id === peerId;
+}
+
 export function readInbox(body: unknown): InboxPage {
   const of = fields(body, "the inbox");
   const conversations = list(of, "conversations").map((value) => {
     const row = fields(value, "the conversation");
     const last = row["last_message"];
+    const user = readPerson(row["user"]);
+    const last_message = last === null || last === undefined ? null : readMessage(last);
+    if (last_message !== null && !concerns(last_message, user.id)) {
+      throw new ProtocolViolation("the last message is that of another conversation");
+    }
     return {
-      user: readPerson(row["user"]),
-      last_message: last === null || last === undefined ? null : readMessage(last),
+      user,
+      last_message,
       unread: number(row, "unread"),
       watermarks: readWatermarks(row["watermarks"]),
       updatedAt: text(row, "updatedAt"),

@@ -127,7 +127,7 @@ describe("a block", () => {
     await world.settle();
     expect(service.inbox.getSnapshot().entries[0]).toMatchObject({ unread: 1, blocked: false });
     await bob.block();
-    expect(world.requests("POST", "/block")[0]?.body).toEqual({ chatUserId: "bob" });
+    expect(world.requests("POST", "/block")[0]?.body).toEqual({ chatUserId: "bob", caller: "ada" });
     expect([bob.getSnapshot().blocked, online()]).toEqual([true, null]);
     expect(service.inbox.getSnapshot().entries[0]).toMatchObject({ unread: 0, blocked: true });
     await bob.unblock();
@@ -154,7 +154,7 @@ describe("a block", () => {
     await bob.unblock();
     bob.markRead(1);
     await world.pass(5000);
-    expect(world.requests("POST", "/receipts").at(-1)?.body).toMatchObject({ read_upto: 1 });
+    expect(world.receipts.at(-1)).toMatchObject({ read_upto: 1 });
   });
 
   it("made on another device shows when a send is refused", async () => {
@@ -172,8 +172,8 @@ describe("a report", () => {
     await bob.report("He insults me.");
     await bob.report("This.", 1);
     expect(world.requests("POST", "/report").map(({ body }) => body)).toEqual([
-      { chatUserId: "bob", reason: "He insults me." },
-      { chatUserId: "bob", reason: "This.", seq: 1 },
+      { chatUserId: "bob", reason: "He insults me.", caller: "ada" },
+      { chatUserId: "bob", reason: "This.", seq: 1, caller: "ada" },
     ]);
     world.intercept = (request) => (request.path === "/report" ? problem(429, "rate_limited") : answer(request));
     await expect(bob.report("Again.")).rejects.toThrow("It is rate_limited.");

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { MemoryStorage } from "../src/storage.js";
 import type { Message, PendingMessage } from "../src/types.js";
 import { cursorAt } from "./ledger.js";
-import { json, problem, World } from "./world.js";
+import { json, problem, World, type Receipt } from "./world.js";
 
 async function chat(world = new World()) {
   const { service, notices } = world.service();
@@ -30,7 +30,9 @@ describe("sending", () => {
     expect(shown()).toEqual(["hello (sending)"]);
     await world.settle();
     expect(shown()).toEqual(["hello"]);
-    expect(sends(world)).toEqual([{ recipientId: "bob", text: "hello", message_type: "text", client_id: id }]);
+    expect(sends(world)).toEqual([
+      { recipientId: "bob", text: "hello", message_type: "text", client_id: id, caller: "ada" },
+    ]);
     expect(id).toMatch(/^[0-9a-f]{32}$/);
   });
 
@@ -271,8 +273,6 @@ describe("sending", () => {
 });
 
 describe("receipts", () => {
-  const receipts = (world: World) => world.requests("POST", "/receipts");
-
   it("tells that messages arrived: the highest only, at most once a second per conversation", async () => {
     const { world } = await chat();
     for (let i = 0; i < 10; i++) world.says("bob", "ada", `text ${i}`);
@@ -282,11 +282,11 @@ describe("receipts", () => {
       await world.pass(50);
     }
     await world.pass(2000);
-    expect(receipts(world).map(({ body }) => body)).toEqual([
+    expect(world.receipts).toEqual([
       { chatUserId: "bob", delivered_upto: 10 },
       { chatUserId: "bob", delivered_upto: 20 },
     ]);
-    const [first, second] = receipts(world);
+    const [first, second] = world.requests("POST", "/receipts");
     expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(1000);
   });
 
@@ -295,7 +295,7 @@ describe("receipts", () => {
     world.says("cy", "ada", "hi");
     world.says("ada", "cy", "hi yourself");
     await world.pass(3000);
-    expect(receipts(world).map(({ body }) => body)).toEqual([{ chatUserId: "cy", delivered_upto: 1 }]);
+    expect(world.receipts).toEqual([{ chatUserId: "cy", delivered_upto: 1 }]);
     service.disconnect();
   });
 
@@ -308,11 +308,7 @@ describe("receipts", () => {
     await service.inbox.load();
     await service.conversation("bob").load();
     await world.pass(3000);
-    expect(
-      receipts(world)
-        .map(({ body }) => body["chatUserId"])
-        .sort(),
-    ).toEqual(["bob", "cy"]);
+    expect(world.receipts.map(({ chatUserId }) => chatUserId).sort()).toEqual(["bob", "cy"]);
   });
 
   it("marks as read once, not beyond the last message, and shows it when the server has it", async () => {
@@ -325,7 +321,7 @@ describe("receipts", () => {
     await world.pass(1500);
     bob.markRead(1);
     await world.pass(3000);
-    expect(receipts(world).map(({ body }) => body)).toEqual([
+    expect(world.receipts).toEqual([
       { chatUserId: "bob", delivered_upto: 1 },
       { chatUserId: "bob", read_upto: 1 },
     ]);
@@ -341,7 +337,7 @@ describe("receipts", () => {
     world.says("bob", "ada", "two");
     world.intercept = null;
     await world.pass(5000);
-    expect(receipts(world).at(-1)?.body).toEqual({ chatUserId: "bob", delivered_upto: 2 });
+    expect(world.receipts.at(-1)).toEqual({ chatUserId: "bob", delivered_upto: 2 });
   });
 
   it("a receipt that is refused is not told again", async () => {
@@ -349,8 +345,55 @@ describe("receipts", () => {
     world.intercept = ({ path }) => (path === "/receipts" ? problem(404, "not_found") : null);
     world.says("bob", "ada", "one");
     await world.pass(30_000);
-    expect(receipts(world)).toHaveLength(1);
+    expect(world.receipts).toHaveLength(1);
   });
+});
+
+describe("many conversations", () => {
+  it("what was read is told before hundreds that have merely arrived, and those in a few requests", async () => {
+    const world = new World();
+    for (let i = 0; i < 650; i++) world.says(`peer ${i}`, "ada", "hi");
+    const { service } = world.service();
+    service.connect("ada");
+    await world.settle();
+    const opened = service.conversation("peer 649");
+    await opened.load();
+    let answer = (_: Response) => {};
+    world.intercept = ({ path }) => (path === "/receipts" ? new Promise<Response>((done) => (answer = done)) : null);
+    for (let i = 0; i < 650; i++) service.conversation(`peer ${i}`).load();
+    await world.settle();
+    opened.markRead(1);
+    await world.pass(5000);
+    world.intercept = null;
+    answer(problem(429, "rate_limited", { "Retry-After": "1" }));
+    await world.pass(5000);
+    const told = world.requests("POST", "/receipts").map(({ body }) => body["receipts"] as Receipt[]);
+    expect(told[1]?.[0]).toEqual({ chatUserId: "peer 649", delivered_upto: 1, read_upto: 1 });
+    expect(told.slice(1).map((each) => each.length)).toEqual([100, 100, 100, 100, 100, 100, 50]);
+  });
+
+  it.each(["hidden", "frozen"] as const)(
+    "a page that is %s tells at once what was read, and does not take it back",
+    async (event) => {
+      const world = new World();
+      world.says("bob", "ada", "one");
+      const { service } = world.service();
+      service.connect("ada");
+      const bob = service.conversation("bob");
+      await bob.load();
+      await world.pass(10);
+      const before = world.receipts.length;
+      let aborted = 0;
+      world.onAbort = () => (aborted += 1);
+      world.intercept = ({ path }) => (path === "/receipts" ? "hang" : null);
+      bob.markRead(1);
+      void world.page(event);
+      await world.settle();
+      expect(world.receipts.slice(before)).toEqual([{ chatUserId: "bob", read_upto: 1 }]);
+      expect(world.requests("POST", "/receipts").at(-1)?.keepalive).toBe(true);
+      expect(aborted).toBe(event === "frozen" ? 1 : 0); // the stream
+    },
+  );
 });
 
 describe("typing", () => {
@@ -363,13 +406,15 @@ describe("typing", () => {
     expect(world.requests("POST", "/typing")).toHaveLength(2);
   });
 
-  it("shows for six seconds, or until the message is there", async () => {
+  it("shows for five seconds, or until the message is there", async () => {
     const { world, bob } = await chat();
     const typing = () => bob.getSnapshot().peerTyping;
     world.stream("ada").frame("typing", { chat_user_id: "bob" });
     await world.settle();
     expect(typing()).toBe(true);
-    await world.pass(6000);
+    await world.pass(4900);
+    expect(typing()).toBe(true);
+    await world.pass(100);
     expect(typing()).toBe(false);
     world.stream("ada").frame("typing", { chat_user_id: "bob" });
     await world.settle();

@@ -7,7 +7,8 @@ import { packedSize } from "./sizes.js";
  * needs more says why where the number is raised.
  */
 it.each([
-  ["index.ts", 22_500],
+  // 0.8 kB of it: answers are held against their questions, tabs have drafts of their own, the inbox knows what is unsent.
+  ["index.ts", 23_300],
   ["react/hooks.ts", 1400],
   // 1.0 kB of it: of a long conversation only a part is in the document, and the place is kept when it moves.
   // All of it; whoever takes only ChatScreen leaves the inbox with its panes, keys and separator to the bundler.

@@ -17,6 +17,7 @@ const message = {
   createdAt: "2026-01-01T00:00:00.000Z",
   client_id: null,
 };
+const sent = { client_id: "c1", recipient_id: "ben", sender_id: "ada" };
 const cursor = "e-1-a";
 const row = { user, last_message: message, unread: 1, watermarks, updatedAt: message.createdAt, position: 1 };
 const event = { id: cursor, type: "new_message", data: message };
@@ -38,11 +39,21 @@ const READERS: [string, (value: unknown) => unknown, object, (read: never) => un
   ["presence", wire.readPresence, { chat_user_id: "b", online: true }, (of: wire.Receipt) => [of.chat_user_id]],
   ["answer of presence", wire.readPresenceAnswer, { online: true, watch_s: 60 }, () => []],
   ["person", wire.readPerson, user, (of: typeof user) => [of.id, of.name]],
-  ["answer of receipts", wire.readReceiptAnswer, { watermarks }, () => []],
-  ["sent", wire.readSent, { success: true, message }, (of: typeof message) => [of._id, of.text]],
+  [
+    "answer of receipts",
+    (body) => wire.readReceiptAnswer(body, ["b"]),
+    { receipts: [{ chatUserId: "b", watermarks }] },
+    () => [],
+  ],
+  [
+    "sent",
+    (body) => wire.readSent(body, sent, "ada"),
+    { success: true, message: { ...message, ...sent } },
+    (of: typeof message) => [of._id, of.text],
+  ],
   [
     "history",
-    wire.readHistory,
+    (body) => wire.readHistory(body, user.id),
     { messages: [message], has_more: false, cursor, watermarks, user, blocked: false },
     (of: wire.HistoryPage) => [of.cursor, of.user.id, of.user.name, ...of.messages.map(({ text }) => text)],
   ],

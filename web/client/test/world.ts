@@ -32,7 +32,14 @@ export interface SeenRequest {
   headers: Headers;
   body: Record<string, unknown>;
   credentials: RequestCredentials | undefined;
+  keepalive: boolean;
   at: number;
+}
+
+export interface Receipt {
+  chatUserId: string;
+  read_upto?: number;
+  delivered_upto?: number;
 }
 
 type Answer = Response | Promise<Response> | "hang" | "network" | null;
@@ -202,6 +209,11 @@ export class World {
     return this.seen.filter((request) => request.method === method && request.path.startsWith(start));
   }
 
+  /** What was told by receipts, in the order of the requests. */
+  get receipts(): Receipt[] {
+    return this.requests("POST", "/receipts").flatMap(({ body }) => body["receipts"] as Receipt[]);
+  }
+
   head(user: string): string {
     return cursorAt(this.#log(user).length, this.epoch);
   }
@@ -234,6 +246,7 @@ export class World {
       headers: new Headers(init.headers),
       body: typeof init.body === "string" ? (JSON.parse(init.body) as Record<string, unknown>) : {},
       credentials: init.credentials,
+      keepalive: init.keepalive ?? false,
       at: this.now,
     };
     this.seen.push(request);
@@ -254,6 +267,11 @@ export class World {
       return told ?? this.#answer(request, signal ?? null);
     })();
     return Promise.race([answer, aborted]);
+  }
+
+  /** What the server answers to this request now. */
+  answer(request: SeenRequest): Promise<Response> {
+    return Promise.resolve(this.#answer(request, null));
   }
 
   #answer(request: SeenRequest, signal: AbortSignal | null): Response {
@@ -278,10 +296,12 @@ export class World {
       return json(201, { success: true, message });
     }
     if (route === "receipts") {
-      const read_upto = Number(body["read_upto"] ?? 0);
-      const delivered_upto = Math.max(read_upto, Number(body["delivered_upto"] ?? 0));
-      const watermarks = { read_upto, delivered_upto, peer_read_upto: 0, peer_delivered_upto: 0 };
-      return json(200, { success: true, watermarks });
+      const receipts = (body["receipts"] as Receipt[]).map(({ chatUserId, ...upto }) => {
+        const { read_upto = 0, delivered_upto = 0 } = upto;
+        const marks = { read_upto, delivered_upto: Math.max(read_upto, delivered_upto) };
+        return { chatUserId, watermarks: { ...marks, peer_read_upto: 0, peer_delivered_upto: 0 } };
+      });
+      return json(200, { success: true, user_id: "ada", receipts });
     }
     return json(202, { success: true });
   }
@@ -358,7 +378,7 @@ export class World {
     }
     const from = Number(asked.split("-")[1]);
     const events = log.slice(from).map((event, index) => ({ ...event, id: cursorAt(from + index + 1, this.epoch) }));
-    return json(200, { success: true, events, cursor, has_more: false });
+    return json(200, { success: true, user_id: user, events, cursor, has_more: false });
   }
 
   #history(me: string, peer: string, query: URLSearchParams): Response {
@@ -369,7 +389,7 @@ export class World {
     const watermarks = { read_upto: 0, delivered_upto: 0, peer_read_upto: 0, peer_delivered_upto: 0 };
     const user = { id: peer, name: peer.toUpperCase(), avatar_url: null };
     const has_more = all.length > messages.length;
-    return json(200, { success: true, messages, has_more, cursor: this.head(me), watermarks, user });
+    return json(200, { success: true, user_id: me, messages, has_more, cursor: this.head(me), watermarks, user });
   }
 
   #inbox(me: string): Response {

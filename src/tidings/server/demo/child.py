@@ -116,7 +116,7 @@ class _TokenEndpoint:
         if scope["method"] != "POST":
             raise MethodNotAllowed("POST")
         refuse_cross_site(scope, frozenset())  # there is no other proof of who asks
-        body = await read_json(scope, receive, self._config)
+        body = await read_json(scope, receive, self._config, None)
         require(body, **{"as": str})
         claims = {"sub": read_user_id(body["as"]), "exp": int(time.time()) + TOKEN_TTL_S}
         return Answer(200, encode_json({"token": jwt.encode(claims, self._config.secret, algorithm="HS256")}))

@@ -83,7 +83,7 @@ export class MemoryServer {
   #answer(method: string, path: string[], query: URLSearchParams, init: RequestInit): Response | Promise<Response> {
     const [first = "", ...rest] = path;
     if (method === "POST") {
-      const body = JSON.parse(String(init.body)) as Record<string, unknown>;
+      const { caller: _, ...body } = JSON.parse(String(init.body)) as Record<string, unknown>;
       if (first === "send") return this.#send(body);
       if (first === "receipts") return this.#receipt(body);
       if (first === "presence") return json({ success: true, online: this.online, watch_s: 60 });
@@ -93,9 +93,18 @@ export class MemoryServer {
     }
     if (first === "sse")
       return this.streamAnswer?.() ?? this.#open(init.signal ?? null, new Headers(init.headers).get("last-event-id"));
-    if (first === "events") return json({ success: true, events: [], cursor: this.cursor, has_more: false });
+    if (first === "events") return this.#events(query.get("cursor"));
     if (first === "inbox" && rest.length > 0) return this.#inbox();
     return this.historyAnswer?.() ?? this.#history(first, query);
+  }
+
+  #events(from: string | null): Response {
+    const frames = from === null ? [] : this.#log.slice(Number(from.split("-")[1]));
+    const events = frames.map((frame) => {
+      const [, id = "", data = "{}"] = /^id: (.*)\ndata: (.*)\n/.exec(frame) ?? [];
+      return { id, ...(JSON.parse(data) as object) };
+    });
+    return json({ success: true, events, cursor: this.cursor, has_more: false });
   }
 
   #send(body: Record<string, unknown>): Response | Promise<Response> {
@@ -108,12 +117,13 @@ export class MemoryServer {
   }
 
   #receipt(body: Record<string, unknown>): Response {
-    this.receipts.push(body);
-    this.readUpto = Math.max(this.readUpto, Number(body["read_upto"] ?? 0));
-    return json({
-      success: true,
-      watermarks: { ...this.#watermarks(), delivered_upto: Number(body["delivered_upto"]) },
+    const receipts = (body["receipts"] as Record<string, unknown>[]).map((receipt) => {
+      this.receipts.push(receipt);
+      this.readUpto = Math.max(this.readUpto, Number(receipt["read_upto"] ?? 0));
+      const delivered_upto = Number(receipt["delivered_upto"] ?? 0);
+      return { chatUserId: receipt["chatUserId"], watermarks: { ...this.#watermarks(), delivered_upto } };
     });
+    return json({ success: true, receipts });
   }
 
   #store(from: string, to: string, text: string, clientId: string | null, more: Partial<Message>): Message {
