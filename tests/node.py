@@ -122,6 +122,12 @@ class Node:
     def stderr(self) -> str:
         return (self.directory / "stderr.txt").read_text(errors="replace")
 
+    def cpu_s(self) -> float:
+        """The CPU time that the process has taken, in seconds; the kernel counts in hundredths."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         ours = {f"TIDINGS_{name.upper()}": str(value) for name, value in self.limits.items()}

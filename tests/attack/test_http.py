@@ -7,10 +7,12 @@ Each case here carries a second request: it must never be answered as one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
-from node import API, Node, Person, wait_for
+from node import API, Node, Person, refused, wait_for
 from wire import Wire
 
 BODY = b'{"recipientId": "smuggled", "text": "hi"}'
@@ -103,7 +105,130 @@ def test_a_head_over_64_kib_is_refused(node: Node) -> None:
         wire.writes(begin + b"X: ", *[b"a" * 8192] * 200).ends()
         assert wire.statuses in ([431], [])  # it may have gone on writing when the answer came
     with Wire(node.address) as wire:
-        wire.writes(begin + many[:60_000].rpartition(b"\r\n")[0] + b"\r\n\r\n").hears(b'"api"')
+        long = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 600) for number in range(98))
+        wire.writes(begin + long + b"\r\n").hears(b'"api"')
+
+
+def test_a_head_of_more_than_a_hundred_fields_is_refused(node: Node, alice: Person) -> None:
+    """Before anybody is known each of them costs some calls; what follows a chunked body counts too.
+    PROTOCOL 14.0.31"""
+    with Wire(node.address) as wire:
+        wire.writes(b"GET /page.json HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 99 + b"\r\n").hears(b'"api"')
+        wire.writes(b"GET /page.json HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 100 + b"\r\n").ends()
+        assert [200, 431] == wire.statuses
+    head = (
+        f"POST {API}/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ).encode()
+    with Wire(node.address) as wire:
+        wire.writes(head + b"2\r\n{}\r\n0\r\n" + b"a:\r\n" * 100 + b"\r\n").ends()
+        assert 201 not in wire.statuses
+
+
+def test_a_path_and_a_query_are_no_longer_than_any_that_we_know(node: Node, alice: Person) -> None:
+    """The longest user id, percent-encoded, and a token in the query pass. PROTOCOL 14.0.31, 2.2.1"""
+    assert 200 == alice.gets("/" + quote("\N{GRINNING FACE}" * 128)).status_code
+    for target in (b"/" + b"%41" * 1366, b"/page.json?a=" + b"a" * 12_300, b"/page.json?" + b"a" * 20_000):
+        with Wire(node.address) as wire:
+            wire.writes(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n").ends()
+            assert [431] == wire.statuses
+            assert b"head_too_large" in wire.received
+    refused(alice.gets("/inbox/me?" + "&".join(["a=1"] * 21)), 400, "bad_parameter")
+
+
+def test_no_request_costs_much_more_than_others(start_node: Callable[..., Node]) -> None:
+    """Whatever it is made of, and whether somebody is known or not: CPU of the server, each under five milliseconds,
+    where the worst took 180."""
+    node = start_node(session_cookie="s", query_token=1, refused_tokens_per_s=1e6, refused_tokens_burst=1_000_000)
+    ada = node.person("ada")
+    known = f"Authorization: Bearer {ada.token}\r\n".encode()
+
+    def get(target: bytes, fields: bytes = b"") -> bytes:
+        return b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n" + fields + b"Connection: close\r\n\r\n"
+
+    def post(body: bytes) -> bytes:
+        fields = known + b"Content-Type: application/json\r\nConnection: close\r\n"
+        head = b"POST " + API.encode() + b"/receipts HTTP/1.1\r\nHost: x\r\n" + fields
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+    inbox = API.encode() + b"/inbox/me"
+    shapes = {
+        "fields": get(inbox, b"a:\r\n" * 12_800),
+        "parameters": get(inbox + b"?" + b"a=&" * 20_000, known),
+        "tokens in a query": get(inbox + b"?" + b"token=&" * 8_000),
+        "escapes in a query": get(inbox + b"?limit=" + b"%41" * 20_000, known),
+        "escapes in a path": get(API.encode() + b"/" + b"%41" * 20_000),
+        "folders": get(b"/assets/" + b"a/" * 30_000),
+        "folders above": get(b"/assets/" + b"../" * 20_000),
+        "folders that pass": get(b"/assets/" + b"a/" * 2_000),
+        "cookies": get(inbox, b"Cookie: " + b"a;" * 30_000 + b"\r\n"),
+        "addresses": get(inbox, b"X-Forwarded-For: " + b"127.0.0.1," * 6_000 + b"\r\n"),
+        "commas for addresses": get(inbox, b"X-Forwarded-For: " + b"," * 60_000 + b"\r\n"),
+        "words of a connection": get(inbox, b"Upgrade: x\r\nConnection: upgrade," + b"a," * 30_000 + b"\r\n"),
+        "wishes for a type": get(b"/", b"Accept: " + b"text/a;q=0.1," * 4_000 + b"\r\n"),
+        "wishes for a coding": get(b"/", b"Accept-Encoding: " + b"gzip;q=0.1," * 5_000 + b"\r\n"),
+        "fractions that are hard to round": post(b'{"a":[' + b"5e-324," * 8_000 + b"0]}"),
+        "a long number": post(b'{"a":' + b"1" * 60_000 + b"}"),
+        "a deep body": post(b'{"a":' + b"[" * 60_000),
+        "many lists": post(b'{"a":[' + b"[]," * 20_000 + b"0]}"),
+        "marks on one letter": post(('{"chatUserId":"' + "\u0301\u0316" * 10_000 + '"}').encode()),
+        "small chunks": post(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        + b"1\r\n \r\n" * 40_000
+        + b"0\r\n\r\n",
+    }
+    each = 20
+    costs_ms: dict[str, float] = {}
+    for name, request in shapes.items():
+        before_s = node.cpu_s()
+        for _ in range(each):
+            with Wire(node.address) as wire:
+                wire.writes(request).ends()
+        costs_ms[name] = (node.cpu_s() - before_s) / each * 1000
+    assert {} == {name: cost for name, cost in costs_ms.items() if cost >= 5}
+
+
+def test_a_request_names_one_host(node: Node) -> None:
+    """Two servers in a row could take two for different ones (RFC 9112 3.2). PROTOCOL 14.0.30"""
+    for fields in (
+        b"",
+        b"Host: a\r\nHost: a\r\n",
+        b"Host: a\r\nX: y\r\nhOST: b\r\n",
+        b"Host: a b\r\n",
+        b"Host: a/b\r\n",
+    ):
+        with Wire(node.address) as wire:
+            assert [400] == wire.writes(b"GET /page.json HTTP/1.1\r\n" + fields + b"\r\n").ends().statuses
+            assert b"bad_http" in wire.received
+    for version, fields in ((b"1.0", b""), (b"1.1", b"Host:\r\n"), (b"1.1", b"Host: [::1]:8787\r\n")):
+        with Wire(node.address) as wire:
+            wire.writes(b"GET /page.json HTTP/" + version + b"\r\n" + fields + b"\r\n").hears(b'"api"')
+    with Wire(node.address) as wire:
+        assert [400] == wire.writes(b"GET /page.json HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n").ends().statuses
+
+
+def test_every_answer_forbids_to_guess_what_it_is(node: Node, alice: Person) -> None:
+    """The page, its files, what is for operators, the API, a stream, and refusals of all kinds. PROTOCOL 5.0.8"""
+    for path in (
+        "/",
+        "/page.json",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/assets/nothing",
+        "/nothing",
+        f"{API}/inbox/me",
+    ):
+        for method in ("GET", "HEAD", "POST", "OPTIONS"):
+            answer = node.http.request(method, node.url + path)
+            assert ["nosniff"] == answer.headers.get_list("x-content-type-options"), (method, path)
+    script = re.search(r'src="\.(/assets/[^"]+)"', node.http.get(f"{node.url}/").text)
+    assert script
+    assert ["nosniff"] == node.http.get(node.url + script[1]).headers.get_list("x-content-type-options")
+    assert ["nosniff"] == alice.gets("/inbox/me").headers.get_list("x-content-type-options")
+    with alice.opens_stream() as stream:
+        assert "nosniff" == stream.headers["x-content-type-options"]
+    with Wire(node.address) as wire:
+        assert b"x-content-type-options: nosniff" in wire.writes(b"no http\r\n\r\n").ends().received
 
 
 def test_fields_after_a_chunked_body_are_bounded_and_read_by_nobody(node: Node, alice: Person, bob: Person) -> None:
@@ -162,12 +287,48 @@ def test_a_stream_with_a_request_behind_it_ends_with_its_connection(start_node: 
 
 
 def test_a_request_for_another_protocol_stays_one_of_http(node: Node) -> None:
-    """Neither WebSocket nor HTTP/2 in plain text is offered; what follows is not read as a request. PROTOCOL 14.0.13"""
+    """Neither WebSocket nor HTTP/2 in plain text is offered (RFC 9110 7.8); what follows is the next request.
+    PROTOCOL 14.0.29"""
     for upgrade in ("websocket", "h2c", "TLS/1.2", "x"):
         with Wire(node.address) as wire:
             asked = f"GET /page.json HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n".encode()
-            wire.writes(asked + SECOND).hears(b'"api"')
-            assert [200] == wire.statuses
+            wire.writes(asked + asked + SECOND.replace(b"page.json", b"healthz")).hears(b'"ok"')
+            assert [200, 200, 200] == wire.statuses
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+@pytest.mark.parametrize("framing", ["a length", "chunks"])
+@pytest.mark.parametrize("pieces", [1, 2, 1000])
+def test_a_body_that_comes_with_a_request_for_another_protocol_is_read(
+    node: Node, alice: Person, bob: Person, upgrade: str, framing: str, pieces: int
+) -> None:
+    """As Java's HttpClient and `curl --http2` send it, however it is cut into pieces, and the next one on the same
+    connection. PROTOCOL 14.0.29, 9.0.1"""
+    body = json.dumps({"recipientId": bob.id, "text": f"{upgrade} {framing} {pieces}"}).encode()
+    if framing == "chunks":
+        length, body = b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    else:
+        length = b"Content-Length: %d" % len(body)
+    head = (
+        f"POST {API}/send HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nHost: x\r\n"
+        f"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: {upgrade}\r\n"
+        f"Authorization: Bearer {alice.token}\r\nContent-Type: application/json\r\n"
+    ).encode()
+    request = head + length + b"\r\n\r\n" + body
+    size = -(-len(request) // pieces)
+    with Wire(node.address) as wire:
+        wire.writes(*(request[start : start + size] for start in range(0, len(request), size)))
+        wire.hears(b"}}").writes(request.replace(b"Connection: ", b"Connection: close, ")).ends()
+        assert [201, 201] == wire.statuses
+
+
+def test_a_stream_that_asks_for_another_protocol_is_one(node: Node, alice: Person, bob: Person) -> None:
+    """Java's HttpClient asks with its first request, whatever that is. PROTOCOL 14.0.29"""
+    fields = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAA"}
+    with alice.opens_stream(headers=fields) as stream:
+        stream.live()
+        bob.sends(alice, "over HTTP/1.1")
+        assert "over HTTP/1.1" == stream.until("new_message").data["text"]
 
 
 def test_refused_connections_are_counted(node: Node) -> None:

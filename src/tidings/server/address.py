@@ -10,12 +10,14 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import islice
 
 from starlette.types import Scope
 
 from tidings.errors import ConfigurationError
+from tidings.server.config import FORWARDED_ADDRESSES_MAX
 
 _Network = IPv4Network | IPv6Network
 IPV6_PREFIX_BITS = 64
@@ -37,7 +39,7 @@ class Addresses:
         here = _address(client[0]) if client else None
         if here is None or not self._is_trusted(here):
             return "" if here is None else _name(here)
-        for text in reversed(list(_forwarded(scope["headers"]))):
+        for text in islice(_forwarded(scope["headers"]), FORWARDED_ADDRESSES_MAX):
             here = _address(text)
             if here is None or not self._is_trusted(here):
                 return "" if here is None else _name(here)
@@ -52,10 +54,11 @@ class Addresses:
         return any(address in network for network in self._trusted)
 
 
-def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[str]:
-    for name, value in headers:
+def _forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[str]:
+    """The last address first. What stands further in front than anybody looks stays one text."""
+    for name, value in reversed(headers):
         if name == b"x-forwarded-for":
-            yield from value.decode("latin-1").split(",")
+            yield from reversed(value.decode("latin-1").rsplit(",", FORWARDED_ADDRESSES_MAX))
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -10,6 +10,16 @@ from tidings.errors import MethodNotAllowed, Problem, Unauthorized
 from tidings.protocol.events import encode_json
 from tidings.server.request import own_connection
 
+_NO_SNIFFING = ((b"x-content-type-options", b"nosniff"),)
+
+
+def guard(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    """What every answer of ours says: what others wrote is never taken for a page or a script.
+
+    Nothing where the server is ours: it says so in all that it answers (``run.py``).
+    """
+    return _NO_SNIFFING if own_connection(scope) is None else ()
+
 
 class Answer(NamedTuple):
     """A whole response."""
@@ -25,6 +35,7 @@ class Answer(NamedTuple):
             (b"content-type", self.media_type),
             (b"content-length", b"%d" % len(self.body)),
             (b"cache-control", b"no-store"),
+            *guard(scope),
             *self.headers,
             *more_headers,
         ]

@@ -3,26 +3,31 @@
 Rules
 1. A head (request line and fields) and after it a body each arrive within ``request_wait_max_s``, however they
    trickle. A body that nobody reads (its request was answered already) has no more time than that either.
-2. A head has at most HEAD_SIZE_MAX_BYTES: the parser itself would gather any number of fields.
+2. A head has at most HEAD_SIZE_MAX_BYTES and HEADER_FIELDS_MAX, and one ``Host``: the parser itself would gather any
+   number of fields, and each costs some calls before anybody is known. A body has at most BODY_CHUNKS_MAX.
 3. At most PIPELINED_MAX requests wait behind the one that is being answered.
 4. What is no HTTP is answered by a problem, unless an answer is under way: nothing is written into the middle of one.
    It is counted, and no line of the log: anybody could write those.
 5. An open stream leaves uvicorn where it can: ``detach.py``. Its place is given back when its connection is lost.
 6. An answer is taken at ANSWER_RATE_MIN_BYTES_PER_S at least: until then it is in our memory, and may be a megabyte.
    All of one user, and all of one address, that are not taken have a share of it together: ``untaken.py``.
-7. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
+7. Another protocol (``Upgrade``) is offered by nobody here: the request is one of HTTP as if the field were not there,
+   as RFC 9110 7.8 allows. Java's HttpClient asks for h2c with every first request, and its body is a body.
+8. One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+import httptools
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -32,9 +37,13 @@ from tidings.server.address import Addresses
 from tidings.server.answer import problem_answer
 from tidings.server.config import (
     ANSWER_RATE_MIN_BYTES_PER_S,
+    BODY_CHUNKS_MAX,
     BODY_GRACE_S,
     HEAD_SIZE_MAX_BYTES,
+    HEADER_FIELDS_MAX,
+    PATH_SIZE_MAX_BYTES,
     PIPELINED_MAX,
+    QUERY_SIZE_MAX_BYTES,
     TCP_USER_TIMEOUT_MS,
     UNSENT_SIZE_MAX_BYTES,
     Config,
@@ -53,6 +62,12 @@ _of_uvicorn.setLevel(logging.ERROR)  # its warnings are of what peers send, one 
 
 _BAD_HTTP = BadRequest("bad_http", "This is not an HTTP/1.1 request, or one that two readers could read differently.")
 _HEAD_TOO_LARGE = HeadTooLarge("head_too_large", f"A request's head has at most {HEAD_SIZE_MAX_BYTES} bytes.")
+_TOO_MANY_FIELDS = HeadTooLarge("head_too_large", f"A request's head has at most {HEADER_FIELDS_MAX} fields.")
+_ADDRESS_TOO_LARGE = HeadTooLarge(
+    "head_too_large",
+    f"A path has at most {PATH_SIZE_MAX_BYTES} bytes, and what follows it at most {QUERY_SIZE_MAX_BYTES}.",
+)
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")  # RFC 3986 3.2.2, and a port
 
 
 def bound(listener: socket.socket) -> socket.socket:
@@ -145,12 +160,16 @@ class Connection(HttpToolsProtocol):
 
     __slots__ = (
         "_answering",
+        "_chunks",
         "_connections",
         "_counted_as",
+        "_fields",
         "_head_received_bytes",
         "_head_size_bytes",
+        "_hosts",
         "_is_in_body",
         "_is_in_head",
+        "_is_read_anew",
         "_patience",
         "_postponed",
         "_refusal",
@@ -174,6 +193,8 @@ class Connection(HttpToolsProtocol):
         self.user = ""  # who asked for what is being answered, as soon as that is known
         self._is_in_head = True  # of the first request, which has not begun
         self._is_in_body = False
+        self._is_read_anew = False  # its head, without Upgrade
+        self._hosts = self._fields = self._chunks = 0
         self._head_size_bytes = 0  # as the parser told it
         self._head_received_bytes = 0  # in pieces of which the head is all
 
@@ -295,7 +316,11 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read what came, and go on waiting if a request is incomplete."""
         was_in_head = self._is_in_head
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self._refuse(self._refusal)
         if self.transport.is_closing():
             return
         if was_in_head and self._is_in_head:
@@ -313,38 +338,79 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {CONNECTION_EXTENSION: self}  # type: ignore[dict-item]
         self._is_in_head, self._is_in_body = True, False
-        self._head_size_bytes = self._head_received_bytes = 0
+        self._head_size_bytes = self._head_received_bytes = self._hosts = self._fields = self._chunks = 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the address."""
         super().on_url(url)
         self._grow_head(len(url))
+        if len(self.url) > PATH_SIZE_MAX_BYTES + QUERY_SIZE_MAX_BYTES:
+            self._refuse_head(_ADDRESS_TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head, or of the trailer of a chunked body, which is bounded with it and read by nobody."""
         self._grow_head(len(name) + len(value) + 4)
+        self._fields += 1
+        if self._fields > HEADER_FIELDS_MAX:
+            self._refuse_head(_TOO_MANY_FIELDS)
         if self._is_in_head:
             super().on_header(name, value)
+            if len(name) == 4 and self.headers[-1][0] == b"host":
+                self._hosts += 1 if _HOST.fullmatch(value) else 2
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._stop_waiting()
         self._is_in_head, self._is_in_body = False, True
-        if self.parser.get_http_version() not in ("1.0", "1.1"):  # 0.9 has no fields, 2.0 is not said like this
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):  # 0.9 has no fields, 2.0 is not said like this
             raise ValueError("another version")
+        if self._hosts != 1 and (self._hosts or version == "1.1"):  # RFC 9112 3.2
+            raise ValueError("not one host")
+        path, _, query = self.url.partition(b"?")
+        if len(path) > PATH_SIZE_MAX_BYTES or len(query) > QUERY_SIZE_MAX_BYTES:
+            self._refuse_head(_ADDRESS_TOO_LARGE)
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError("a tunnel")
+            self._is_read_anew = True
+            return
         super().on_headers_complete()
         if len(self.pipeline) > PIPELINED_MAX:
             raise ValueError("too many requests at once")
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._stop_waiting()
-        self._is_in_body = False
-        super().on_message_complete()
+        """The request is whole, or its head, which is to be read anew."""
+        if not self._is_read_anew:
+            self._stop_waiting()
+            self._is_in_body = False
+            super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """What the parser could not read, or one of ours above did not want to."""
-        self._refuse(self._refusal)
+    def on_chunk_header(self) -> None:
+        """A piece of a chunked body begins."""
+        self._chunks += 1
+        if self._chunks > BODY_CHUNKS_MAX:
+            raise ValueError("too many chunks")
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser; where it stops because a request asks for another protocol, go on as if it did not.
+
+        The parser takes such a request to have no body, whatever it says, and cannot be told otherwise.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                self._is_read_anew = False
+                lines = [
+                    b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+                ]
+                lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+                data = b"\r\n".join([*lines, b"", data[stopped.args[0] :]])
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
+            else:
+                return
 
     @property
     def _is_answering(self) -> bool:
@@ -362,8 +428,12 @@ class Connection(HttpToolsProtocol):
     def _grow_head(self, size_bytes: int) -> None:
         self._head_size_bytes += size_bytes
         if self._head_size_bytes > HEAD_SIZE_MAX_BYTES:
-            self._refusal = _HEAD_TOO_LARGE
-            raise ValueError("the head is too large")
+            self._refuse_head(_HEAD_TOO_LARGE)
+
+    def _refuse_head(self, refusal: Problem) -> NoReturn:
+        """Stop the parser: what it has is answered by this."""
+        self._refusal = refusal
+        raise ValueError(refusal.code)
 
     def _refuse(self, problem: Problem) -> None:
         self._connections.ended(problem.code)
@@ -377,6 +447,7 @@ class Connection(HttpToolsProtocol):
             b"content-type: " + answer.media_type,
             b"content-length: %d" % len(answer.body),
             b"cache-control: no-store",
+            b"x-content-type-options: nosniff",
             b"connection: close",
         ]
         self.transport.write(b"\r\n".join([*lines, b"", answer.body]))

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.types import Scope, Send
 
 from tidings.errors import ConfigurationError, Forbidden
+from tidings.server.answer import guard
 from tidings.server.config import PREFLIGHT_MAX_AGE_S
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -68,6 +69,7 @@ class Cors:
             (b"access-control-allow-methods", b"GET, POST"),
             (b"access-control-allow-headers", b"Authorization, Content-Type, Last-Event-ID"),
             (b"access-control-max-age", b"%d" % PREFLIGHT_MAX_AGE_S),
+            *guard(scope),
         ]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tidings.errors import Unavailable, Unprocessable
 from tidings.protocol.cursor import format_cursor
 from tidings.server import frame
+from tidings.server.answer import guard
 from tidings.server.config import (
     CONNECTED_RETRY_MS,
     PLACE_WAIT_MAX_S,
@@ -93,7 +94,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [*headers, *more_headers, *node.cors.headers(scope)],
+                "headers": [*headers, *guard(scope), *more_headers, *node.cors.headers(scope)],
             }
         )
         await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))

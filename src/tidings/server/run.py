@@ -115,6 +115,7 @@ async def _serve(
             access_log=False,  # it would print tokens in addresses; streams and refusals are logged and counted by us
             log_config=None,
             server_header=False,
+            headers=[("x-content-type-options", "nosniff")],  # in all that is answered, whoever does it
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(COMMIT_WAIT_MAX_S) + 1,
         ),
