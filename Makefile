@@ -16,11 +16,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test wide check fault fuzz format docs screenshots pictures lock node package page web-packages test-programs wide-programs
+.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test quick contract wide check fault fuzz format docs screenshots pictures lock node package page web-packages test-programs wide-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
 	@echo "make test     every test, with real browsers and real processes; some minutes"
+	@echo "make quick    the tests of rules, store, hub and the client's core: half a minute"
+	@echo "make contract   the tests of the wire and of the store, for one Python: PYTHON=python3.13"
 	@echo "make wide     the tests that need large packages: other servers, proxies, clients and browsers; some minutes"
 	@echo "make fault    kills, power cuts, bad disks and networks, with all their rounds; about half an hour. ONLY='kill disk' picks"
 	@echo "make fault-docs   take what make fault has found into the documents"
@@ -44,6 +46,17 @@ demo: setup
 test: setup .venv/.dev web-packages test-programs
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 	cd web && npm test
+
+# While one works: the rules, the store and the hub, and the browser client's core. No browser, no server of its own.
+quick: setup .venv/.dev web-packages
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile $(QUICK_TESTS) & python=$$!; \
+	(cd web/client && npx vitest run --reporter=dot --dir test); core=$$?; wait $$python && exit $$core
+
+QUICK_TESTS := tests/unit tests/contract/test_store.py tests/server/test_hub.py --deselect tests/unit/test_packaging.py
+
+# For each Python that Tidings runs on: PYTHON=python3.13 make contract, in a tree of its own.
+contract: setup .venv/.dev web-packages test-programs
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests/unit tests/contract
 
 wide: setup .venv/.dev .venv/.wide web-packages test-programs wide-programs tests/wide/jest/node_modules/.installed
 	.venv/bin/python -m pytest -n 2 --dist loadfile tests/wide

@@ -24,7 +24,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
 READ_SIZE_BYTES = 65536
-CALL_DEADLINE_S = 10.0
+CALL_DEADLINE_S = 30.0
 END_OF_CHUNKS = b"\r\n0\r\n\r\n"
 
 Mode = Literal["pass", "refuse", "reset", "stall", "hold_streams", "lose_post_replies"]

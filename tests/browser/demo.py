@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx2
 from node import API, START_DEADLINE_S, wait_for
 
-EXIT_DEADLINE_S = 10.0
+EXIT_DEADLINE_S = 30.0
 KEY_HEADER = "Tidings-Demo-Key"
 
 

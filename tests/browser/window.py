@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from node import Person
+from node import PATIENCE_S, Person
 from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
 
 
@@ -119,7 +119,7 @@ class Window:
     def is_connected(self, timeout_ms: float | None = None) -> None:
         expect(self.status).to_contain_text("Connected", timeout=timeout_ms)
 
-    def is_waiting_for(self, condition: Callable[[], object], what: str, deadline_s: float = 10.0) -> None:
+    def is_waiting_for(self, condition: Callable[[], object], what: str, deadline_s: float = PATIENCE_S) -> None:
         """Wait until this holds, while the browser's events go on coming in."""
         for _ in range(int(deadline_s / 0.02)):
             if condition():

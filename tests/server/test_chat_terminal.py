@@ -24,7 +24,7 @@ from tidings.chat_terminal.app import ChatApp, Line
 from tidings.client import AsyncClient
 from tidings.errors import ClientError, ServerProblem
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 class Terminal:

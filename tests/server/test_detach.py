@@ -22,7 +22,7 @@ from tidings.server.frame import Frame
 from tidings.server.metrics import Metrics
 from tidings.server.request import CONNECTION_EXTENSION
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
 FIRST = {"type": "http.response.body", "body": b"first", "more_body": True}
 LAST = {"type": "http.response.body", "body": b"last", "more_body": False}

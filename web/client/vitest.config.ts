@@ -5,7 +5,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.{ts,tsx}", "src/**/*.test.{ts,tsx}"],
     environment: "node",
-    testTimeout: 10_000,
+    setupFiles: ["test/react/patience.ts"],
+    testTimeout: 120_000, // finds a test that hangs; how long one takes is the business of the machine
     maxWorkers: 2,
   },
 });

@@ -169,9 +169,7 @@ describe("a conversation on the screen", () => {
     await openBen();
     await screen.findByText("Old news");
     server.receives("ben", "Fresh news");
-    await waitFor(() => expect(screen.getByRole("status").textContent).toBe("New message from Ben: Fresh news"), {
-      timeout: 3000,
-    });
+    await waitFor(() => expect(screen.getByRole("status").textContent).toBe("New message from Ben: Fresh news"));
     // One for what can wait, one for failures.
     expect([...document.querySelectorAll("[aria-live]")].map((region) => region.getAttribute("aria-live"))).toEqual([
       "polite",
@@ -395,7 +393,7 @@ describe("a message of the other", () => {
     await screen.findByText("Seen?");
     const from = performance.now();
     Eyes.see(true);
-    await waitFor(() => expect(readUpto()).toBe(1), { timeout: 3000 });
+    await waitFor(() => expect(readUpto()).toBe(1));
     expect(performance.now() - from).toBeGreaterThan(490);
   });
 
@@ -443,7 +441,7 @@ describe("the connection on the screen", () => {
     await screen.findByText("Reconnecting…");
     expect(screen.queryByText("Active now", { exact: false })).toBeNull();
     ahead = 15_000;
-    expect(await screen.findByText("Connection lost. Using polling mode", {}, { timeout: 8000 })).toBeTruthy();
+    expect(await screen.findByText("Connection lost. Using polling mode")).toBeTruthy();
     expect(screen.getByText("Polling")).toBeTruthy();
     server.streamAnswer = null;
     fireEvent.click(screen.getByRole("button", { name: "Try to reconnect" }));

@@ -84,7 +84,7 @@ describe("what was not sent", () => {
     await refuseTwo();
     server.streamAnswer = () => problem(503, "unavailable", "Later");
     for (const stream of server.streams) stream.end();
-    expect(await screen.findByText("Connection lost.", {}, { timeout: 12_000 })).toBeTruthy();
+    expect(await screen.findByText("Connection lost.")).toBeTruthy();
     expect(screen.queryByText("2 not sent")).toBeNull();
   });
 
@@ -221,18 +221,14 @@ describe("coming back", () => {
     await openBen();
     server.streamAnswer = () => problem(503, "unavailable", "Later");
     for (const stream of server.streams) stream.end();
-    expect(await screen.findByText("Connection lost.", {}, { timeout: 12_000 })).toBeTruthy();
+    expect(await screen.findByText("Connection lost.")).toBeTruthy();
     server.receives("ben", "one");
     server.receives("ben", "two");
     server.streamAnswer = null;
     press("Try to reconnect");
-    expect(await screen.findByText("Back online. 2 new messages.", {}, { timeout: 12_000 })).toBeTruthy();
-    await waitFor(() => expect(screen.getByRole("status").textContent).toBe("Back online. 2 new messages."), {
-      timeout: 8000,
-    });
+    expect(await screen.findByText("Back online. 2 new messages.")).toBeTruthy();
+    await waitFor(() => expect(screen.getByRole("status").textContent).toBe("Back online. 2 new messages."));
     server.receives("ben", "three");
-    await waitFor(() => expect(screen.getByRole("status").textContent).toBe("New message from Ben: three"), {
-      timeout: 8000,
-    });
+    await waitFor(() => expect(screen.getByRole("status").textContent).toBe("New message from Ben: three"));
   });
 });
