@@ -19,7 +19,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,13 +113,14 @@ class Outbox:
     def waiting(self, recipient: str | None = None, *, before: Unsent | None = None) -> list[Unsent]:
         """What waits to be sent, oldest first: all of it, or what is for one recipient, or came before another."""
         return self._select(
-            "refusal IS NULL AND (?1 IS NULL OR recipient = ?1) AND (?2 IS NULL OR number < ?2)",
-            (recipient, before and before.number),
+            "refusal IS NULL AND (:recipient IS NULL OR recipient = :recipient)"
+            " AND (:before IS NULL OR number < :before)",
+            {"recipient": recipient, "before": before and before.number},
         )
 
     def refused(self) -> list[Unsent]:
         """What the server refused for good, oldest first; it stays until it is removed, or put again."""
-        return self._select("refusal IS NOT NULL", ())
+        return self._select("refusal IS NOT NULL", {})
 
     def remove(self, unsent: Unsent) -> None:
         """Forget a message: it is acknowledged, or given up."""
@@ -154,12 +155,16 @@ class Outbox:
                 raise OSError(f"the outbox {self._path!r} cannot be used: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
+        if self._path != ":memory:":
+            with suppress(OSError):  # it is there, or SQLite says better why it cannot be
+                # What is not sent yet is for nobody else on this machine to read, whatever the umask.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         file = sqlite3.connect(self._path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
         file.execute("PRAGMA synchronous = FULL")  # "it is in the outbox" must outlive a power cut
         file.execute(_SCHEMA)
         return file
 
-    def _select(self, condition: str, values: tuple[object, ...]) -> list[Unsent]:
+    def _select(self, condition: str, values: dict[str, object]) -> list[Unsent]:
         with self._opened() as file:
             rows = file.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {condition} ORDER BY number", values)
             return [Unsent(*row) for row in rows]

@@ -45,9 +45,8 @@ def message_id(tag: int, seq: int) -> MessageId:
 def blockers(connection: sqlite3.Connection, one: int, other: int) -> set[int]:
     """Who of the two blocks the other."""
     rows = connection.execute(
-        "SELECT uid FROM blocks WHERE uid = ?1 AND peer = ?2"
-        " UNION ALL SELECT uid FROM blocks WHERE uid = ?2 AND peer = ?1",
-        (one, other),
+        "SELECT uid FROM blocks WHERE uid = ? AND peer = ? UNION ALL SELECT uid FROM blocks WHERE uid = ? AND peer = ?",
+        (one, other, other, one),
     )
     return {uid for (uid,) in rows}
 
@@ -241,9 +240,9 @@ def relation(connection: sqlite3.Connection, owner: UserId, peer_name: UserId) -
     if user is None or peer is None:
         return Relation()
     rows = connection.execute(
-        "SELECT uid, recv_n FROM members WHERE uid = ?1 AND peer = ?2"
-        " UNION ALL SELECT uid, recv_n FROM members WHERE uid = ?2 AND peer = ?1",
-        (user, peer),
+        "SELECT uid, recv_n FROM members WHERE uid = ? AND peer = ?"
+        " UNION ALL SELECT uid, recv_n FROM members WHERE uid = ? AND peer = ?",
+        (user, peer, peer, user),
     )
     received: dict[int, int] = dict(rows.fetchall())
     who = blockers(connection, user, peer)

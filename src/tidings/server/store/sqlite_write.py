@@ -53,11 +53,11 @@ LOOK = """
            EXISTS (SELECT 1 FROM blocks WHERE uid = sender.uid AND peer = recipient.uid),
            EXISTS (SELECT 1 FROM blocks WHERE uid = recipient.uid AND peer = sender.uid)
     FROM (SELECT 1)
-    LEFT JOIN users AS sender ON sender.name = ?1
-    LEFT JOIN users AS recipient ON recipient.name = ?2
+    LEFT JOIN users AS sender ON sender.name = ?
+    LEFT JOIN users AS recipient ON recipient.name = ?
     LEFT JOIN members AS own ON own.uid = sender.uid AND own.peer = recipient.uid
     LEFT JOIN members AS other ON other.uid = recipient.uid AND other.peer = sender.uid
-    LEFT JOIN messages ON messages.sender = sender.uid AND messages.client_id = ?3
+    LEFT JOIN messages ON messages.sender = sender.uid AND messages.client_id = ?
 """
 
 
