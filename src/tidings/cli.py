@@ -276,8 +276,12 @@ def _restore(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from tidings.server.operate import person
 
+    is_empty = True
     for entry in person.export(_database(options), options.user):
         print(json.dumps(entry))
+        is_empty = False
+    if is_empty:
+        _note(f"nothing is kept of {options.user}")
     return DONE
 
 
@@ -288,7 +292,10 @@ def _erase(options: argparse.Namespace) -> int:
     if erased.was_known:
         print(f"erased {erased.messages} messages and {erased.events} events of {harmless(options.user)}")
     else:
-        print(f"nothing is kept of {harmless(options.user)}")
+        _note(f"nothing is kept of {options.user}")
+    if erased.left is not None:
+        _complain(erased.left)
+        return NOT_KNOWN
     return DONE
 
 

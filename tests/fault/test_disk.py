@@ -136,9 +136,9 @@ def test_a_second_node_on_the_same_database_waits_and_takes_over(node: Node, tmp
 def test_a_second_node_on_the_same_database_refuses_with_the_sentence(
     refused_node: tuple[Node, Node, Future[None]],
 ) -> None:
-    """After its wait of 10 s, on one line, with exit code 2; the first one does not notice."""
+    """After its wait of 10 s, on one line, with exit code 1; the first one does not notice."""
     first, second, starting = refused_node
-    with pytest.raises(AssertionError, match="ended with 2 at start"):
+    with pytest.raises(AssertionError, match="ended with 1 at start"):
         starting.result(20)
     assert first.process is not None
     sentence = f"database is served by process {first.process.pid}; use one worker, or PostgreSQL for several"

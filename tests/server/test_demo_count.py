@@ -188,9 +188,9 @@ def tidings_database() -> Callable[[Path], None]:
     """Make a database in which Ada wrote twice to Ben, and Ben once to Ada."""
 
     def make(path: Path) -> None:
-        from tidings.server.store.sqlite_file import connect, migrate
+        from tidings.server.store.sqlite_file import migrate
 
-        connection = connect(str(path), may_create=True)
+        connection = sqlite3.connect(path, isolation_level=None)
         migrate(connection)
         connection.executescript("""
             INSERT INTO users(uid, name, head) VALUES (1, 'ada', 4), (2, 'ben', 3);

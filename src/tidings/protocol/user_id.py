@@ -5,12 +5,19 @@ Percent signs, emoji, spaces, ``|``, ``@`` and ``:`` are legal. Source: PROTOCOL
 
 from __future__ import annotations
 
+import hashlib
+import re
 import unicodedata
 
 from tidings.protocol.events import UserId
 
 USER_ID_LENGTH_MAX = 128  # characters; longer than any identity provider's subject that we know of
 RESERVED_USER_IDS = frozenset({".", "..", "me"})  # path segments, and the alias for the caller
+
+
+ERASED_ID_PREFIX = "erased-"  # what stands for a user who was erased begins so, and goes on in hexadecimal digits
+ERASED_ID_DIGITS = 16  # nobody guesses one, and two are never alike
+_ERASED_ID = re.compile(f"{ERASED_ID_PREFIX}[0-9a-f]{{{ERASED_ID_DIGITS}}}")
 
 
 def check_user_id(text: str) -> UserId:
@@ -36,3 +43,13 @@ def check_user_id(text: str) -> UserId:
     if not unicodedata.is_normalized("NFC", text):
         raise ValueError("A user id is in Unicode normal form C (NFC).")
     return UserId(text)
+
+
+def is_erased_id(user: UserId) -> bool:
+    """Whether this is an id that stands for somebody who was erased: nobody may come under it."""
+    return user.startswith(ERASED_ID_PREFIX) and _ERASED_ID.fullmatch(user) is not None
+
+
+def hidden_id(user: UserId) -> UserId:
+    """What can be compared with a user's id and does not tell it; no user has such an id."""
+    return UserId("/" + hashlib.blake2b(user.encode(), digest_size=16).hexdigest())

@@ -57,6 +57,7 @@ HEARTBEAT_JITTER = 0.1  # so that streams opened together do not beat together
 STREAM_AGE_JITTER = 0.2  # so that streams opened together do not end together
 WRITER_QUEUE_MAX = 10_000  # writes waiting for the disk: about 1 s of work; beyond, 503
 WRITER_BATCH_MAX = 256  # writes in one transaction; more gains nothing and delays the first
+FOLD_EVERY_WRITES = 500  # writes until the write-ahead log is folded into the file: 4 to 20 MB of it
 COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is reported as unknown (503)
 READ_WAIT_MAX_S = 10.0  # likewise a read
 HEAD_SIZE_MAX_BYTES = 1 << 16  # of a request's line and fields; a token has 8 KiB at most, and proxies cut near 32
@@ -77,6 +78,9 @@ DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener la
 TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
 UNSENT_SIZE_MAX_BYTES = 32_768  # a peer that does not read would have the kernel hold 4 MB for it
 DETACH_TEST_MAX_S = 2.0  # one request over the loopback at the start takes a millisecond
+CHECK_INTERVAL_S = 1.0  # a file that is not in its place is noticed within it, and an erasure by another process
+CHECK_KEPT_S = 0.9  # who asks for readiness within it gets the answer of before: no stranger makes work for the disk
+RESCUE_RETRY_S = 5.0  # until another try to save what only this process has; room may have been made
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
 RECEIPTS_PER_REQUEST_MAX = (
     100  # conversations; a first visit acknowledges hundreds, within the rate and one commit each
@@ -100,6 +104,8 @@ TRIM_SLICE_EVENTS = 1000  # events removed in one transaction: some milliseconds
 TRIM_USERS_AT_ONCE = 500  # logs looked at in one read
 TRIM_PAUSE_S = 0.02  # between two slices, and while writes are queued: retention is never in a hurry
 TRIM_PAUSES_MAX = 100  # a node that is never idle is trimmed all the same, a slice every two seconds
+SCRUB_WAIT_MAX_S, SCRUB_PAUSE_S = 60.0, 0.1  # for readers of a database whose log is to be emptied after an erasure
+FORGET_WAIT_MAX_S, FORGET_PAUSE_S = 15.0, 0.1  # for a server to say that it has nothing erased in memory any more
 ERASE_SLICE_ROWS = 1000  # messages looked at in one transaction of an erasure
 
 

@@ -161,6 +161,10 @@ class UserLog:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def forget_recent(self) -> None:
+        """Read what is asked for from the store: what the ring has may be erased there."""
+        self._ring = None
+
     def drop_idle_ring(self, now: float) -> None:
         """Give the ring's memory back when nothing was written for a while."""
         if self._ring is not None and now - self._ring_used_at > RING_IDLE_S:
@@ -274,6 +278,12 @@ class Hub:
             user_log = self._logs.get(user)
             if user_log is not None:
                 user_log.signal(event)
+
+    async def forget_erased(self) -> None:
+        """Somebody was erased in the store, by whomever: have nothing of it here, and cut who reads their log."""
+        for user_log in self._logs.values():
+            user_log.forget_recent()
+        await self._sweep()
 
     async def drain(self, *, still_listens: bool) -> None:
         """End every stream with a goodbye of its own and let waiting polls answer; return when the streams have gone.

@@ -32,6 +32,7 @@ from tidings.server.retain import retain_for_ever
 from tidings.server.revocation import end_streams
 from tidings.server.shutdown import HostShutdown
 from tidings.server.store import Committed, Report, Store, open_store
+from tidings.server.watch import watch_for_ever
 
 log = logging.getLogger("tidings.node")
 
@@ -123,6 +124,7 @@ class Node:
             self._running = loop.create_task(self.hub.run(lambda: started.set_result(None)), name="tidings")
             await started
             self.hub.spawn(retain_for_ever(self))
+            self.hub.spawn(watch_for_ever(self))
             # In somebody's application the rest of it works without a key server, and so it starts without one.
             await self.identity.start(self.hub.spawn, must_answer=self._owns_process)
             if not self._owns_process:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tidings.errors import Unauthorized
 from tidings.protocol.events import UserId
+from tidings.protocol.user_id import hidden_id, is_erased_id
 from tidings.server.config import GOODBYE_RETRY_MS, REVOKE_GOODBYE_MAX_S, REVOKED_USERS_MAX
 from tidings.server.stream import ENDED
 
@@ -26,9 +27,14 @@ class Revocations:
 
     def __init__(self) -> None:
         self._until: OrderedDict[UserId, float] = OrderedDict()
+        self._has_hidden = False  # of erased users, without their names
 
     def add(self, user: UserId, until: float) -> None:
-        """From now on refuse whoever is this user since ``until`` or before, in the time of ``Caller.known_at``."""
+        """From now on refuse whoever is this user since ``until`` or before, in the time of ``Caller.known_at``.
+
+        The user may be a ``hidden_id``, as the store keeps erased ones.
+        """
+        self._has_hidden = self._has_hidden or user.startswith("/")
         self._until[user] = max(until, self._until.pop(user, until))
         if len(self._until) > REVOKED_USERS_MAX:
             self._until.popitem(last=False)
@@ -37,9 +43,13 @@ class Revocations:
         """Nothing, unless the caller was revoked.
 
         Raises:
-            Unauthorized: What they came with is older than the revocation.
+            Unauthorized: What they came with is older than the revocation; or they come as somebody who was erased.
         """
+        if is_erased_id(caller.user):
+            raise Unauthorized("unauthorized", "This user was erased.")
         until = self._until.get(caller.user)
+        if until is None and self._has_hidden:
+            until = self._until.get(hidden_id(caller.user))
         if until is not None and caller.known_at <= until:
             raise Unauthorized("unauthorized", "The sign-in of this user was ended; sign in again.")
 

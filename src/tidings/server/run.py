@@ -5,7 +5,8 @@ with ``Retry-After``, what is being sent finishes, and the listener stays open u
 are answers. Then the process exits with 0. A second signal exits at once.
 
 When the writer has died it drains too, and exits with STORE_FAILED: whoever started the process starts another, which
-reads what is really on the disk. As long as it stayed, every send would be refused.
+reads what is really on the disk. As long as it stayed, every send would be refused. Where another process would serve
+something else than what was acknowledged, it exits with STORE_GONE, after which nobody starts one by itself.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ KEEP_ALIVE_S = 75  # longer than the 60 s of common load balancers: they must no
 BACKLOG = 4096  # connections of a reconnect storm that wait to be accepted
 DESCRIPTORS_BESIDE_STREAMS = 500  # database, log, and the requests that are not streams
 STORE_FAILED = 1  # as after what stands in the way of a start for now; 2 is a wrong configuration: docs/cli.md
+STORE_GONE = 2  # as after a wrong configuration
 GC_THRESHOLDS = (50_000, 50, 1_000)  # full collections stall a storm of 18,000 streams for 270 ms, these 29 ms
 
 
@@ -124,13 +126,12 @@ async def _serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    failing = False
+    status = 0
 
     async def leave_when_failed() -> None:
-        nonlocal failing
-        await node.store.failed()
-        failing = True
-        log.critical("nothing can be written any more: draining, for another process to take over")
+        nonlocal status
+        status = STORE_FAILED if await node.store.failed() else STORE_GONE
+        log.critical("nothing can be written any more: draining, to exit with %d", status)
         await _drain(node, server)
 
     try:
@@ -141,7 +142,7 @@ async def _serve(
             watching.cancel()
     finally:
         await node.stop()
-    return STORE_FAILED if failing else 0
+    return status
 
 
 def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) -> None:

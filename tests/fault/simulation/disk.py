@@ -14,6 +14,7 @@ from typing import Any
 
 from tidings.server.store import OnCommit
 from tidings.server.store.sqlite import SqliteStore
+from tidings.server.store.sqlite_place import OpenFiles
 from tidings.server.store.threads import Readers, Writer, _Job
 
 LATENCY_S = 0.004
@@ -103,13 +104,18 @@ class SimulatedWriter(Writer):
     """The writer without its thread: each turn is a callback of the loop."""
 
     def __init__(
-        self, connection: WriterConnection, on_commit: OnCommit, disk: Disk, crashed: Callable[[], None]
+        self,
+        connection: WriterConnection,
+        on_commit: OnCommit,
+        files: OpenFiles,
+        disk: Disk,
+        crashed: Callable[[], None],
     ) -> None:
         self._disk = disk
         self._crashed = crashed
         self._is_due = self._is_over = False
         self._answered_at = 0.0
-        super().__init__(connection, on_commit)  # type: ignore[arg-type]
+        super().__init__(connection, on_commit, files)  # type: ignore[arg-type]
 
     def _start(self) -> None:
         """No thread."""
@@ -210,7 +216,7 @@ class SimulatedStore(SqliteStore):
 
     def _start_threads(self, writing: sqlite3.Connection, reading: list[sqlite3.Connection]) -> None:
         self._writer = SimulatedWriter(
-            WriterConnection(writing, self._disk), self._on_commit, self._disk, self._crashed
+            WriterConnection(writing, self._disk), self._on_commit, self._files, self._disk, self._crashed
         )
         self._readers = SimulatedReaders(reading, self._disk)
 

@@ -174,7 +174,7 @@ MUTANTS = [
         "epoch-kept",
         "a restored database keeps its epoch",
         COPIES,
-        "                connection.execute(\"UPDATE meta SET v = ? WHERE k = 'epoch'\", (new_epoch(),))\n",
+        "                copy.execute(\"UPDATE meta SET v = ? WHERE k = 'epoch'\", (new_epoch(),))\n",
         "                pass\n",
     ),
     _one(

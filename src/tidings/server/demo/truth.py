@@ -34,7 +34,7 @@ class Truth:
 
 def read_heads(path: str) -> dict[str, int]:
     """The head of each log."""
-    connection = connect(path, query_only=True)
+    connection = connect(path, read_only=True)
     try:
         return dict(connection.execute("SELECT name, head FROM users"))
     finally:
@@ -43,7 +43,7 @@ def read_heads(path: str) -> dict[str, int]:
 
 def read_truth(path: str, after: Mapping[str, int], asked: Iterable[str] = ()) -> Truth:
     """What every log holds after these positions, as one snapshot; from its beginning for a log that is not named."""
-    connection = connect(path, query_only=True)
+    connection = connect(path, read_only=True)
     try:
         connection.execute("BEGIN")
         truth = _read(connection, after)

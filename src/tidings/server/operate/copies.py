@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidings.errors import ConfigurationError
-from tidings.server.operate.database import existing, give_to_owner, unserved
+from tidings.server.operate.database import as_owner, opened, unserved
 from tidings.server.store import sqlite_path
-from tidings.server.store.sqlite_file import check_whole, connect, new_epoch
-
-BESIDE = ("", "-wal", "-shm")  # the files of a database: the -wal may hold what was committed last
+from tidings.server.store.sqlite_file import check_whole, connect, known_version, new_epoch, sync
+from tidings.server.store.sqlite_place import BESIDE, write_copy
 
 
 class Copied(NamedTuple):
@@ -45,19 +44,19 @@ def backup(url: str, target: str) -> Copied:
     Raises:
         ConfigurationError: There is a file of this name, or the database cannot be read or the copy not written.
     """
-    source = existing(url)
-    path = os.path.abspath(target)
-    if os.path.lexists(path):
-        raise ConfigurationError(f"{path} is already there; choose another name")
-    with _written(path) as partial:
-        try:
-            with contextlib.closing(connect(source, query_only=True)) as connection:
-                check_readable(connection, source)
-                _copy(connection, partial)
-            users, messages = _checked_counts(partial, "the copy")
-        except (sqlite3.Error, OSError) as failure:
-            raise ConfigurationError(f"{source} cannot be copied to {path}: {failure}") from failure
-    return Copied(path, users, messages, os.path.getsize(path))
+    target = os.path.abspath(target)
+    if os.path.lexists(target):
+        raise ConfigurationError(f"{target} is already there; choose another name")
+    with opened(url, query_only=True, any_schema=True) as database:
+        check_readable(database.connection, database.path)
+        with as_owner(target) as path, _written(path) as partial:
+            try:
+                write_copy(database.connection, partial)
+                users, messages = _checked_counts(partial, "the copy")
+            except (sqlite3.Error, OSError) as failure:
+                raise ConfigurationError(f"{database.path} cannot be copied to {path}: {failure}") from failure
+            size_bytes = os.path.getsize(partial)
+    return Copied(target, users, messages, size_bytes)
 
 
 def restore(url: str, source: str) -> Restored:
@@ -67,22 +66,41 @@ def restore(url: str, source: str) -> Restored:
         ConfigurationError: A server holds the database, or the copy is damaged or cannot be read.
         DatabaseTooNew: A newer Tidings wrote the copy.
     """
-    if not os.path.isfile(source):
-        raise ConfigurationError(f"there is no file {source}")
-    path = os.path.abspath(sqlite_path(url))
-    with unserved(path, "restoring"), _written(path, may_replace=True) as partial:
+    known_version()  # read before this process acts as another user, who may not see our own files
+    with as_owner(sqlite_path(url)) as path, _source(source) as connection, contextlib.ExitStack() as held:
+        if os.path.lexists(path):
+            held.enter_context(unserved(path, "restoring"))
+        partial = held.enter_context(_written(path, may_replace=True))
         try:
-            with contextlib.closing(connect(source, query_only=True)) as connection:
-                check_whole(connection, source)
-                _copy(connection, partial)
-            with contextlib.closing(connect(partial)) as connection:
-                connection.execute("UPDATE meta SET v = ? WHERE k = 'epoch'", (new_epoch(),))
+            write_copy(connection, partial)
+            with contextlib.closing(connect(partial)) as copy:
+                copy.execute("UPDATE meta SET v = ? WHERE k = 'epoch'", (new_epoch(),))
             users, messages = _checked_counts(partial, "the copy of it")
-            give_to_owner(path, partial)
             aside = _put_aside(path)
         except (sqlite3.Error, OSError) as failure:
             raise ConfigurationError(f"{source} cannot be restored to {path}: {failure}") from failure
     return Restored(users, messages, aside)
+
+
+@contextlib.contextmanager
+def _source(name: str) -> Iterator[sqlite3.Connection]:
+    """One snapshot of a copy, read with the rights of whose directory it is in, whoever this process acts as."""
+    with as_owner(name) as path:
+        if not os.path.isfile(path):
+            raise ConfigurationError(f"there is no file {name}")
+        try:
+            connection = connect(path)
+        except sqlite3.Error as failure:
+            raise ConfigurationError(f"{name} cannot be read: {failure}") from failure
+    try:
+        with as_owner(name):
+            check_whole(connection, name)
+            connection.execute("BEGIN")
+            check_readable(connection, name)
+        yield connection
+    finally:
+        with as_owner(name):
+            connection.close()
 
 
 def check_readable(connection: sqlite3.Connection, name: str) -> None:
@@ -95,13 +113,6 @@ def check_readable(connection: sqlite3.Connection, name: str) -> None:
         connection.execute("SELECT v FROM meta WHERE k = 'epoch'").fetchone()
     except sqlite3.DatabaseError as failure:
         raise ConfigurationError(f"{name} is not a database of Tidings: {failure}") from failure
-
-
-def _copy(connection: sqlite3.Connection, target: str) -> None:
-    """Copy everything in one step: in smaller ones every write of a server would begin the copy anew."""
-    with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
-        connection.backup(copy, pages=-1)
-        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, complete by itself
 
 
 def _checked_counts(path: str, name: str) -> tuple[int, int]:
@@ -118,38 +129,27 @@ def _written(path: str, *, may_replace: bool = False) -> Iterator[str]:
     """The name of a file to be written in the place of ``path``: renamed at the end, gone if anything goes wrong."""
     partial = f"{path}.partial-{os.getpid()}"
     try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        os.close(descriptor)
-    except OSError as failure:
-        raise ConfigurationError(f"{path} cannot be written: {failure.strerror}") from None
-    try:
         yield partial
-        _sync(partial)
+        sync(partial)
         if not may_replace and os.path.lexists(path):
             raise ConfigurationError(f"{path} has come to be meanwhile; choose another name")
         os.rename(partial, path)
-        _sync(os.path.dirname(path))
+        sync(os.path.dirname(path))
     finally:
-        for ending in ("", "-journal", "-wal", "-shm"):
+        for ending in ("", "-journal", *BESIDE):
             Path(partial + ending).unlink(missing_ok=True)
 
 
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _put_aside(path: str) -> str | None:
-    """Rename a database with what belongs to it, the main file first: alone, its companions can do no harm."""
-    if not os.path.lexists(path):
-        for ending in BESIDE[1:]:  # of a database that was deleted by hand; they must not meet the new one
-            Path(path + ending).unlink(missing_ok=True)
-        return None
+    """Give a database, with what belongs to it, another name. It keeps its own, too, until the copy takes that.
+
+    So there is no moment without a database, in which a server could begin a new one.
+    """
     aside = f"{path}.before-restore-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
-    for ending in BESIDE:
-        if os.path.lexists(path + ending):
+    there = [ending for ending in ("", *BESIDE) if os.path.lexists(path + ending)]
+    for ending in there:
+        if ending == "":
+            os.link(path, aside)
+        else:
             os.rename(path + ending, aside + ending)
-    return aside
+    return aside if there else None

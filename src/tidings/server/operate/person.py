@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,11 +15,11 @@ import msgspec
 from tidings.errors import ConfigurationError
 from tidings.protocol.events import UserId, format_time
 from tidings.protocol.user_id import check_user_id
-from tidings.server.config import TRIM_PAUSE_S
-from tidings.server.operate.database import opened, transaction
-from tidings.server.store import ConversationSummary, sqlite_block, sqlite_read
+from tidings.server.config import FORGET_PAUSE_S, FORGET_WAIT_MAX_S, TRIM_PAUSE_S
+from tidings.server.operate.database import opened
+from tidings.server.store import ConversationSummary, sqlite_block, sqlite_erase, sqlite_read, sqlite_revoke
 from tidings.server.store.sqlite_erase import Erasure
-from tidings.server.store.sqlite_file import read_epoch
+from tidings.server.store.sqlite_file import read_epoch, set_pragma, transaction
 
 CONVERSATIONS_AT_ONCE = 100
 MESSAGES_AT_ONCE = 500
@@ -26,11 +27,15 @@ EVENTS_AT_ONCE = 500
 
 
 class Erased(NamedTuple):
-    """How many messages were emptied and events removed; ``was_known`` is false where there was nobody."""
+    """How many messages were emptied and events removed, and what of it is not everywhere gone yet.
+
+    ``was_known`` is false where there was nobody.
+    """
 
     was_known: bool
     messages: int
     events: int
+    left: str | None
 
 
 def export(url: str, user: str) -> Iterator[dict[str, Any]]:
@@ -38,42 +43,44 @@ def export(url: str, user: str) -> Iterator[dict[str, Any]]:
 
     Each is ``{"type", "data"}``: ``conversation`` (other party, watermarks, unread), ``message`` in both directions,
     the receipts that the log still holds, under their types of PROTOCOL.md 7.5, whom this user blocks (``block``),
-    and what this user reported (``report``).
+    what this user reported (``report``), how many reports about this user there are (``reported``), and until when
+    their sign-ins were ended (``revocation``). Nothing where nothing is kept.
 
     Raises:
-        ConfigurationError: The id cannot be one, nothing is kept of this user, or the database cannot be used.
+        ConfigurationError: The id cannot be one, or the database cannot be used.
     """
     owner = _checked(user)
-    with opened(url, query_only=True) as connection:
+    with opened(url, query_only=True) as database:
+        connection = database.connection
         connection.execute("BEGIN")  # one snapshot, however long the reading takes
-        epoch = read_epoch(connection)
-        place = sqlite_read.place(connection, epoch, owner, None)
-        if sqlite_read.find_user(connection, owner) is None:
-            raise ConfigurationError(f"nothing is kept of {owner!r} in this database")
-        exported_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        yield {"type": "user", "data": {"id": owner, "events": place.head, "exported_at": exported_at}}
-        for each in _conversations(connection, epoch, owner):
-            yield {"type": "conversation", "data": _shown(each)}
-            yield from _messages(connection, epoch, owner, each.peer)
-        yield from _receipts(connection, owner, place.head)
-        yield from _blocks(connection, owner)
+        if sqlite_read.find_user(connection, owner) is not None:
+            epoch = read_epoch(connection)
+            place = sqlite_read.place(connection, epoch, owner, None)
+            exported_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            yield {"type": "user", "data": {"id": owner, "events": place.head, "exported_at": exported_at}}
+            for each in _conversations(connection, epoch, owner):
+                yield {"type": "conversation", "data": _shown(each)}
+                yield from _messages(connection, epoch, owner, each.peer)
+            yield from _receipts(connection, owner, place.head)
+            yield from _blocks(connection, owner)
+        # What is kept by name, and so also of somebody who was erased, or who never wrote.
         yield from _reports(connection, owner)
+        yield from _revocation(connection, owner)
 
 
 def erase(url: str, user: str) -> Erased:
     """Empty a user's messages, remove the log and replace the name; nothing where there is nobody of this name.
 
-    A server may run meanwhile. The removed bytes are overwritten in the file, and, when no server runs, in its
-    write-ahead log, too; a running server overwrites the latter as it goes on.
+    A server may run meanwhile. Afterwards no byte of what was removed is in the file or its log: both are written anew,
+    for which sends wait. What an erasure left that was interrupted is removed, too.
 
     Raises:
         ConfigurationError: The id cannot be one, or the database cannot be used.
     """
     name = _checked(user)
-    with opened(url) as connection:
-        if sqlite_read.find_user(connection, name) is None:
-            return Erased(False, 0, 0)
-        connection.execute("PRAGMA secure_delete = ON")
+    with opened(url) as database:
+        connection = database.connection
+        set_pragma(connection, "secure_delete", 1)
         erasure = Erasure(name)
         while True:
             with transaction(connection):
@@ -81,8 +88,24 @@ def erase(url: str, user: str) -> Erased:
             if is_done:
                 break
             time.sleep(TRIM_PAUSE_S)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return Erased(True, erasure.messages, erasure.events)
+        left = None
+        if sqlite_erase.needs_scrub(connection):
+            try:
+                sqlite_erase.scrub(connection, os.path.dirname(database.path))
+            except sqlite3.OperationalError as failure:
+                left = f"copies of what was erased are still in the file, since {failure}; do it again later"
+        if database.is_served and not _is_forgotten(connection):
+            left = left or "the server may still hand out what it has in memory; restart it"
+    return Erased(erasure.was_known, erasure.messages, erasure.events, left)
+
+
+def _is_forgotten(connection: sqlite3.Connection) -> bool:
+    deadline = time.monotonic() + FORGET_WAIT_MAX_S
+    while not sqlite_erase.is_forgotten(connection):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(FORGET_PAUSE_S)
+    return True
 
 
 def _checked(user: str) -> UserId:
@@ -150,3 +173,12 @@ def _reports(connection: sqlite3.Connection, owner: UserId) -> Iterator[dict[str
     for reported, reason, seq, messages, ts in rows:
         data = {"user_id": reported, "reason": reason, "seq": seq, "at": format_time(ts)}
         yield {"type": "report", "data": {**data, "messages": json.loads(messages)}}
+    (about,) = connection.execute("SELECT count(*) FROM reports WHERE reported = ?", (owner,)).fetchone()
+    if about:  # by whom is not this user's to know
+        yield {"type": "reported", "data": {"reports": about}}
+
+
+def _revocation(connection: sqlite3.Connection, owner: UserId) -> Iterator[dict[str, Any]]:
+    until = sqlite_revoke.revoked_until(connection, owner)
+    if until is not None:
+        yield {"type": "revocation", "data": {"until": format_time(int(until * 1000))}}

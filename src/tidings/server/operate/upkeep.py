@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from typing import NamedTuple
 
 from tidings.errors import ConfigurationError
 from tidings.server.config import TRIM_PAUSE_S
-from tidings.server.operate.database import existing, give_to_owner, opened, transaction, unserved
+from tidings.server.operate.database import as_owner, opened, unserved
 from tidings.server.store import Trimmed, sqlite_path, sqlite_trim
-from tidings.server.store.sqlite_file import connect, known_version, schema_version
+from tidings.server.store.sqlite_file import connect, known_version, schema_version, set_pragma, transaction
 from tidings.server.store.sqlite_file import migrate as migrate_file
+from tidings.server.store.sqlite_wal import check_log, fold
 
 DAY_MS = 86_400_000
 
@@ -32,12 +32,8 @@ def read_schema(url: str) -> Schema:
         ConfigurationError: There is no such database.
         DatabaseTooNew: A newer Tidings wrote it.
     """
-    path = existing(url)
-    try:
-        with contextlib.closing(connect(path, query_only=True)) as connection:
-            return Schema(schema_version(connection), known_version())
-    except sqlite3.Error as failure:
-        raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be read: {failure}") from failure
+    with opened(url, query_only=True, any_schema=True) as database:
+        return Schema(schema_version(database.connection), known_version())
 
 
 def migrate(url: str) -> Schema:
@@ -47,18 +43,20 @@ def migrate(url: str) -> Schema:
         ConfigurationError: A server holds it, or it cannot be written.
         DatabaseTooNew: A newer Tidings wrote it.
     """
-    path = os.path.abspath(sqlite_path(url))
-    with unserved(path, "migrating"):
+    known = known_version()
+    with as_owner(sqlite_path(url)) as path, unserved(path, "migrating", may_create=True):
         try:
-            with contextlib.closing(connect(path, may_create=True)) as connection:
+            check_log(path)
+            with contextlib.closing(connect(path)) as connection:
                 before = schema_version(connection)
-                connection.execute("PRAGMA journal_mode = WAL")
+                set_pragma(connection, "journal_mode", "wal")
+                if before > 0:
+                    fold(connection)
                 migrate_file(connection)
-            if before == 0:
-                give_to_owner(os.path.dirname(path), path)
-        except sqlite3.Error as failure:
+                fold(connection)
+        except (sqlite3.Error, OSError) as failure:
             raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be migrated: {failure}") from failure
-    return Schema(before, known_version())
+    return Schema(before, known)
 
 
 def retain(url: str, *, keep_days: float, events_max: int, dry_run: bool) -> Trimmed:
@@ -72,7 +70,8 @@ def retain(url: str, *, keep_days: float, events_max: int, dry_run: bool) -> Tri
     cutoff_ms = time.time_ns() // 1_000_000 - int(keep_days * DAY_MS)
     logs = events = kept = 0
     after_uid: int | None = 0
-    with opened(url, query_only=dry_run) as connection:
+    with opened(url, query_only=dry_run) as database:
+        connection = database.connection
         while after_uid is not None:
             found = sqlite_trim.find(connection, after_uid, cutoff_ms, events_max)
             for uid, floor, countable in found.cuts:

@@ -183,11 +183,23 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was accepted, and let go of the database."""
 
-    async def check(self) -> None:
-        """Return when a write would be taken now; raise ``Unavailable`` otherwise."""
+    async def check(self) -> int:
+        """Return when a write would be taken now, with how many steps of erasures there were.
 
-    async def failed(self) -> None:
-        """Return when this process can write no more, and another may: the disk was not to be trusted."""
+        Cheap, however many ask. To be called now and then: it notices when the database is not in its place any more.
+
+        Raises:
+            Unavailable: None would; the text says why.
+        """
+
+    async def note_forgotten(self, erasures: int) -> None:
+        """Keep that this process has nothing in memory of what was erased in so many steps."""
+
+    async def failed(self) -> bool:
+        """Return when this process can write no more; whether another may go on with the database by itself.
+
+        The disk was not to be trusted, or the database is not in its place: then what could be saved is.
+        """
 
     async def append(self, message: NewMessage) -> Appended:
         """Put a message into the logs of both participants.
@@ -293,4 +305,12 @@ def sqlite_path(url: str) -> str:
         raise ConfigurationError(
             f"db (TIDINGS_DB) {url!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
         )
-    return rest[1:]
+    path = rest[1:]
+    if path == ":memory:" or path.startswith("file:"):
+        raise ConfigurationError(
+            f"db (TIDINGS_DB) {url!r}: messages are kept in a file and never in memory alone; name one, in a temporary"
+            " directory if it is for a test"
+        )
+    if "?" in path or "\0" in path:
+        raise ConfigurationError(f"db (TIDINGS_DB) {url!r}: it takes the path of a file, and no options")
+    return path

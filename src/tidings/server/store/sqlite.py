@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from tidings.errors import ConfigurationError, DatabaseTooNew, NotNow, TidingsError, Unavailable
+from tidings.errors import ConfigurationError, NotNow, TidingsError, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, UserId, Watermarks
 from tidings.server.config import (
+    CHECK_KEPT_S,
     COMMIT_WAIT_MAX_S,
     PAGE_SIZE_MAX_BYTES,
     READ_WAIT_MAX_S,
@@ -37,13 +38,25 @@ from tidings.server.store import (
     Report,
     Trimmed,
     sqlite_block,
+    sqlite_erase,
     sqlite_revoke,
     sqlite_trim,
 )
 from tidings.server.store import sqlite_read as read
 from tidings.server.store import sqlite_write as write
 from tidings.server.store.lock import DatabaseLock
-from tidings.server.store.sqlite_file import connect, migrate, read_epoch, settle, touch_tables
+from tidings.server.store.sqlite_file import (
+    connect,
+    known_version,
+    migrate,
+    read_epoch,
+    schema_version,
+    set_pragma,
+    settle,
+    touch_tables,
+)
+from tidings.server.store.sqlite_place import OpenFiles
+from tidings.server.store.sqlite_wal import check_log, fold
 from tidings.server.store.threads import Readers, Writer, Written
 
 T = TypeVar("T")
@@ -62,12 +75,15 @@ class SqliteStore:
     """One database file, served by this process alone."""
 
     def __init__(self, path: str, on_commit: OnCommit) -> None:
-        self._path = os.path.abspath(path)
+        self._path = os.path.realpath(path)
         self._on_commit = on_commit
         self._lock = DatabaseLock(self._path)
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._epoch = ""
+        self._checking: asyncio.Future[int] | None = None
+        self._check_begun = 0.0
+        self._check_trouble: str | None = None
 
     @property
     def epoch(self) -> str:
@@ -77,10 +93,10 @@ class SqliteStore:
     async def start(self) -> None:
         """Lock, open and migrate the file; see ``Store.start``."""
         writing = await asyncio.to_thread(self._open)
-        self._start_threads(writing, [connect(self._path, query_only=True) for _ in range(READER_THREADS)])
+        self._start_threads(writing, [connect(self._path, read_only=True) for _ in range(READER_THREADS)])
 
     def _start_threads(self, writing: sqlite3.Connection, reading: list[sqlite3.Connection]) -> None:
-        self._writer = Writer(writing, self._on_commit)
+        self._writer = Writer(writing, self._on_commit, self._files)
         self._readers = Readers(reading)
 
     async def close(self) -> None:
@@ -92,18 +108,41 @@ class SqliteStore:
             self._writer = self._readers = None
         self._lock.release()
 
-    async def check(self) -> None:
-        """Send an empty job through the writer; after a refusal one of a message's size, to see whether it is over."""
-        if self._writer is None or self._writer.trouble is None:
-            await self._write(lambda _connection: Written(None, []))
-        else:
-            await self._write(_write_as_much_as_a_message)
+    async def check(self) -> int:
+        """See ``Store.check``: a job for the writer, but one for all who ask within CHECK_KEPT_S."""
+        if self._writer is None:
+            raise _not_running()
+        self._writer.refuse_if_stopped()
+        now, trouble = asyncio.get_running_loop().time(), self._writer.trouble
+        is_old = now - self._check_begun > CHECK_KEPT_S or trouble != self._check_trouble
+        if self._checking is None or (is_old and self._checking.done()):
+            self._checking = self._writer.submit(self._look if trouble is None else self._look_for_room)
+            self._checking.add_done_callback(self._checked)
+            self._check_begun, self._check_trouble = now, trouble
+        return await _within(COMMIT_WAIT_MAX_S, asyncio.shield(self._checking), "The database did not answer in time.")
+
+    def _checked(self, done: asyncio.Future[int]) -> None:
+        is_well = not done.cancelled() and done.exception() is None
+        if is_well and self._writer is not None and self._check_trouble is not None:
             self._writer.trouble = None
 
-    async def failed(self) -> None:
+    def _look(self, connection: sqlite3.Connection) -> Written[int]:
+        self._files.check()
+        return Written(sqlite_erase.count(connection), [])
+
+    def _look_for_room(self, connection: sqlite3.Connection) -> Written[int]:
+        """After a refusal write as much as a message, to see whether what caused it is over."""
+        connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('room', zeroblob(?))", (ROOM_SIZE_BYTES,))
+        return self._look(connection)
+
+    async def note_forgotten(self, erasures: int) -> None:
+        """See ``Store.note_forgotten``."""
+        await self._write(partial(_note_forgotten, erasures=erasures))
+
+    async def failed(self) -> bool:
         """See ``Store.failed``."""
         assert self._writer is not None, "start it first"
-        await self._writer.died.wait()
+        return await asyncio.shield(self._writer.died)
 
     async def append(self, message: NewMessage) -> Appended:
         """See ``Store.append``."""
@@ -219,7 +258,7 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Connection], Written[T]]) -> T:
         if self._writer is None:
-            raise Unavailable("unavailable", "The server is starting or stopping.", retry_after_s=2)
+            raise _not_running()
         return await _within(
             COMMIT_WAIT_MAX_S,
             self._writer.submit(work),
@@ -228,23 +267,30 @@ class SqliteStore:
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._readers is None:
-            raise Unavailable("unavailable", "The server is starting or stopping.", retry_after_s=2)
+            raise _not_running()
         return await _within(READ_WAIT_MAX_S, self._readers.submit(work), "The database did not answer in time.")
 
     def _open(self) -> sqlite3.Connection:
         try:
-            self._lock.acquire()
-            settle(self._path)
-            connection = connect(self._path, CACHE_SIZE_KIB, may_create=True)
+            if not os.path.exists(self._path):
+                check_log(self._path)  # before there is an empty file of this name
+            self._lock.acquire(may_create=True)
+            settle(self._lock.descriptor, self._path)
+            check_log(self._path)
+            connection = connect(self._path, CACHE_SIZE_KIB)
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_MAX_BYTES}")
-                with contextlib.suppress(sqlite3.OperationalError):  # no room: the log stays, and is settled
-                    # Written anew into the file: an fsync that failed is not made good by one that succeeds.
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                migrate(connection)
+                set_pragma(connection, "journal_mode", "wal")
+                set_pragma(connection, "journal_size_limit", WAL_SIZE_MAX_BYTES)
+                version = schema_version(connection)
+                if version > 0:
+                    _fold_if_there_is_room(connection)
+                if version < known_version():
+                    migrate(connection)
+                    _fold_if_there_is_room(connection)
+                self._lock.sign()
                 self._epoch = read_epoch(connection)
                 touch_tables(connection)
+                self._files = OpenFiles(self._lock)
             except BaseException:
                 connection.close()
                 raise
@@ -260,19 +306,29 @@ class SqliteStore:
             else:
                 error, advice = NotNow, "starting again may help"
             raise error(f"db (TIDINGS_DB): {self._path} cannot be opened: {reason}; {advice}") from failure
-        except DatabaseTooNew:
+        except TidingsError:
             self._lock.release()
             raise
         return connection
 
 
-def _write_as_much_as_a_message(connection: sqlite3.Connection) -> Written[None]:
-    connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('room', zeroblob(?))", (ROOM_SIZE_BYTES,))
+def _fold_if_there_is_room(connection: sqlite3.Connection) -> None:
+    """Write the log anew into the file: an fsync that failed is not made good by one that succeeds."""
+    with contextlib.suppress(sqlite3.OperationalError):  # no room: the log stays, and is settled
+        fold(connection)
+
+
+def _note_forgotten(connection: sqlite3.Connection, erasures: int) -> Written[None]:
+    sqlite_erase.note_forgotten(connection, erasures)
     return Written(None, [])
 
 
 def _cut(connection: sqlite3.Connection, uid: int, floor: int) -> Written[int]:
     return Written(sqlite_trim.cut(connection, uid, floor), [])
+
+
+def _not_running() -> Unavailable:
+    return Unavailable("unavailable", "The server is starting or stopping.", retry_after_s=2)
 
 
 async def _within(limit_s: float, answer: asyncio.Future[T], late: str) -> T:

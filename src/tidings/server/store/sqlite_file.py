@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from tidings.errors import ConfigurationError, DatabaseTooNew
@@ -16,39 +18,72 @@ READER_CACHE_SIZE_KIB = 16_384
 EPOCH_SIZE_BYTES = 4  # 8 hex digits
 
 
-def connect(
-    path: str, cache_size_kib: int = READER_CACHE_SIZE_KIB, *, query_only: bool = False, may_create: bool = False
-) -> sqlite3.Connection:
-    """Open a database with the settings that every connection of ours has.
+def connect(path: str, cache_size_kib: int = READER_CACHE_SIZE_KIB, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a database file with the settings that every connection of ours has.
+
+    One that is ``read_only`` leaves the log as it is when it closes, also as the last one.
 
     Raises:
-        sqlite3.OperationalError: It is not there, or cannot be opened.
+        sqlite3.OperationalError: It is not there, cannot be opened, or does not take a setting.
     """
-    mode = "rwc" if may_create else "rw"
-    address = f"{Path(os.path.abspath(path)).as_uri()}?mode={mode}"
+    address = f"{Path(os.path.abspath(path)).as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_WAIT_MS}")
-    connection.execute(f"PRAGMA cache_size = -{cache_size_kib}")
-    if query_only:
-        connection.execute("PRAGMA query_only = ON")
+    try:
+        set_pragma(connection, "synchronous", 2)  # FULL
+        set_pragma(connection, "busy_timeout", BUSY_WAIT_MS)
+        set_pragma(connection, "cache_size", -cache_size_kib)
+        set_pragma(connection, "wal_autocheckpoint", 0)  # sqlite_wal.fold alone does that
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def settle(path: str) -> None:
-    """Bring to the disk what a process wrote that did not live to fsync it.
+def set_pragma(connection: sqlite3.Connection, name: str, value: int | str) -> None:
+    """Set what SQLite may silently leave as it was, and look.
+
+    Raises:
+        sqlite3.OperationalError: It is something else now.
+    """
+    answer = connection.execute(f"PRAGMA {name} = {value}").fetchone()
+    if answer is None:
+        answer = connection.execute(f"PRAGMA {name}").fetchone()
+    if answer != (value,):
+        raise sqlite3.OperationalError(f"{name} cannot be {value} here (it is {answer and answer[0]})")
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One write transaction; what goes wrong in it leaves nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def settle(descriptor: int, path: str) -> None:
+    """Bring to the disk what a process wrote that did not live to fsync it; ``descriptor`` is the file's.
 
     Its last transactions may be whole in the log and not durable. Whoever sends such a message again is answered
-    without a write, and so without an fsync. Call it before anything is connected: closing a file takes back the
-    locks that SQLite holds on it in this process.
+    without a write, and so without an fsync.
     """
-    for part in (path, f"{path}-wal", os.path.dirname(path)):
-        if os.path.exists(part):
-            descriptor = os.open(part, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    os.fsync(descriptor)
+    for beside in (f"{path}-wal", os.path.dirname(path)):
+        if os.path.exists(beside):
+            sync(beside)
+
+
+def sync(path: str) -> None:
+    """Bring a file or directory to the disk. No database that this process has open: see lock.py, rule 2."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def known_version() -> int:
@@ -78,17 +113,12 @@ def migrate(connection: sqlite3.Connection) -> None:
     for number, script in enumerate(_scripts(), start=1):
         if number <= version:
             continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in _statements(script.read_text("utf-8")):
+        with transaction(connection):
+            for statement in _statements(script):
                 connection.execute(statement)
             if number == 1:
                 connection.execute("INSERT INTO meta(k, v) VALUES ('epoch', ?)", (new_epoch(),))
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+            set_pragma(connection, "user_version", number)
 
 
 def new_epoch() -> str:
@@ -132,9 +162,11 @@ def check_whole(connection: sqlite3.Connection, name: str) -> None:
         raise ConfigurationError(f"{name} is damaged: {faults[0]}")
 
 
-def _scripts() -> list[Traversable]:
+@functools.cache
+def _scripts() -> tuple[str, ...]:
     folder = files("tidings.server.store") / "migrations" / "sqlite"
-    return sorted((script for script in folder.iterdir() if script.name.endswith(".sql")), key=lambda s: s.name)
+    scripts = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
+    return tuple(each.read_text("utf-8") for each in scripts)
 
 
 def _statements(script: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from tidings.protocol.events import UserId
+from tidings.protocol.user_id import hidden_id
 from tidings.server.config import REVOKED_USERS_MAX
 from tidings.server.store.threads import Written
 
@@ -21,6 +22,25 @@ def revoke(connection: sqlite3.Connection, user: UserId, until: float) -> Writte
         (REVOKED_USERS_MAX,),
     )
     return Written(None, [])
+
+
+def hide(connection: sqlite3.Connection, user: UserId) -> bool:
+    """Keep an erased user's revocation without the name; whether there was one.
+
+    It must go on holding: a token that was issued before it is as good as ever.
+    """
+    row = connection.execute("DELETE FROM revocations WHERE name = ? RETURNING until", (user,)).fetchone()
+    if row is not None:
+        revoke(connection, hidden_id(user), row[0])
+    return row is not None
+
+
+def revoked_until(connection: sqlite3.Connection, user: UserId) -> float | None:
+    """Until when this user's sign-ins are revoked, under their name or without it; None: they are not."""
+    (until,) = connection.execute(
+        "SELECT max(until) FROM revocations WHERE name IN (?, ?)", (user, hidden_id(user))
+    ).fetchone()
+    return until  # type: ignore[no-any-return]
 
 
 def revocations(connection: sqlite3.Connection) -> dict[UserId, float]:

@@ -7,11 +7,13 @@ Rules
 3. A job that fails otherwise fails alone: the batch is rolled back and run again one by one.
 4. After a commit the whole batch is answered by one call into the event loop.
 5. When the disk says that it cannot be trusted (IOERR, CORRUPT, NOTADB), the writer stops for good: a commit that
-   failed in fsync must not be tried again, only a restart reads what is really on the disk.
+   failed in fsync must not be tried again, only a restart reads what is really on the disk. So it does when its file is
+   not in its place any more, and saves what only this process has (sqlite_place.py).
 6. When there is no room or another program holds the file, the batch is refused as it is: alone each write would meet
    the same. ``trouble`` says so until a write succeeds.
 7. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
-8. Only ``_start``, ``submit``, ``close`` and ``_run`` know that there are threads: the simulation (docs/simulation.md)
+8. After FOLD_EVERY_WRITES the log is folded into the file, once those who wrote were answered.
+9. Only ``_start``, ``submit``, ``close`` and ``_run`` know that there are threads: the simulation (docs/simulation.md)
    replaces these, and serves the same jobs by the same code on a clock of its own.
 """
 
@@ -27,8 +29,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tidings.errors import Problem, Unavailable
-from tidings.server.config import WRITER_BATCH_MAX, WRITER_QUEUE_MAX
+from tidings.server.config import FOLD_EVERY_WRITES, WRITER_BATCH_MAX, WRITER_QUEUE_MAX
 from tidings.server.store import Committed, OnCommit
+from tidings.server.store.sqlite_place import OpenFiles, OutOfPlace
+from tidings.server.store.sqlite_wal import fold
 
 log = logging.getLogger("tidings.store")
 
@@ -86,14 +90,17 @@ def _primary_code(failure: Exception) -> int:
 class Writer:
     """The only thread that writes."""
 
-    def __init__(self, connection: sqlite3.Connection, on_commit: OnCommit) -> None:
+    def __init__(self, connection: sqlite3.Connection, on_commit: OnCommit, files: OpenFiles) -> None:
         self._connection = connection
         self._on_commit = on_commit
+        self._files = files
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._stopped: str | None = None
+        self._is_closing = False
+        self._unfolded = 0  # writes since the last fold
         self.trouble: str | None = None  # why the last write was refused, if it was
-        self.died = asyncio.Event()
+        self.died: asyncio.Future[bool] = self._loop.create_future()  # whether another process may go on
         self._start()
 
     def _start(self) -> None:
@@ -106,8 +113,7 @@ class Writer:
         Raises:
             Unavailable: The queue is full or the writer has stopped.
         """
-        if self._stopped is not None:
-            raise _unavailable(self._stopped)
+        self.refuse_if_stopped()
         if self._queue.qsize() >= WRITER_QUEUE_MAX:
             raise _unavailable("Too many messages are waiting for the disk; send again later.")
         job = _Job(work, self._loop.create_future())
@@ -116,6 +122,15 @@ class Writer:
             self._fail_queued()
         return job.future
 
+    def refuse_if_stopped(self) -> None:
+        """Return as long as it works.
+
+        Raises:
+            Unavailable: It does not.
+        """
+        if self._stopped is not None:
+            raise _unavailable(self._stopped)
+
     @property
     def queued(self) -> int:
         """Writes that wait."""
@@ -123,6 +138,7 @@ class Writer:
 
     def close(self) -> None:
         """Finish what is queued, close the connection and end the thread."""
+        self._is_closing = True
         self._queue.put(None)
         self._thread.join()
 
@@ -135,15 +151,43 @@ class Writer:
         try:
             if self._serve_batch():
                 return True
+            self._files.check()  # what is not in its place is saved before it is let go
             self._stopped = "The server is stopping."
+            with contextlib.suppress(sqlite3.Error):  # then the next start does it
+                fold(self._connection)
+        except OutOfPlace as lost:
+            self._stopped = "The database is not in its place any more; nothing is taken until a restart."
+            log.critical("%s of the database is not in its place any more; nothing is taken until a restart", lost)
+            self._fail_queued()
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            rescued = self._files.rescue(self._connection, lost, self._wait)
+            log.critical("the database that was not in its place: %s", rescued.text)
+            self._die(may_go_on=rescued.may_go_on)
         except BaseException:
             log.critical("the writer thread died; sends are refused until a restart", exc_info=True)
             self._stopped = "The database cannot be written; the server needs a restart."
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self.died.set)
+            self._die(may_go_on=True)
         self._fail_queued()
         self._connection.close()
         return False
+
+    def _die(self, *, may_go_on: bool) -> None:
+        def tell() -> None:
+            if not self.died.done():
+                self.died.set_result(may_go_on)
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(tell)
+
+    def _wait(self, pause_s: float) -> bool:
+        """Pause, but not longer than this process is wanted; whether it still is."""
+        if self._is_closing:
+            return False
+        try:
+            return self._queue.get(timeout=pause_s) is not None
+        except Empty:
+            return True
 
     def _serve_batch(self) -> bool:
         first = self._queue.get()
@@ -170,7 +214,19 @@ class Writer:
             self._answer(batch)
             raise
         self._answer(batch)
+        self._unfolded += len(batch)
+        if self._unfolded >= FOLD_EVERY_WRITES:
+            self._fold()
         return not is_last
+
+    def _fold(self) -> None:
+        try:
+            fold(self._connection)
+            self._unfolded = 0
+        except sqlite3.Error as failure:
+            if _primary_code(failure) not in _NOT_NOW:
+                raise
+            log.warning("the write-ahead log was not folded into the file: %s", failure)
 
     def _commit(self, batch: list[_Job]) -> None:
         """Run the batch in one transaction, or, if that fails, each job in its own."""
@@ -207,7 +263,7 @@ class Writer:
         self._connection.execute("COMMIT")
 
     def _roll_back(self, failure: Exception) -> None:
-        if _primary_code(failure) in _FAIL_STOP:
+        if _primary_code(failure) in _FAIL_STOP or isinstance(failure, OutOfPlace):
             raise failure
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")

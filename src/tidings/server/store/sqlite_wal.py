@@ -1,0 +1,156 @@
+"""Which write-ahead log belongs to a database file, and how it is folded into the file.
+
+SQLite finds a log by its name alone. Beside a copy that was put in the file's place it takes the log of the former
+one, and undoes the copy or damages it; and it does not miss a log that was removed. So ``meta`` holds a mark.
+
+Rules
+1. A mark is a list of ids and a word. Each fold adds an id that nobody else has. ``whole`` says that nothing is
+   missing when this is all there is, ``open`` that a log belongs to it.
+2. A fold writes ``open`` with a new id, lets SQLite checkpoint, and writes ``whole``, which goes into the log. So
+   while there is a log the file alone says ``open``, and both together say ``whole``; so does a file that was closed,
+   and every copy made through SQLite.
+3. The log belongs to the file if the file's last id is in the mark of both together. Ids of folds that a reader held
+   up stay in it: SQLite may have brought any of them into the file.
+4. Nothing but ``fold`` checkpoints: our connections have no automatic checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from tidings.errors import ConfigurationError
+from tidings.server.store.sqlite_file import transaction
+
+_ID_BYTES = 6
+_IDS_MAX = 8  # of folds that a reader holds up; then the last one is tried again under the same id
+_EMPTY_LOG_BYTES = 32  # a header, and no page
+
+
+class Mark(NamedTuple):
+    """What a database says of its log; ``None`` in the table means the first one."""
+
+    ids: tuple[str, ...] = ("0",)
+    is_whole: bool = True
+
+
+def fold(connection: sqlite3.Connection, how: str = "PASSIVE") -> bool:
+    """Bring the log into the file; whether all of it is there now. ``TRUNCATE`` waits for readers and empties it.
+
+    Raises:
+        sqlite3.OperationalError: Somebody else writes, or there is no room.
+    """
+    with transaction(connection):
+        ids = read_mark(connection).ids
+        if len(ids) < _IDS_MAX:
+            ids = (*ids, _new_id())
+        _write_mark(connection, Mark(ids, is_whole=False))
+    is_complete = False
+    try:
+        busy, in_log, folded = connection.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+        is_complete = not busy and in_log == folded
+    finally:
+        with transaction(connection):
+            if read_mark(connection) == Mark(ids, is_whole=False):  # or somebody else folds, and will say so
+                _write_mark(connection, Mark(ids[-1:] if is_complete else ids, is_whole=True))
+    return is_complete
+
+
+def mark_copy(connection: sqlite3.Connection) -> None:
+    """Let a copy be none of the file that it was made of: no log of that one belongs to it."""
+    _write_mark(connection, Mark((_new_id(),)))
+
+
+def check_log(path: str) -> None:
+    """Return when what lies beside a database file is its own log, or nothing, and nothing is missing.
+
+    No connection of this process may be open: reading the file alone takes back the locks of others.
+
+    Raises:
+        ConfigurationError: The log is another's, or it is gone.
+    """
+    log = f"{path}-wal"
+    log_size = os.path.getsize(log) if os.path.exists(log) else None
+    is_empty = not os.path.exists(path) or os.path.getsize(path) == 0
+    if log_size == 0 or (is_empty and (log_size is None or log_size <= _EMPTY_LOG_BYTES)):
+        return
+    if is_empty:
+        raise ConfigurationError(
+            f"db (TIDINGS_DB): there is no {path}, but {log}; what was committed last is in that: bring the file back,"
+            " or move the other one away to begin anew"
+        )
+    alone = _mark_of(path, "immutable=1&mode=ro")
+    if log_size is None or log_size <= _EMPTY_LOG_BYTES:
+        if alone is not None and not alone.is_whole:
+            raise ConfigurationError(
+                f"db (TIDINGS_DB): {log} is missing, and what was committed last was in it. Bring it back;"
+                f" or go on without it, so that clients reload: tidings restore {path}"
+            )
+        return
+    together = _mark_of(path, "mode=ro")  # which closes without a checkpoint
+    if alone is None or together is None:
+        return  # too damaged to tell, which opening it says better
+    may_be_copy = alone == together and alone.is_whole and alone.ids != ("0",) and len(alone.ids) == 1
+    if alone.ids[-1] not in together.ids or (may_be_copy and not _is_in_file(log, path)):
+        raise ConfigurationError(
+            f"db (TIDINGS_DB): {log} belongs to another file than {path}: a copy was put in its place, or another"
+            " program wrote to it. For the copy: move the -wal away, or let tidings restore put the copy there."
+            f" For what was written: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+        )
+
+
+def _is_in_file(log: str, path: str) -> bool:
+    """Whether the file has every page of its log, as after a close that came to everything but removing it.
+
+    Source: SQLite file format, 4.1 (the format of a write-ahead log).
+    """
+    pages: dict[int, int] = {}  # number of a page → where its last committed image is in the log
+    with open(log, "rb") as of_log, open(path, "rb") as of_file:
+        head = of_log.read(_EMPTY_LOG_BYTES)
+        size, salts = int.from_bytes(head[8:12], "big"), head[16:24]
+        uncommitted: dict[int, int] = {}
+        while len(frame := of_log.read(24)) == 24 and frame[8:16] == salts:
+            uncommitted[int.from_bytes(frame[:4], "big")] = of_log.tell()
+            if frame[4:8] != bytes(4):  # the last frame of a transaction
+                pages.update(uncommitted)
+                uncommitted.clear()
+            of_log.seek(size, os.SEEK_CUR)
+
+        def read(source: BinaryIO, place: int) -> bytes:
+            source.seek(place)
+            return source.read(size)
+
+        return all(read(of_log, place) == read(of_file, (number - 1) * size) for number, place in pages.items())
+
+
+def read_mark(connection: sqlite3.Connection) -> Mark:
+    """The mark of a database of ours."""
+    row = connection.execute("SELECT v FROM meta WHERE k = 'log'").fetchone()
+    if row is None:
+        return Mark()
+    word, *ids = str(row[0]).split()
+    return Mark(tuple(ids), word == "whole")
+
+
+def _mark_of(path: str, query: str) -> Mark | None:
+    """The mark, as a connection with these settings sees it; None where it cannot be read."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{Path(path).as_uri()}?{query}", uri=True)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                return Mark()
+            return read_mark(connection)
+    except sqlite3.Error:
+        return None
+
+
+def _write_mark(connection: sqlite3.Connection, mark: Mark) -> None:
+    text = " ".join(["whole" if mark.is_whole else "open", *mark.ids])
+    connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('log', ?)", (text,))
+
+
+def _new_id() -> str:
+    return secrets.token_hex(_ID_BYTES)

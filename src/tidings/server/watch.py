@@ -1,0 +1,40 @@
+"""The look at the store once a second: is it still where it was, and was anybody erased by another process?
+
+What the store cannot do any more it says itself, in its log and to whoever asks it. Here stands what a node has in
+memory, and must not hand out once it is erased.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from tidings.errors import Unavailable
+from tidings.server.config import CHECK_INTERVAL_S
+
+if TYPE_CHECKING:
+    from tidings.server.node import Node
+
+log = logging.getLogger("tidings.watch")
+
+
+async def watch_for_ever(node: Node) -> None:
+    """Check the store every CHECK_INTERVAL_S, until cancelled.
+
+    What was erased is forgotten twice before that is said: a page that was read before the erasure may come after the
+    first time.
+    """
+    noticed = forgotten = 0
+    while True:
+        await asyncio.sleep(CHECK_INTERVAL_S)
+        try:
+            erasures = await node.store.check()
+            if erasures != forgotten:
+                await node.hub.forget_erased()
+                if erasures == noticed:
+                    await node.store.note_forgotten(erasures)
+                    forgotten = erasures
+                noticed = erasures
+        except Unavailable as failure:
+            log.debug("the store is not well: %s", failure.detail)
