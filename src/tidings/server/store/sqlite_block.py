@@ -26,11 +26,12 @@ def refuse_blocked(*, blocks: bool, is_blocked: bool) -> None:
 
 def block(connection: sqlite3.Connection, user: UserId, peer: UserId) -> Written[None]:
     """Block; see ``Store.block``."""
+    uid = _user_row(connection, user)
     connection.execute(
         "INSERT INTO blocks(uid, peer, ts, nth)"
-        " VALUES (?1, ?2, ?3, (SELECT ifnull(max(nth), 0) + 1 FROM blocks WHERE uid = ?1))"
+        " VALUES (?, ?, ?, (SELECT ifnull(max(nth), 0) + 1 FROM blocks WHERE uid = ?))"
         " ON CONFLICT (uid, peer) DO NOTHING",
-        (_user_row(connection, user), _user_row(connection, peer), time.time_ns() // 1_000_000),
+        (uid, _user_row(connection, peer), time.time_ns() // 1_000_000, uid),
     )
     return Written(None, [])
 
