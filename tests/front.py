@@ -1,4 +1,4 @@
-"""nginx and Caddy with the configurations that we ship, in front of a node: only names and ports are replaced."""
+"""nginx, Caddy and HAProxy as we ship their configurations, in front of a node: only names and ports are replaced."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Front:
 
     def __enter__(self) -> Front:
         program = shutil.which(self.kind, path=os.environ["PATH"] + ":/usr/sbin")
-        assert program is not None, f"{self.kind} is not installed: make test-programs"
-        command = [program, *(self._nginx() if self.kind == "nginx" else self._caddy())]
+        assert program is not None, f"{self.kind} is not installed: make test-programs wide-programs"
+        configured = {"nginx": self._nginx, "caddy": self._caddy, "haproxy": self._haproxy}
+        command = [program, *configured[self.kind]()]
         environment = {**os.environ, "HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory)}
         with (self.directory / "front.txt").open("wb") as output:
             self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
@@ -48,6 +49,13 @@ class Front:
         self.http.close()
         self.process.terminate()
         self.process.wait(PATIENCE_S)
+
+    def restarts_its_node(self) -> None:
+        """Start the node that was stopped, and wait until the proxy has noticed."""
+        self.node.restart()
+        wait_for(
+            lambda: self.http.get(f"{self.url}/healthz").status_code == 200, what=f"{self.kind} finds the node again"
+        )
 
     @property
     def logs(self) -> str:
@@ -111,3 +119,15 @@ class Front:
             },
         )
         return ["run", "--adapter", "caddyfile", "--config", str(path)]
+
+    def _haproxy(self) -> list[str]:
+        path = self._shipped(
+            "haproxy.cfg",
+            {
+                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "bind :443": f"bind 127.0.0.1:{self.port}",
+                "/etc/ssl/chat.example.org.pem": str(self.certificate),
+                "log /dev/log": "log stdout format raw",
+            },
+        )
+        return ["-db", "-f", str(path)]

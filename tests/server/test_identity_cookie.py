@@ -216,6 +216,21 @@ def test_a_listed_origin_is_told_what_it_may_send(node: Node, path: str) -> None
     assert b"" == answer.content
 
 
+def test_pages_within_applications_may_be_listed(start_node: Callable[..., Node]) -> None:
+    """Their origins have schemes that no list has whole: a telephone's, a desktop's, an extension's. PROTOCOL 2.5.1"""
+    origins = [
+        *("capacitor://localhost", "ionic://localhost", "tauri://localhost", "http://tauri.localhost", "app://chat"),
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "safari-web-extension://5E2B0C41-9A57-4C4F-8D0C-0F6E1B1E6A11",
+        *("https://localhost", "http://[::1]:5173"),
+    ]
+    node = start_node(drain_window_s=0.05, cors_origins=",".join(origins))
+    ada = node.person("ada")
+    for origin in origins:
+        assert (origin, "Retry-After", None) == allowed(ada.gets("/inbox/me", {"Origin": origin}))
+        assert 204 == preflight(node, "/send", origin).status_code
+
+
 def test_another_origin_is_told_that_it_may_not(node: Node, plain: Node) -> None:
     """In a sentence that the developer finds in the browser's tools. PROTOCOL 2.5.4"""
     answer = preflight(node, "/send", OTHER)

@@ -370,7 +370,22 @@ def test_a_server_that_cannot_know_anybody_does_not_start(tmp_path: Path, provid
         ({"secret": SECRET, "cors_origins": ("https://example.org/",)}, "is not an origin as a browser writes it"),
         ({"secret": SECRET, "cors_origins": ("https://example.org:443",)}, "is not an origin as a browser writes it"),
         ({"secret": SECRET, "cors_origins": ("https://Example.org",)}, "is not an origin as a browser writes it"),
-        ({"secret": SECRET, "cors_origins": ("null",)}, "is not an origin as a browser writes it"),
+        *(
+            ({"secret": SECRET, "cors_origins": (origin,)}, "is not an origin as a browser writes it")
+            for origin in ("null", "file://", "https://", "https://a@b.example", "https://a.example:0", "https://a b.c")
+        ),
+        (
+            {"secret": SECRET, "cors_origins": "https://app.example.org"},
+            "cors_origins (TIDINGS_CORS_ORIGINS) is a tuple of texts",
+        ),
+        ({"secret": SECRET, "cors_origins": (b"x",)}, "cors_origins (TIDINGS_CORS_ORIGINS) is a tuple of texts"),
+        ({"secret": SECRET.encode()}, "secret (TIDINGS_SECRET) is a text (text), not of the type bytes"),
+        ({"secret": SECRET, "heartbeat_interval_s": "15"}, "heartbeat_interval_s (TIDINGS_HEARTBEAT_INTERVAL_S) is a"),
+        ({"secret": SECRET, "heartbeat_interval_s": True}, "heartbeat_interval_s (TIDINGS_HEARTBEAT_INTERVAL_S) is a"),
+        ({"secret": SECRET, "drain_window_s": float("inf")}, "drain_window_s (TIDINGS_DRAIN_WINDOW_S) is a number"),
+        ({"secret": SECRET, "streams_max": 20.0}, "streams_max (TIDINGS_STREAMS_MAX) is a whole number"),
+        ({"secret": SECRET, "presence": "no"}, "presence (TIDINGS_PRESENCE) is True or False"),
+        ({"secret": SECRET, "db": Path("x.db")}, "db (TIDINGS_DB) is a text"),
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused_at_start(settings: dict[str, Any], said: str) -> None:

@@ -10,6 +10,8 @@ from tidings.errors import MethodNotAllowed, Problem, Unauthorized
 from tidings.protocol.events import encode_json
 from tidings.server.request import own_connection
 
+# A compressed answer, in which a stranger's text stands beside private ones, tells of those by its length (BREACH).
+_NEITHER_KEPT_NOR_COMPRESSED = (b"cache-control", b"no-store, no-transform")
 _NO_SNIFFING = ((b"x-content-type-options", b"nosniff"),)
 
 
@@ -34,7 +36,7 @@ class Answer(NamedTuple):
         headers = [
             (b"content-type", self.media_type),
             (b"content-length", b"%d" % len(self.body)),
-            (b"cache-control", b"no-store"),
+            _NEITHER_KEPT_NOR_COMPRESSED,
             *guard(scope),
             *self.headers,
             *more_headers,

@@ -7,6 +7,7 @@ code passes. A wrong value fails at start with the setting's name. docs/configur
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -139,7 +140,7 @@ class Config:
     user_claim: str = setting("sub", "claim", "Where the user id stands, if the provider's own is not yours")
     session_cookie: str = setting("", "cookie name", "Takes the token from this cookie too; a header wins")
     cors_origins: tuple[str, ...] = setting(
-        (), "origins", "Pages of other origins that may call, such as `https://app.example.org`; no wildcard"
+        (), "origins", "Who else may call, such as `https://app.example.org`, `capacitor://localhost`; no wildcard"
     )
     query_token: bool = setting(False, "yes/no", "A token in an address ends in logs; a browser's EventSource needs it")
     message_types: tuple[str, ...] = setting((), "names", "Types that clients may send besides text; system never")
@@ -212,6 +213,8 @@ class Config:
     log_level: str = setting("info", "debug, info, warning, error", "info: a line per stream, none per message")
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
         for name, secret in [("secret", self.secret), *(("former_secrets", former) for former in self.former_secrets)]:
             if secret and len(secret.encode()) < SECRET_SIZE_MIN_BYTES:
                 raise ConfigurationError(
@@ -222,7 +225,7 @@ class Config:
             value = getattr(self, each.name)
             if each.metadata["least"] == 0 and value == 0:
                 continue
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and not value > 0:
+            if type(each.default) in (int, float) and not value > 0:
                 raise ConfigurationError(f"{each.name} ({environment_name(each.name)}) must be above 0, not {value}")
         for name in self.message_types:
             if not (name.isascii() and name.isidentifier() and len(name) <= 32):
@@ -271,6 +274,28 @@ class Config:
 def environment_name(setting_name: str) -> str:
     """The environment variable of a setting."""
     return ENVIRONMENT_PREFIX + setting_name.upper()
+
+
+def _checked(each: Field[Any], value: Any) -> Any:
+    """The value, if it is of the setting's type; a list becomes a tuple. A text is no list, though it has parts."""
+    match each.default:
+        case bool():
+            is_right, wanted = isinstance(value, bool), "True or False"
+        case int():
+            is_right, wanted = type(value) is int, "a whole number"
+        case float():
+            is_right, wanted = type(value) in (int, float) and math.isfinite(value), "a number"
+        case tuple():
+            is_right = isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value)
+            value, wanted = tuple(value) if is_right else value, "a tuple of texts"
+        case _:
+            is_right, wanted = isinstance(value, str), "a text"
+    if not is_right:
+        shown = value if type(value) is float else f"of the type {type(value).__name__}"  # it may be a secret
+        raise ConfigurationError(
+            f"{each.name} ({environment_name(each.name)}) is {wanted} ({each.metadata['unit']}), not {shown}"
+        )
+    return value
 
 
 def _read(each: Field[Any], raw: str) -> Any:

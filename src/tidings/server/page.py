@@ -52,6 +52,10 @@ def page_routes(node: Node, page_settings: dict[str, Any], connects_to: str = ""
     async def settings(_request: Request) -> Response:
         return JSONResponse({"api": API_PREFIX, **page_settings}, headers={"Cache-Control": "no-store"})
 
+    async def check(_request: Request) -> Response:
+        # HAProxy's plain check, which asks OPTIONS of the first path; it is to look elsewhere while we drain.
+        return Response(status_code=503 if node.hub.is_draining else 204, headers={"Allow": "GET, HEAD, OPTIONS"})
+
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -68,9 +72,10 @@ def page_routes(node: Node, page_settings: dict[str, Any], connects_to: str = ""
 
     return [
         Route("/", page),
+        Route("/", check, methods=["OPTIONS"]),
         Route("/page.json", settings),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
+        Route("/healthz", healthz, methods=["GET", "OPTIONS"]),
+        Route("/readyz", readyz, methods=["GET", "OPTIONS"]),
         *([] if node.config.metrics_port else [_metrics_route(node)]),
         Mount("/assets", _Assets(directory=PAGE_FOLDER / "assets", check_dir=False)),
     ]
