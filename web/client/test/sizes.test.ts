@@ -12,7 +12,8 @@ it.each([
   ["react/hooks.ts", 1400],
   // 1.0 kB of it: of a long conversation only a part is in the document, and the place is kept when it moves.
   // All of it; whoever takes only ChatScreen leaves the inbox with its panes, keys and separator to the bundler.
-  ["react/index.ts", 19_500],
+  // 1.8 kB of it: where a link ends in every script, bold and code; 0.5 kB: that what is read was seen.
+  ["react/index.ts", 27_000],
   // Every state in light and dark, wide, narrow, low, printed and in forced colours.
   ["react/styles/index.css", 9000],
 ])("%s and what it imports is at most %i bytes", async (module, budget) => {

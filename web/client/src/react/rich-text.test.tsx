@@ -30,17 +30,27 @@ describe("text of a message", () => {
     },
   );
 
+  it("draws bold and code, and still no HTML", () => {
+    expect(renderToStaticMarkup(<RichText text="*<b>* `<i>`" />)).toBe("<b>&lt;b&gt;</b> <code>&lt;i&gt;</code>");
+  });
+
   it("opens a link elsewhere, without handing over the page", () => {
     expect(renderToStaticMarkup(<RichText text="https://example.com" />)).toBe(
       '<a href="https://example.com" target="_blank" rel="noopener nofollow ugc">https://example.com</a>',
     );
   });
 
-  it.each(["👍", "👍🏽🎉", "👨‍👩‍👧", "🇩🇪", "❤️", "1️⃣"])("takes %s for emoji alone", (text) => {
-    expect(isEmojiOnly(text)).toBe(true);
-  });
+  it.each(["👍", "👍🏽🎉", "👨‍👩‍👧", "🇩🇪", "❤️", "1️⃣", "👨‍👩‍👧‍👦👩🏽‍❤️‍💋‍👨🏻", "🏴󠁧󠁢󠁥󠁮󠁧󠁿 🏴󠁧󠁢󠁷󠁬󠁳󠁿", "🎉\n\n🎉", "🏳️‍🌈  🏴‍☠️"])(
+    "takes %s for emoji alone",
+    (text) => {
+      expect(isEmojiOnly(text)).toBe(true);
+    },
+  );
 
-  it.each(["1", "123", "#", "ok 👍", "👍👍👍👍", ""])("does not take %s for emoji alone", (text) => {
-    expect(isEmojiOnly(text)).toBe(false);
-  });
+  it.each(["1", "123", "#", "ok 👍", "👍👍👍👍", "", "©", "👍a", `👍${"\u0301".repeat(500)}`])(
+    "does not take %s for emoji alone",
+    (text) => {
+      expect(isEmojiOnly(text)).toBe(false);
+    },
+  );
 });
