@@ -378,23 +378,6 @@ def test_an_erased_user_blocks_nobody_and_a_new_one_of_the_same_id_neither(
     bob.sends(alice, "hello")
 
 
-def test_erased_texts_are_not_in_the_file_any_more(tmp_path: Path) -> None:
-    """Overwritten, not only unlinked; with the server stopped also in what SQLite keeps beside the file."""
-    with Node(tmp_path, sends_burst=1000) as node:
-        alice, bob = node.person("alice"), node.person("bob")
-        for number in range(300):
-            alice.sends(bob, f"UNMISTAKABLE {number} " + "y" * (number * 7 % 900))
-            bob.sends(alice, f"of bob {number}")
-    assert b"UNMISTAKABLE" in node.database.read_bytes()
-
-    tidings("erase", "--user", "alice", db=node.database)
-
-    left = {path.name: path.read_bytes().count(b"UNMISTAKABLE") for path in tmp_path.glob("tidings.db*")}
-    assert 0 == sum(left.values()), left
-    assert [(300,)] == ask(node.database, "SELECT count(*) FROM messages WHERE body LIKE 'of bob%'")
-    assert [("ok",)] == ask(node.database, "PRAGMA integrity_check")
-
-
 def test_an_interrupted_erasure_is_finished_by_the_next(tmp_path: Path) -> None:
     """The name goes last: killed in the middle of 20,000 messages, done again, nothing is left."""
     database = tmp_path / "a.db"
