@@ -1,6 +1,7 @@
 """A Django project in one file, and direct messages. Run it: uvicorn django_app:application
 
-In a project of several files the marked lines stand in ``asgi.py``; docs/django.md says what goes where.
+In a project of several files the marked lines stand in ``chat.py``, ``asgi.py`` and ``urls.py``: docs/django.md says
+what goes where.
 """
 
 from __future__ import annotations
@@ -51,5 +52,6 @@ from tidings import Config  # noqa: E402
 from tidings.django import DirectMessages  # noqa: E402
 
 messages = DirectMessages(Config(db=os.environ.get("HOST_DB", "sqlite:///messages.db")))
-application = messages.asgi(get_asgi_application(), "/api/message")
+application = messages.asgi(get_asgi_application(), "/api/message")  # all of it
+urlpatterns.append(path("api/message/", messages.urls))  # for manage.py runserver: all but streams
 # end

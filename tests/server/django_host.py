@@ -1,6 +1,7 @@
 """A Django project of somebody else, in one file: sessions, the user model, and a way to sign in.
 
-``uvicorn django_host:application`` serves it under ASGI, ``python django_host.py PORT`` under WSGI.
+``uvicorn django_host:application`` serves it under ASGI, ``python django_host.py PORT`` under WSGI, and ``python
+django_host.py runserver PORT`` is its ``manage.py``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ django.setup()
 from django.contrib.auth import authenticate, get_user_model, login, logout  # noqa: E402
 from django.contrib.auth.decorators import login_not_required  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
-from django.core.management import call_command  # noqa: E402
+from django.core.management import call_command, execute_from_command_line  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 from django.http import HttpRequest, HttpResponse, JsonResponse  # noqa: E402
@@ -119,9 +120,8 @@ urlpatterns = [
     path("order-later/<buyer>", login_not_required(order_later)),
     path("order-in-a-hurry/<buyer>", login_not_required(order_in_a_hurry)),
     path("connections", login_not_required(connections_open)),
+    path("api/message/", messages.urls),
 ]
-if __name__ == "__main__":
-    urlpatterns.append(path("api/message/", messages.urls))
 
 application = messages.asgi(get_asgi_application(), "/api/message")
 
@@ -132,6 +132,8 @@ class ThreadingServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) > 2:
+    execute_from_command_line(sys.argv)
+elif __name__ == "__main__":
     with make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application(), server_class=ThreadingServer) as server:
         server.serve_forever()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from node import Person, refused
 
 
 class Project(Host):
-    """The Django project under uvicorn, or in a process that speaks WSGI."""
+    """The Django project under uvicorn, in a process that speaks WSGI, or under Django's own ``runserver``."""
 
     def __init__(self, directory: Path, interface: str) -> None:
         super().__init__(directory, "django_host:application")
@@ -22,7 +24,8 @@ class Project(Host):
     def command(self) -> list[str]:
         if self.interface == "asgi":
             return super().command()
-        return [sys.executable, str(HOSTS / "django_host.py"), str(self.port)]
+        command = [] if self.interface == "wsgi" else ["runserver"]
+        return [sys.executable, str(HOSTS / "django_host.py"), *command, str(self.port)]
 
     def member(self, name: str) -> Member:
         """Somebody who has signed in in their browser."""
@@ -173,3 +176,28 @@ def test_under_wsgi_a_stream_is_refused_and_polling_goes_on(
     project.start()
     assert ["hi"] == [each["text"] for each in ben.history(ada)["messages"]]
     project.kill()
+
+
+def test_the_server_of_development_serves_all_but_streams(tmp_path: Path) -> None:
+    """``manage.py runserver``, with its reloader: where ``urls`` is among the project's, clients poll."""
+    project = Project(tmp_path, "runserver")
+    project.start()
+    try:
+        ada, ben = project.member("ada"), project.member("ben")
+        cursor = ben.head()
+        ada.sends(ben, "hi")
+        assert ["hi"] == [each["data"]["text"] for each in ben.events(cursor)["events"]]
+        refused(ben.gets("/sse/me"), 503, "too_many_streams")
+    finally:
+        project.kill()
+
+
+def test_a_program_that_has_sent_ends_without_a_word(tmp_path: Path) -> None:
+    """A command, or a worker under WSGI: no traceback at its end, and the database is left whole, in one file."""
+    program = "import django_host; django_host.messages.send_now('shop', '1', 'Your parcel has left.')"
+    environment = {**os.environ, "PYTHONPATH": str(HOSTS), "HOST_DB": f"sqlite:///{tmp_path}/host.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    assert not (tmp_path / "host.db-wal").exists()

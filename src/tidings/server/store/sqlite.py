@@ -103,8 +103,8 @@ class SqliteStore:
         """Finish what was accepted, and let go of the file."""
         if self._writer is not None and self._readers is not None:
             # Readers first: the last connection to go folds the log into the file; two that go at once leave it.
-            await asyncio.to_thread(self._readers.close)
-            await asyncio.to_thread(self._writer.close)
+            await _in_a_thread(self._readers.close)
+            await _in_a_thread(self._writer.close)
             self._writer = self._readers = None
         self._lock.release()
 
@@ -329,6 +329,13 @@ def _cut(connection: sqlite3.Connection, uid: int, floor: int) -> Written[int]:
 
 def _not_running() -> Unavailable:
     return Unavailable("unavailable", "The server is starting or stopping.", retry_after_s=2)
+
+
+async def _in_a_thread(work: Callable[[], None]) -> None:
+    try:
+        await asyncio.to_thread(work)
+    except RuntimeError:  # the interpreter is ending and begins no thread; nothing else is left to run in this loop
+        work()
 
 
 async def _within(limit_s: float, answer: asyncio.Future[T], late: str) -> T:
