@@ -47,7 +47,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.errors import ConfigurationError, Problem, Unavailable
 from tidings.protocol.events import Message as ChatMessage
-from tidings.protocol.events import UserId
 from tidings.server.answer import problem_answer
 from tidings.server.app import Tidings, not_found
 from tidings.server.config import Config
@@ -80,7 +79,7 @@ def session_user(request: HttpRequest) -> str | None:
     return str(user.pk) if user.is_authenticated and user.is_active else None
 
 
-async def model_people(ids: Sequence[UserId]) -> dict[str, Profile]:
+async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
     """The full names, else the user names, of the users with these primary keys."""
 
     def load() -> dict[str, Profile]:

@@ -243,6 +243,21 @@ def test_a_python_snippet_compiles_and_imports_what_exists(document: str, code: 
     exec("\n".join(line for line in lines if "tidings" in line), {})
 
 
+def test_the_python_snippets_are_right_for_a_checker_of_types(tmp_path: Path) -> None:
+    """mypy, strict: what a document shows passes where it is pasted."""
+    places = {}
+    for number, (document, code) in enumerate(snippets("python")):
+        path = tmp_path / f"snippet_{number}.py"
+        path.write_text(code, encoding="utf-8")
+        places[path.stem] = document
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *map(str, sorted(tmp_path.glob("*.py")))],
+        cwd=ROOT, capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
+    found = re.sub(r"\S*/(snippet_\d+)\.py", lambda match: places[match[1]], checked.stdout)
+    assert 0 == checked.returncode, found + checked.stderr
+
+
 def test_the_embedding_example_of_the_readme_works(tmp_path: Path) -> None:
     """Pasted and started as the README says: the host's code writes, and the customer reads by the host's session."""
     (code,) = [code for document, code in snippets("python") if document == "README.md"]

@@ -61,7 +61,7 @@ async def ask_people(node: Node, wanted: Sequence[UserId]) -> dict[UserId, Profi
     """
     if node.people is None or not wanted:
         return {}
-    told = await call_host("people()", node.people, wanted)
+    told = await call_host("people()", node.people, list(wanted))
     if told is None:
         return {}
     if not isinstance(told, Mapping):

@@ -40,7 +40,7 @@ MaySend = Callable[[UserId, UserId], bool | Awaitable[bool]]
 """The host's rule: may this sender write to this recipient?"""
 
 Profile = Mapping[str, str | None]
-People = Callable[[Sequence[UserId]], Mapping[str, Profile] | Awaitable[Mapping[str, Profile]]]
+People = Callable[[list[str]], Mapping[str, Profile] | Awaitable[Mapping[str, Profile]]]
 """The host's names and pictures: ids → ``{"name": ..., "avatar_url": ...}``."""
 
 TakeReport = Callable[[Report], Awaitable[None] | None]
