@@ -1,10 +1,15 @@
-"""Paths that try to leave the folder of the page's files, or that two readers read differently."""
+"""Paths that try to leave the folder of the page's files, or that two readers read differently; names in a directory of
+the service's user that lead whoever operates it elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx2
 import pytest
@@ -12,8 +17,10 @@ from node import API, Node, Person
 from starlette.routing import Mount, Router
 from wire import Wire
 
+from tidings.cli import main
 from tidings.server.page import _Assets
 
+PROGRAM = str(Path(sys.executable).with_name("tidings"))
 OUTSIDE = [
     "/assets/../page.py",
     "/assets/..%2f..%2ferrors.py",
@@ -112,3 +119,93 @@ def test_an_id_that_looks_like_a_path_is_one_segment(alice: Person) -> None:
         answer = alice.gets(path)
         assert answer.status_code in (404, 422), path
         assert "tidings_" not in answer.text
+
+
+OPERATING = (
+    ["migrate"],
+    ["migrate", "--check"],
+    ["retention"],
+    ["export", "--user", "ada"],
+    ["erase", "--user", "ada"],
+    ["backup", "{folder}/new-copy.db"],
+    ["restore", "{elsewhere}/copy.db"],
+)
+
+
+LINKED = (".lock", "-wal", "-shm", "-journal", "-wal -shm")
+
+
+@pytest.mark.parametrize("linked", LINKED)
+def test_no_name_beside_the_database_leads_a_server_of_root_s_elsewhere(tmp_path: Path, linked: str) -> None:
+    """It is refused, or not used at all."""
+    _try_to_mislead(tmp_path, ["serve", "--port", "0"], [f"tidings.db{ending}" for ending in linked.split()])
+
+
+@pytest.mark.parametrize("words", OPERATING, ids=[" ".join(words[:2]) for words in OPERATING])
+def test_no_name_in_the_service_s_directory_leads_root_elsewhere(tmp_path: Path, words: list[str]) -> None:
+    """Nor a command of root's."""
+    _try_to_mislead(tmp_path, words, ["tidings.db.lock", f"tidings.db.partial-{os.getpid()}", "new-copy.db-journal"])
+    _try_to_mislead(tmp_path, words, ["tidings.db-wal"])
+
+
+def _try_to_mislead(tmp_path: Path, words: list[str], links: list[str]) -> None:
+    """The service's user puts links to a file of root's in the place of every name that a command of root opens there.
+    It is neither written nor emptied nor given away, and nothing is made where a link that leads nowhere leads.
+    """
+    root_runs = os.geteuid() == 0
+    with TemporaryDirectory(prefix="tidings-") as name:
+        folder, precious, nothing = Path(name), tmp_path / "precious", tmp_path / "nothing-yet"
+        precious.write_text("precious")
+        precious.chmod(0o640)
+        before = precious.stat()
+        database = folder / "tidings.db"
+        assert [0, 0] == [main(["migrate", "--db", f"sqlite:///{each}"]) for each in (database, tmp_path / "copy.db")]
+        for link in links:
+            (folder / link).unlink(missing_ok=True)
+            (folder / link).symlink_to(precious)
+        (folder / "new-copy.db-wal").symlink_to(nothing)
+        if root_runs:
+            os.chown(folder, 12345, 12345)
+            os.chown(database, 12345, 12345)
+        filled = [word.format(folder=folder, elsewhere=tmp_path) for word in words]
+        command = subprocess.Popen(
+            [PROGRAM, *filled, "--db", f"sqlite:///{database}"],
+            env={**os.environ, "TIDINGS_SECRET": "x" * 64},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if words[0] == "serve":  # by root, in a directory of another's: it may serve or refuse
+            assert command.stdout is not None
+            command.stdout.readline()
+            command.terminate()
+        command.communicate(timeout=60)
+        after = precious.stat()
+        assert "precious" == precious.read_text()
+        assert [before.st_uid, before.st_gid, before.st_mode] == [after.st_uid, after.st_gid, after.st_mode]
+        assert not nothing.exists()
+
+
+def test_a_database_that_is_a_link_is_used_with_the_rights_of_whose_the_link_is(tmp_path: Path) -> None:
+    """Of a service's user, it reaches nothing that this user cannot reach: root's own database is not touched."""
+    with TemporaryDirectory(prefix="tidings-") as name:
+        folder, own = Path(name), tmp_path / "root" / "own.db"
+        own.parent.mkdir(mode=0o700)
+        tidings("migrate", db=own)
+        before = own.read_bytes()
+        (folder / "tidings.db").symlink_to(own)
+        (folder / "new.db").symlink_to(tmp_path / "root" / "new.db")
+        if os.geteuid() == 0:
+            os.chown(folder, 12345, 12345)
+            for words in (["erase", "--user", "ada"], ["export", "--user", "ada"], ["restore", own], ["migrate"]):
+                tidings(*words, db=folder / "tidings.db", code=2)
+            tidings("migrate", db=folder / "new.db", code=2)
+        assert (before, ["own.db"]) == (own.read_bytes(), [path.name for path in own.parent.iterdir()])
+        assert 0 == os.geteuid() or (folder / "tidings.db").is_symlink()
+        assert os.geteuid() == os.getuid()  # whoever the command acted as, it is itself again
+
+
+def tidings(*arguments: object, db: Path, code: int = 0) -> None:
+    words = [PROGRAM, *map(str, arguments), "--db", f"sqlite:///{db}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (code, False) == (done.returncode, "Traceback" in done.stderr), done.stderr

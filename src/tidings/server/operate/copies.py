@@ -18,7 +18,8 @@ from tidings.errors import ConfigurationError
 from tidings.server.operate.database import as_owner, opened, unserved
 from tidings.server.store import sqlite_path
 from tidings.server.store.sqlite_file import check_whole, connect, known_version, new_epoch, sync
-from tidings.server.store.sqlite_place import BESIDE, write_copy
+from tidings.server.store.sqlite_place import write_copy
+from tidings.server.store.sqlite_wal import BESIDE
 
 
 class Copied(NamedTuple):
@@ -136,7 +137,7 @@ def _written(path: str, *, may_replace: bool = False) -> Iterator[str]:
         os.rename(partial, path)
         sync(os.path.dirname(path))
     finally:
-        for ending in ("", "-journal", *BESIDE):
+        for ending in ("", *BESIDE):
             Path(partial + ending).unlink(missing_ok=True)
 
 

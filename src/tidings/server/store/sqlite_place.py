@@ -30,7 +30,7 @@ from tidings.server.store.sqlite_wal import fold, mark_copy
 
 log = logging.getLogger("tidings.store")
 
-BESIDE = ("-wal", "-shm")  # what SQLite keeps beside a database that is open
+OPEN_BESIDE = ("-wal", "-shm")  # what SQLite keeps beside a database that is open
 
 
 class OutOfPlace(Exception):
@@ -54,7 +54,7 @@ class OpenFiles:
     def __init__(self, lock: DatabaseLock) -> None:
         self._lock = lock
         self._path = lock.path
-        self._keys = {ending: _key(self._path + ending) for ending in ("", *BESIDE)}
+        self._keys = {ending: _key(self._path + ending) for ending in ("", *OPEN_BESIDE)}
 
     def check(self) -> None:
         """Return when each is in its place.
@@ -96,7 +96,7 @@ class OpenFiles:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(copy)
             raise
-        for ending in BESIDE:
+        for ending in OPEN_BESIDE:
             if _key(self._path + ending) == self._keys[ending]:  # of the former file; the next one must not meet it
                 os.unlink(self._path + ending)
         try:

@@ -26,6 +26,7 @@ from typing import BinaryIO, NamedTuple
 from tidings.errors import ConfigurationError
 from tidings.server.store.sqlite_file import transaction
 
+BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database, by name
 _ID_BYTES = 6
 _IDS_MAX = 8  # of folds that a reader holds up; then the last one is tried again under the same id
 _EMPTY_LOG_BYTES = 32  # a header, and no page
@@ -71,8 +72,11 @@ def check_log(path: str) -> None:
     No connection of this process may be open: reading the file alone takes back the locks of others.
 
     Raises:
-        ConfigurationError: The log is another's, or it is gone.
+        ConfigurationError: The log is another's, or it is gone, or something leads out of the directory.
     """
+    for ending in BESIDE:
+        if os.path.islink(path + ending):
+            raise ConfigurationError(f"db (TIDINGS_DB): {path}{ending} is a link, which SQLite would follow; remove it")
     log = f"{path}-wal"
     log_size = os.path.getsize(log) if os.path.exists(log) else None
     is_empty = not os.path.exists(path) or os.path.getsize(path) == 0
