@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tidings.cli import main
 from tidings.errors import ConfigurationError, DatabaseInUse, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import UserId
-from tidings.server.store import Committed, NewMessage, sqlite_write
+from tidings.server.store import Committed, NewMessage, open_store, sqlite_write
 from tidings.server.store.lock import DatabaseLock
 from tidings.server.store.sqlite import SqliteStore
-from tidings.server.store.sqlite_file import migrate
+from tidings.server.store.sqlite_file import migrate, set_pragma
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 
@@ -268,3 +269,203 @@ def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
     tables = [step for step in plan if "subquery" not in step.lower() and step != "SCAN CONSTANT ROW"]
     assert 7 == len(tables)
     assert all(step.startswith("SEARCH ") and " USING " in step for step in tables), tables
+
+
+WRITE_UNTIL_KILLED = """
+import asyncio, sys, sqlite3
+from tidings.server.store import NewMessage
+from tidings.server.store.sqlite import SqliteStore
+
+async def run(path, copy, kind, count):
+    store = SqliteStore(path, lambda events: None)
+    await store.start()
+    await store.append(NewMessage("alice", "bob", "in the copy", "text", None, None))
+    print("first", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    for start in range(0, count, 100):
+        await asyncio.gather(*(
+            store.append(NewMessage("alice", "bob", "x" * 300, "text", f"{start}-{n}", None)) for n in range(100)
+        ))
+    print("all", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+
+asyncio.run(run(*sys.argv[1:4], int(sys.argv[4])))
+"""
+
+
+def write_until_killed(path: Path, copy: Path | None, kind: str, count: int) -> None:
+    """A process that writes a message, waits for the copy, writes so many more and is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_UNTIL_KILLED, str(path), str(copy), kind, str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writing:
+        assert writing.stdin is not None
+        assert writing.stdout is not None
+        assert "first\n" == writing.stdout.readline()
+        if kind == "ours":
+            assert copy is not None
+            assert 0 == main(["backup", str(copy), "--db", f"sqlite:///{path}"])
+        elif kind == "by SQLite":
+            with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(copy)) as new:
+                source.backup(new)
+        elif kind == "of the file alone":
+            assert copy is not None
+            copy.write_bytes(path.read_bytes())
+        writing.stdin.write("\n")
+        writing.stdin.flush()
+        assert "all\n" == writing.stdout.readline()
+        writing.kill()
+
+
+async def count_messages(store: SqliteStore) -> None:
+    assert 1301 == (await store.place(BOB, None)).head
+
+
+@pytest.mark.parametrize("kind", ["ours", "by SQLite", "of the file alone", "of before"])
+def test_a_copy_put_over_the_file_does_not_meet_the_log_of_before(tmp_path: Path, kind: str) -> None:
+    """SQLite would lay the log of a server that was killed over it: undone, or damaged. It is refused, nothing is
+    changed, and with what was there before all is there. Enough was written after the copy for the log to begin anew.
+    """
+    path, copy = tmp_path / "x.db", tmp_path / "copy.db"
+    log = tmp_path / "x.db-wal"
+
+    async def once(_store: SqliteStore) -> None:
+        """Made, and closed."""
+
+    with_store(path, once)
+    if kind == "of before":
+        copy.write_bytes(path.read_bytes())
+    write_until_killed(path, copy, kind, 1300)
+    before, log_before, given = path.read_bytes(), log.read_bytes(), copy.read_bytes()
+    path.write_bytes(given)
+
+    with pytest.raises(ConfigurationError, match="-wal belongs to another file"):
+        with_store(path, count_messages)
+    for words in (["backup", str(tmp_path / "new")], ["erase", "--user", "alice"], ["migrate"]):
+        assert 2 == main([*words, "--db", f"sqlite:///{path}"])
+
+    assert (given, log_before) == (path.read_bytes(), log.read_bytes())
+    path.write_bytes(before)
+    with_store(path, count_messages)
+
+
+def test_a_log_that_was_folded_and_not_removed_is_no_hindrance(tmp_path: Path) -> None:
+    """As after a power cut just behind a clean end: the file has every page of it."""
+    path, log = tmp_path / "x.db", tmp_path / "x.db-wal"
+    write_until_killed(path, None, "", 1300)
+    kept = log.read_bytes()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT * FROM users").fetchone()  # whoever closes it as the last one folds and removes it
+    assert not log.exists()
+    log.write_bytes(kept)
+
+    with_store(path, count_messages)
+
+
+def test_a_kill_while_the_log_is_folded_leaves_one_that_is_the_file_s_own(tmp_path: Path) -> None:
+    """At each of its steps, with a reader that holds it up and without."""
+    path = tmp_path / "x.db"
+    for is_held in (False, True):
+        for step in range(1, 6):
+            script = WRITE_UNTIL_KILLED.replace(
+                "asyncio.run",
+                f"""
+import os
+from tidings.server.store import sqlite_wal, threads
+steps = 0
+class Stopping:
+    def __init__(self, real): self.real = real
+    def __getattr__(self, name): return getattr(self.real, name)
+    def execute(self, *words):
+        global steps
+        steps += words[0].startswith(("BEGIN", "COMMIT", "PRAGMA wal_checkpoint"))
+        if steps == {step}:
+            os.kill(os.getpid(), 9)
+        return self.real.execute(*words)
+threads.fold = lambda connection: sqlite_wal.fold(Stopping(connection))
+asyncio.run""",
+                1,
+            )
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+                with subprocess.Popen(
+                    [sys.executable, "-c", script, str(path), "", "", "700"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                ) as writing:
+                    assert writing.stdin is not None
+                    assert writing.stdout is not None
+                    assert "first\n" == writing.stdout.readline()
+                    if is_held:
+                        reader.execute("BEGIN")
+                        reader.execute("SELECT * FROM users").fetchone()
+                    writing.stdin.write("\n")
+                    writing.stdin.flush()
+                    assert "" == writing.stdout.readline()
+                    assert -9 == writing.wait(10)
+                with contextlib.suppress(sqlite3.OperationalError):
+                    reader.execute("ROLLBACK")
+                kept = {each.name: each.read_bytes() for each in (path, tmp_path / "x.db-wal")}
+            for name, content in kept.items():  # as the kill left them, and not as the reader's end did
+                (tmp_path / name).write_bytes(content)
+            (tmp_path / "x.db-shm").unlink(missing_ok=True)
+
+            async def look(store: SqliteStore) -> None:
+                assert (await store.place(BOB, None)).head > 0
+
+            with_store(path, look)
+
+
+def test_however_many_ask_whether_it_is_well_the_writer_looks_once_a_second(tmp_path: Path) -> None:
+    """Readiness is asked for without a token: nobody may make work for the disk by it, also while it is full."""
+
+    async def use(store: SqliteStore) -> None:
+        begun: list[str] = []
+
+        def watch(connection: sqlite3.Connection) -> object:
+            from tidings.server.store.threads import Written
+
+            connection.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
+            return Written(None, [])
+
+        await store._write(watch)  # type: ignore[arg-type]
+        for _ in range(20):
+            await asyncio.gather(*(store.check() for _ in range(50)))
+        assert 1 <= len(begun) <= 2
+
+    with_store(tmp_path / "x.db", use)
+
+
+def test_one_who_asks_and_goes_away_takes_the_answer_from_nobody(tmp_path: Path) -> None:
+    """The look is shared, and not one caller's to cancel."""
+
+    async def use(store: SqliteStore) -> None:
+        first, second = asyncio.ensure_future(store.check()), asyncio.ensure_future(store.check())
+        await asyncio.sleep(0)
+        first.cancel()
+        assert 0 == await second
+
+    with_store(tmp_path / "x.db", use)
+
+
+def test_a_setting_that_does_not_hold_is_noticed() -> None:
+    """SQLite answers what it did and not what was asked: without a log of its own, for one."""
+    with (
+        contextlib.closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(sqlite3.OperationalError, match="journal_mode cannot be wal here"),
+    ):
+        set_pragma(connection, "journal_mode", "wal")
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "x.db?mode=ro", "x\0.db", "file::memory:"])
+def test_no_file_is_made_of_a_name_that_means_something_else(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In-memory databases and options, as other libraries have them, are a sentence."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"db \(TIDINGS_DB\)"):
+        open_store(f"sqlite:///{name}", lambda _events: None)
+    assert 2 == main(["migrate", "--db", f"sqlite:///{name}"])
+    assert [] == list(tmp_path.iterdir())
