@@ -64,6 +64,7 @@ class KeyServer:
     Attributes:
         keys: The JWKs that it answers with.
         status, body: What it answers instead, where they are set.
+        fields: Fields of its answers, beside the length.
         is_hanging: It takes requests and does not answer until this is unset.
         asked: The paths that it was asked for, in order.
     """
@@ -72,6 +73,7 @@ class KeyServer:
         self.keys: list[dict[str, Any]] = []
         self.status = 200
         self.body: bytes | None = None
+        self.fields: dict[str, str] = {}
         self.discovery: dict[str, Any] = {}
         self.is_hanging = False
         self.asked: list[str] = []
@@ -106,6 +108,8 @@ class KeyServer:
                 status, body = provider._answer(self.path)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in provider.fields.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -149,6 +153,6 @@ class KeyServer:
     def _answer(self, path: str) -> tuple[int, bytes]:
         if self.body is not None or self.status != 200:
             return self.status, self.body or b"{}"
-        if path == DISCOVERY_PATH:
+        if path.startswith(DISCOVERY_PATH):
             return 200, json.dumps({"issuer": self.issuer, "jwks_uri": self.url, **self.discovery}).encode()
         return 200, json.dumps({"keys": self.keys}).encode()

@@ -76,7 +76,7 @@ def session_user(request: HttpRequest) -> str | None:
             "nobody could be signed in: MIDDLEWARE has no django.contrib.auth.middleware.AuthenticationMiddleware;"
             " add it, or pass user="
         )
-    return str(user.pk) if user.is_authenticated and user.is_active else None
+    return str(user.pk) if user.is_authenticated and user.is_active and user.pk is not None else None
 
 
 async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
@@ -87,9 +87,11 @@ async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
         by_key = {}
         for user_id in ids:
             try:
-                by_key[model._meta.pk.to_python(user_id)] = user_id
+                key = model._meta.pk.to_python(user_id)
             except ValidationError:  # an id that is none of this model's: the host's own sender, for instance
                 continue
+            if str(key) == user_id:  # else it is another user, who has no name: 01 and +1 are read as 1
+                by_key[key] = user_id
         try:
             users = model._default_manager.filter(pk__in=by_key)
             return {by_key[user.pk]: {"name": user.get_full_name() or user.get_username()} for user in users}

@@ -242,11 +242,17 @@ class EventStream(Response):
 
 
 def _id_of(user: Any) -> str | None:
-    """The user's id: the value itself if it is text or a number, else its ``id``."""
-    if user is None or isinstance(user, str):
-        return user
-    identity = user if isinstance(user, int) else getattr(user, "id", None)
-    if identity is None:
+    """The user's id: the value itself if it is text or a number, else its ``id``. None, False, 0 and "" are nobody.
+
+    Raises:
+        TypeError: It has no id.
+    """
+    if not isinstance(user, bool) and isinstance(user, str | int):
+        return str(user) if user else None
+    if user is None or user is False:
+        return None
+    identity = getattr(user, "id", None)
+    if not identity or isinstance(identity, bool):
         raise TypeError(f"user= answered a {type(user).__name__} without an id: tell where it is with user_id=")
     return str(identity)
 
@@ -274,7 +280,7 @@ class DirectMessages(Tidings):
         Args:
             user: The dependency, as in ``Depends(current_user)``: sync or async, with or without ``yield``.
             user_id: From what the dependency returns to the user's id; None is nobody (401). Without it: text and
-                numbers are the id, of anything else it is the attribute ``id``.
+                numbers are the id, of anything else it is the attribute ``id``; None, False, 0 and "" are nobody.
             may_send: See ``Tidings``.
             people: See ``Tidings``.
             report: See ``Tidings``.

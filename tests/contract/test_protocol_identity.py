@@ -71,6 +71,37 @@ def test_without_a_valid_token_nobody_comes_in(node: Node, token: Callable[[], s
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+def typed(claims: dict[str, object] | None = None, **header: object) -> str:
+    return jwt.encode({"sub": "ada", "exp": in_an_hour(), **(claims or {})}, SECRET, "HS256", headers=header)
+
+
+FOR_OTHER_ENDS = {
+    "a sign-out": lambda: typed(typ="logout+jwt"),
+    "a sign-out, in full": lambda: typed(typ="application/Logout+JWT"),
+    "a security event": lambda: typed(typ="secevent+jwt"),
+    "a proof of possession": lambda: typed(typ="dpop+jwt"),
+    "an authorization request": lambda: typed(typ="oauth-authz-req+jwt"),
+    "an introspection": lambda: typed(typ="token-introspection+jwt"),
+    "of a type that is none": lambda: typed(typ="at+jwt; x=1"),
+    "a sign-out that says JWT": lambda: typed({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+    "bound to a key": lambda: typed({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}),
+    "bound to a certificate": lambda: typed({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}),
+}
+
+
+@pytest.mark.parametrize("token", FOR_OTHER_ENDS.values(), ids=FOR_OTHER_ENDS.keys())
+def test_a_token_that_is_signed_for_another_end_signs_nobody_in(node: Node, token: Callable[[], str]) -> None:
+    """Whoever gets hold of it, at a sign-out for instance, is not its user. PROTOCOL 2.1.19, 2.1.20"""
+    for answer in (stranger_with(node, token()).gets("/inbox/me"), stranger_with(node, token()).gets("/sse/me")):
+        refused(answer, 401, "unauthorized")
+
+
+@pytest.mark.parametrize("type", ["JWT", "jwt", "at+jwt", "application/at+jwt", "application/JWT"])
+def test_a_token_that_signs_somebody_in_may_say_so(node: Node, type: str) -> None:
+    """In any case of letters, as access tokens do. PROTOCOL 2.1.19"""
+    assert 200 == stranger_with(node, typed(typ=type)).gets("/inbox/ada").status_code
+
+
 @pytest.mark.parametrize("scheme", ["Basic", "Token", ""])
 def test_only_the_bearer_scheme_is_read(node: Node, alice: Person, scheme: str) -> None:
     """A good token under another scheme is no token. PROTOCOL 2.1.3"""

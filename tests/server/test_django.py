@@ -89,6 +89,16 @@ def test_a_page_of_another_site_cannot_use_the_session(project: Project) -> None
         assert 201 == ada.posts("/send", body, headers).status_code
 
 
+def test_an_id_that_reads_like_another_s_key_has_not_its_name(project: Project) -> None:
+    """``01`` and ``+1`` are users of their own, whom nobody is."""
+    ada, ben = project.member("ada"), project.member("ben")
+    for alias in (f"0{ada.id}", f"+{ada.id}"):
+        ben.sends(alias, "is it you?")
+        assert alias == ben.history(alias)["user"]["name"]
+    ben.sends(ada, "it is")
+    assert "Ada Example" == ben.history(ada)["user"]["name"]
+
+
 def test_what_django_s_middleware_refuses_is_answered_as_it_answers(project: Project) -> None:
     """A host name that is not allowed, for instance."""
     answer = project.member("ada").gets("/inbox/me", {"Host": "elsewhere.example"})

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -193,3 +194,34 @@ def test_an_unknown_path_of_our_own_application_is_a_problem(tmp_path: Path) -> 
     with TestClient(app) as client:
         answer = client.get("/elsewhere")
     assert (404, "not_found") == (answer.status_code, answer.json()["code"])
+
+
+class Name(str):
+    """A user id of a class of the host's own."""
+
+    __slots__ = ()
+
+
+def app_of(path: Path, answer: object) -> TestClient:
+    """An application whose ``user`` answers this."""
+    tidings = Tidings(Config(db=f"sqlite:///{path}/t.db"), user=lambda _request: answer)  # type: ignore[arg-type, return-value]
+    return TestClient(Starlette(routes=[Mount("/dm", routes=tidings.routes())], lifespan=tidings.lifespan))
+
+
+@pytest.mark.parametrize(
+    "answer", [False, True, 0, 1, 7.0, b"ada", ["ada"], ("ada",), {"id": "ada"}, "", "a\\b", "me", "a\0"], ids=repr
+)
+def test_what_is_no_user_id_lets_nobody_in(answer: object, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A yes or a number would be one user for everybody; a line tells the host what is wrong, and not what it was."""
+    with app_of(tmp_path, answer) as client:
+        refused(client.get("/dm/inbox/me"), 401, "unauthorized")
+        refused(client.get(f"/dm/inbox/{quote(str(answer), safe='')}"), 401, "unauthorized")
+    assert "user() of the host application answered" in caplog.text
+    assert "ada" not in caplog.text
+
+
+def test_a_user_id_may_be_a_kind_of_text(tmp_path: Path) -> None:
+    """It is that text."""
+    with app_of(tmp_path, Name("ada")) as client:
+        answer = client.post("/dm/send", json={"recipientId": "ben", "text": "hi"})
+        assert (201, "ada") == (answer.status_code, answer.json()["message"]["sender_id"])

@@ -225,6 +225,37 @@ def test_the_user_s_id_is_found_in_what_the_dependency_returns(tmp_path: Path, v
         assert status == client.get("/dm/inbox/me").status_code
 
 
+@pytest.mark.parametrize("value", [False, 0, ""], ids=repr)
+def test_a_dependency_that_answers_no_lets_nobody_in(tmp_path: Path, value: Any) -> None:
+    """``False`` would be a user of that name, and everybody the same one."""
+    with TestClient(application(tmp_path, lambda: value)) as client:
+        assert 401 == client.get("/dm/inbox/me").status_code
+        assert 401 == client.get("/dm/inbox/False").status_code
+        assert 401 == client.post("/dm/send", json={"recipientId": "ben", "text": "hi"}).status_code
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, 7.0, b"ada", ["ada"], type("RowOfNo", (), {"id": False})(), type("RowOfNone", (), {"id": 0})()],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_dependency_that_answers_no_user_is_a_mistake_that_is_told(tmp_path: Path, value: Any) -> None:
+    """Nobody is let in, and the sentence says what it answered."""
+    with (
+        TestClient(application(tmp_path, lambda: value)) as client,
+        pytest.raises(TypeError, match=f"a {type(value).__name__} without an id"),
+    ):
+        client.get("/dm/inbox/me")
+
+
+@pytest.mark.parametrize("value", [False, True, 0, 7, b"ada", ["ada"], ("ada",), {"ada"}, Ellipsis], ids=repr)
+def test_user_id_has_to_be_text(tmp_path: Path, value: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever else ``user_id=`` answers is nobody; the log says what kind of thing it was."""
+    with TestClient(application(tmp_path, lambda: "x", user_id=lambda _found: value)) as client:
+        assert 401 == client.get("/dm/inbox/me").status_code
+    assert f"answered a {type(value).__name__}: nobody but text is a user" in caplog.text
+
+
 def test_the_host_tells_where_the_id_is(tmp_path: Path) -> None:
     """``user_id=``; without it, an object without an id is a mistake that is told."""
     claims = {"sub": "ada"}

@@ -6,10 +6,12 @@ Times that would be long are those of a clock in hand; the key server and its HT
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import json
 import threading
 import time
+import zlib
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from key_server import JWKS_PATH, KeyServer, public_jwk, signed
 from node import Node, Person, refused, wait_for
 
+from tidings import Config
 from tidings.errors import Unauthorized, Unavailable
 from tidings.server.config import (
     KEY_FETCHES_BURST,
@@ -27,6 +30,7 @@ from tidings.server.config import (
 )
 from tidings.server.jwks import KeySet, read_keys
 from tidings.server.metrics import Metrics
+from tidings.server.tokens import TokenIdentity
 
 
 @pytest.fixture
@@ -311,14 +315,104 @@ def test_a_bad_answer_leaves_the_known_keys(body: bytes, provider: KeyServer) ->
 
 
 def test_a_redirect_is_not_followed(provider: KeyServer) -> None:
-    """Keys come from where the operator said."""
+    """Keys come from where the operator said; the sentence names the address that is to be set instead."""
 
     async def play(world: World) -> None:
         provider.status = 302
+        provider.fields = {"Location": "/elsewhere?key=private"}
         assert "503" == await world.outcome("k2")
         assert [JWKS_PATH] == list(set(provider.asked))
+        assert f"{provider.issuer}/elsewhere" in world.keys.trouble
+        assert "TIDINGS_JWKS_URL" in world.keys.trouble
+        assert "private" not in world.keys.trouble
 
     in_world(provider, play)
+
+
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "X-GZIP": gzip.compress,
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_keys_that_come_compressed_though_nobody_asked_are_read(coding: str, provider: KeyServer) -> None:
+    """Some front servers compress whatever is asked for; what is limited is what it unpacks to."""
+
+    async def play(world: World) -> None:
+        provider.fields = {"Content-Encoding": coding}
+        provider.body = CODINGS[coding](json.dumps({"keys": [public_jwk("k2")]}).encode())
+        assert "key" == await world.outcome("k2")
+        for wrong in (
+            provider.body[:-5],
+            CODINGS[coding](b" " * (KEYS_SIZE_MAX_BYTES + 1)),
+            CODINGS[coding](b" " * 50_000_000),
+            b"not packed",
+        ):
+            provider.body = wrong
+            assert "503" == await world.outcome(f"of {len(wrong)}")
+            world.now += 30
+
+    in_world(provider, play)
+
+
+def test_a_coding_that_is_not_known_is_named(provider: KeyServer) -> None:
+    """Not "its answer is not JSON"."""
+
+    async def play(world: World) -> None:
+        provider.fields = {"Content-Encoding": "br"}
+        assert "503" == await world.outcome("k2")
+        assert "compressed (br)" in world.keys.trouble
+
+    in_world(provider, play)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://user:private@127.0.0.1:9", "what://user:private@127.0.0.1:9", "http://["])
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_503(
+    proxy: str, provider: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the HTTP client raises: the tokens may be good. PROTOCOL 2.1.13"""
+
+    async def play(world: World) -> None:
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        assert "503" == await world.outcome("k2")
+        assert world.keys.trouble
+        assert "private" not in world.keys.trouble
+        assert "key" == await world.outcome("k1")
+
+    in_world(provider, play)
+
+
+def test_a_withdrawn_key_is_noticed_by_tokens_that_are_known(
+    provider: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody comes with a new token, or comes at all: the keys are fetched anew all the same. PROTOCOL 2.1.18"""
+    monkeypatch.setattr("tidings.server.jwks.KEYS_FRESH_S", 0.2)
+
+    async def play() -> None:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            tasks.add(task := asyncio.create_task(work))
+            return task
+
+        config = Config(issuer=provider.issuer, jwks_url=provider.url, audience=("chat",))
+        identity = TokenIdentity(config, KeySet(url=provider.url, issuer=provider.issuer, metrics=Metrics()))
+        await identity.start(spawn, must_answer=True)
+        token = provider.token("k1", aud="chat", sub="ada")
+        scope = {"type": "http", "headers": [(b"authorization", b"Bearer " + token.encode())], "query_string": b""}
+        assert "ada" == (await identity.identify(scope)).user
+        provider.keys = [public_jwk("k2")]
+        fetched = len(provider.asked)
+        await until(lambda: len(provider.asked) >= fetched + 2)
+        with pytest.raises(Unauthorized, match="does not have"):
+            await identity.identify(scope)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    asyncio.run(play())
 
 
 def test_only_keys_that_check_our_tokens_are_read() -> None:

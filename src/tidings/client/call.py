@@ -29,10 +29,11 @@ import msgspec
 
 from tidings.client.answer import read_problem, read_retry_after_s
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
-from tidings.client.transport import describe, is_timeout, read_address, without_secrets
+from tidings.client.transport import describe, is_timeout, read_address
 from tidings.errors import ClientError, ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import Outcome, next_attempt
+from tidings.protocol.shown_url import shown_url
 from tidings.protocol.user_id import check_user_id
 
 API_PATH: Final = "/api/message"
@@ -301,7 +302,7 @@ def api_url(url: str) -> str:
     Raises:
         ValueError: It is not an http(s) address, or has a query or a user name in it.
     """
-    shown = without_secrets(url)
+    shown = shown_url(url)
     parsed = read_address(url)
     if parsed is None or parsed.scheme not in ("http", "https"):
         raise ValueError(

@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpx2
 
 from tidings.errors import ConfigurationError, ProtocolViolation
+from tidings.protocol.shown_url import shown_url
 
 ANSWER_SIZE_MAX_BYTES: Final = 33_554_432
 """Of a decoded body: several times the longest page of history; more is a mistake or an attack."""
@@ -80,7 +81,7 @@ def connection_options(url: str, trusted: ssl.SSLContext) -> dict[str, Any]:
         problem = _trouble_with(proxy, trusted)
         if problem:
             raise ConfigurationError(
-                f"the proxy {without_secrets(proxy)} of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be"
+                f"the proxy {shown_url(proxy)} of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be"
                 f" used: {problem}. To go without: NO_PROXY={address.host}"
             )
     return {"verify": trusted, "trust_env": False, "proxy": proxy}
@@ -105,15 +106,6 @@ def describe(trouble: BaseException) -> str:
 def is_timeout(trouble: BaseException) -> bool:
     """Whether time was up; all else is a connection that cannot be had or broke."""
     return isinstance(trouble, (httpx2.TimeoutException, TimeoutError))
-
-
-def without_secrets(url: str) -> str:
-    """An address as it may be shown: without user name, password, query and fragment, however odd it is."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        scheme, rest = "", url
-    rest = rest.rpartition("@")[2]  # the last one: a password may have any character
-    return scheme + separator + rest.partition("?")[0].partition("#")[0]
 
 
 def _trouble_with(proxy: str, trusted: ssl.SSLContext) -> str:

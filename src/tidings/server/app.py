@@ -164,7 +164,8 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         id_header, elapsed = begin_request(scope), Elapsed()
-        cors = self._node.cors
+        cors, is_talkative = self._node.cors, log.isEnabledFor(logging.DEBUG)
+        refusal: dict[str, object] = {}
         try:
             if cors.is_preflight(scope):
                 return await cors.answer_preflight(scope, send)
@@ -174,14 +175,15 @@ class Endpoint:
             await self._node.ready(scope)
             answer = await handler(self._node, scope, receive)
         except Problem as problem:
-            self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
+            refusal = self._node.refusals.note(problem, scope, self._route, has_line=is_talkative)
             answer = problem_answer(problem)
         except Exception:
             log.exception("a request failed")
             answer = failure_answer()
         self._node.metrics.request(self._route, answer.status)
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug(Line("request", method=scope["method"], route=self._route, status=answer.status, ms=elapsed.ms))
+        if is_talkative:
+            told = {"method": scope["method"], "route": self._route, "status": answer.status, **refusal}
+            log.debug(Line("request", **told, ms=elapsed.ms))
         await answer.write(scope, send, (id_header, *cors.headers(scope)))
 
 
@@ -203,7 +205,7 @@ class StreamEndpoint:
             await self._node.ready(scope)
             await follow(self._node, scope, receive, send, id_header)
         except Problem as problem:
-            self._node.metrics.count("tidings_refused_total", f'code="{problem.code}"')
+            self._node.refusals.note(problem, scope, STREAM_ROUTE)
             self._node.metrics.request(STREAM_ROUTE, problem.status)
             await problem_answer(problem).write(scope, send, (id_header, *cors.headers(scope)))
 

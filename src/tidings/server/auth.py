@@ -19,8 +19,9 @@ from starlette.types import Scope
 
 from tidings.errors import ConfigurationError, Unauthorized
 from tidings.protocol.events import UserId
+from tidings.protocol.shown_url import shown_url
 from tidings.protocol.user_id import check_user_id
-from tidings.server.caller import Caller
+from tidings.server.caller import CALLER, Caller
 from tidings.server.config import Config
 from tidings.server.host import call_host
 from tidings.server.metrics import Metrics
@@ -96,7 +97,8 @@ def _keys(config: Config, metrics: Metrics) -> KeySet | None:
             " set TIDINGS_ISSUER, and TIDINGS_AUDIENCE or TIDINGS_AUTHORIZED_PARTIES"
         )
     if not (config.audience or config.authorized_parties):
-        log.warning("every token of %s counts: set TIDINGS_AUDIENCE or TIDINGS_AUTHORIZED_PARTIES", config.issuer)
+        issuer = shown_url(config.issuer)
+        log.warning("every token of %s counts: set TIDINGS_AUDIENCE or TIDINGS_AUTHORIZED_PARTIES", issuer)
     from tidings.server.jwks import KeySet  # brings an HTTP client, which no other way to sign in needs
 
     return KeySet(url=config.jwks_url, issuer=config.issuer, metrics=metrics)
@@ -123,11 +125,16 @@ class HostIdentity:
         user = await call_host("user()", self._user, HTTPConnection(scope))
         if user is None:
             raise Unauthorized("unauthorized", "Please sign in.")
+        # A bool or a number would let everybody in under one name; what it is may be secret, so its type is told.
+        if not isinstance(user, str):
+            log.error("user() of the host application answered a %s: nobody but text is a user", type(user).__name__)
+            raise Unauthorized("unauthorized", "Please sign in.")
         try:
-            caller = Caller(check_user_id(user), None, asked_at)
-        except (ValueError, TypeError):
-            log.exception("user() of the host application returned what cannot be a user id")
+            caller = Caller(check_user_id(str.__str__(user)), None, asked_at)
+        except ValueError as wrong:
+            log.error("user() of the host application answered what is no user id: %s", wrong)  # noqa: TRY400
             raise Unauthorized("unauthorized", "Please sign in.") from None
+        scope[CALLER] = caller.user
         self.revocations.check(caller)
         return caller
 

@@ -9,6 +9,8 @@ import msgspec
 
 from tidings.protocol.events import UserId
 
+CALLER = "tidings.caller"  # in the scope of a request: the user who was known, for the line of a refusal
+
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who is asking, until when that is known, and since when.

@@ -93,6 +93,8 @@ PRESENCE_TICK_S = 0.25  # changes within it are told as one
 PRESENCE_TOLD_AT_ONCE = 250  # frames in one tick: about a millisecond, and 1000 a second when a crowd comes back
 REPORTS_PER_H = 10  # reports of one user; a person reads each of them
 STRANGER_PROFILES_PER_H = 60  # of strangers, for one user where they are told at all: to find a few, and not everybody
+REFUSAL_LINES_PER_S, REFUSAL_LINES_BURST = 0.1, 5  # of one user or address: enough to see who and why
+REFUSAL_LINES_OF_ALL_PER_S, REFUSAL_LINES_OF_ALL_BURST = 10.0, 100  # of all: a flood fills no disk, 200 MB a day
 REPORT_REASON_LENGTH_MAX = 1000  # characters
 REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
 RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
@@ -119,7 +121,7 @@ def setting(default: Any, unit: str, reason: str, *, is_secret: bool = False, le
 class Config:
     """The settings of one server."""
 
-    db: str = setting("sqlite:///tidings.db", "URL", "A file beside the process needs no service")
+    db: str = setting("sqlite:///tidings.db", "URL", "A file beside the process needs no service", is_secret=True)
     secret: str = setting(
         "",
         "text",
@@ -132,7 +134,12 @@ class Config:
     issuer: str = setting(
         "", "URL or text", "`iss` of every token; alone it finds the key server (OpenID Connect Discovery)"
     )
-    jwks_url: str = setting("", "URL", "Public keys (RS256, ES256) of an identity provider, where it is not discovered")
+    jwks_url: str = setting(
+        "",
+        "URL",
+        "Public keys (RS256, ES256) of an identity provider, where it is not discovered",
+        is_secret=True,  # some have a password or a key in it
+    )
     audience: tuple[str, ...] = setting((), "texts", "`aud` has one of these: a token for another service is refused")
     authorized_parties: tuple[str, ...] = setting(
         (), "texts", "`azp` (or `client_id`) is one of these: a token made by another page or client is refused"

@@ -6,7 +6,10 @@ Rules
 2. A key that is known is used at once, whatever the key server does. What is old is fetched anew beside the requests,
    and a key that the provider has withdrawn is forgotten with the next answer.
 3. A key id that is not known is asked for, within a budget: whoever makes key ids up causes a few fetches, not a storm.
-4. While keys cannot be had the answer is 503, not 401: the token may be good, and a client would throw it away.
+4. While keys cannot be had, whatever the reason, the answer is 503, not 401: the token may be good, and a client would
+   throw it away.
+5. Keys are fetched anew every KEYS_FRESH_S, whether somebody asks or not: tokens that are known ask for none.
+6. An address is shown without what lets somebody in: it stands in logs, and in ``/readyz``.
 
 Source: RFC 7517; OpenID Connect Discovery 1.0, 4.
 """
@@ -18,6 +21,7 @@ import json
 import logging
 import ssl
 import time
+import zlib
 from collections.abc import Callable, Coroutine
 from math import ceil
 from typing import Any, NamedTuple
@@ -28,6 +32,7 @@ import jwt
 
 from tidings.errors import ConfigurationError, NotNow, TooManyRequests, Unauthorized, Unavailable
 from tidings.protocol.events import UserId
+from tidings.protocol.shown_url import shown_url
 from tidings.server.config import (
     KEY_ABSENT_IDS_MAX,
     KEY_ABSENT_S,
@@ -50,8 +55,14 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 RSA_SIZE_BITS = range(2048, 8193)  # shorter is weak (RFC 7518 3.3); longer costs a millisecond for each token
 
+TOLD_LENGTH_MAX = 200  # characters of what a key server, or a library, says that are shown
+
 _ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
 _BUDGET = UserId("fetches")
+
+
+class KeysUnusable(Exception):
+    """A key server answered, and not with keys; the sentence is ours."""
 
 
 class PublicKey(NamedTuple):
@@ -67,6 +78,7 @@ class KeySet:
     def __init__(self, *, url: str, issuer: str, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self.source = url or issuer.rstrip("/") + DISCOVERY_PATH
         _check_url(self.source, "jwks_url (TIDINGS_JWKS_URL)" if url else "issuer (TIDINGS_ISSUER)")
+        self._shown = shown_url(self.source)
         self._url = url
         self._issuer = issuer
         self._metrics = metrics
@@ -87,7 +99,7 @@ class KeySet:
     @property
     def trouble(self) -> str:
         """Why keys could not be fetched the last time; empty when they could."""
-        return f"no keys from {self.source}: {self._reason}" if self._failures else ""
+        return f"no keys from {self._shown}: {self._reason}" if self._failures else ""
 
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
         """Begin the first fetch, in tasks of ``spawn``; with ``must_answer`` wait for it.
@@ -101,7 +113,7 @@ class KeySet:
             await asyncio.wait([fetch])
             if not self._keys:
                 raise NotNow(
-                    f"no keys from {self.source}: {self._reason};"
+                    f"no keys from {self._shown}: {self._reason};"
                     " check TIDINGS_ISSUER and TIDINGS_JWKS_URL, and that this machine reaches that address"
                 )
 
@@ -115,7 +127,7 @@ class KeySet:
         now = self._clock()
         key = self._known(kid)
         if key is not None:
-            if now >= self._fresh_until and now >= self._may_fetch_at:
+            if now >= self._due_at:
                 self._begin()
             return key
         if now - self._absent.get(kid, -KEY_ABSENT_S) < KEY_ABSENT_S:
@@ -139,6 +151,23 @@ class KeySet:
             self._absent.clear()
         self._absent[kid] = self._clock()
         raise _no_such_key()
+
+    async def refresh_for_ever(self) -> None:
+        """Fetch keys anew whenever they are old, and after a failure when it is time to try again."""
+        while True:
+            wait_s = self._due_at - self._clock()
+            if wait_s > 0 and self._fetching is None:
+                await asyncio.sleep(wait_s)
+            else:
+                await asyncio.wait([self._begin()])
+
+    @property
+    def _due_at(self) -> float:
+        return max(self._fresh_until, self._may_fetch_at)
+
+    def has(self, kid: str | None) -> bool:
+        """Whether the key of this id is known."""
+        return self._known(kid) is not None
 
     def _known(self, kid: str | None) -> PublicKey | None:
         if kid is None and len(self._keys) == 1:
@@ -167,16 +196,15 @@ class KeySet:
         try:
             async with asyncio.timeout(KEYS_FETCH_MAX_S):
                 found = read_keys(await self._get(self._url or await self._discover()))
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as failure:
+        except Exception as failure:  # whatever it is, also of a proxy that the environment names: there are no keys
             self._failures += 1
             pause_s = min(KEY_BACKOFF_MAX_S, 2.0 ** (self._failures - 1))
             self._may_fetch_at = self._clock() + pause_s
-            took_too_long = isinstance(failure, TimeoutError | httpx2.TimeoutException)
-            self._reason = f"no answer within {KEYS_FETCH_MAX_S:g} s" if took_too_long else str(failure)
+            self._reason = _reason(failure)
             self._metrics.count("tidings_key_fetches_total", 'result="failed"')
             log.warning(
                 "keys not fetched url=%s reason=%s known=%d next_try_s=%.0f",
-                self.source, self._reason, len(self._keys), pause_s,
+                self._shown, self._reason, len(self._keys), pause_s,
             )  # fmt: skip
         else:
             if any(found.get(kid) != key for kid, key in self._keys.items()):
@@ -186,44 +214,76 @@ class KeySet:
             self._failures, self._may_fetch_at = 0, 0.0
             self._fresh_until = self._clock() + KEYS_FRESH_S
             self._metrics.count("tidings_key_fetches_total", 'result="done"')
-            log.info("keys fetched url=%s keys=%d", self.source, len(found))
+            log.info("keys fetched url=%s keys=%d", self._shown, len(found))
         finally:
             self._fetching = None
 
     async def _discover(self) -> str:
         document = _object(await self._get(self.source))
         if document.get("issuer") != self._issuer:
-            raise ValueError(f"its issuer is {document.get('issuer')!r}, and TIDINGS_ISSUER is {self._issuer!r}")
+            told = shown_url(repr(document.get("issuer")))[:TOLD_LENGTH_MAX]
+            raise KeysUnusable(f"its issuer is {told}, and TIDINGS_ISSUER is {shown_url(self._issuer)!r}")
         url = document.get("jwks_uri")
         if not isinstance(url, str) or (self.source.startswith("https:") and not url.startswith("https:")):
-            raise ValueError("it names no jwks_uri with https")
+            raise KeysUnusable("it names no jwks_uri with https")
         return url
 
     async def _get(self, url: str) -> bytes:
         if self._tls is None:
             self._tls = await asyncio.to_thread(httpx2.create_ssl_context)  # reads the certificates: 30 ms
-        body = b""
         async with (
             httpx2.AsyncClient(verify=self._tls, timeout=KEYS_FETCH_MAX_S) as client,
-            # Not compressed, so that what is limited is what is held.
             client.stream(
                 "GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
             ) as response,
         ):
+            if response.has_redirect_location:
+                target = shown_url(str(response.url.join(response.headers["location"])))
+                raise KeysUnusable(
+                    f"it sends on to {target[:TOLD_LENGTH_MAX]} ({response.status_code}), which is not followed:"
+                    " set TIDINGS_JWKS_URL to the address that answers"
+                )
             if response.status_code != 200:
-                raise ValueError(f"it answered {response.status_code}")
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > KEYS_SIZE_MAX_BYTES:
-                    raise ValueError(f"its answer is over {KEYS_SIZE_MAX_BYTES} bytes")
-        return body
+                raise KeysUnusable(f"it answered {response.status_code}")
+            return await _read_body(response)
+
+
+async def _read_body(response: httpx2.Response) -> bytes:
+    """The body, of KEYS_SIZE_MAX_BYTES at most, also where it comes compressed though nobody asked.
+
+    Raises:
+        KeysUnusable: It is longer, or cannot be decoded.
+    """
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip", "x-gzip", "deflate"):
+        raise KeysUnusable(f"its answer is compressed ({coding[:TOLD_LENGTH_MAX]}), which nobody asked for")
+    unpack = None if coding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, as it is
+    body = b""
+    async for part in response.aiter_raw():
+        room = KEYS_SIZE_MAX_BYTES + 1 - len(body)  # so that a little that unpacks to much is not held
+        body += part if unpack is None else unpack.decompress(part, room)
+        if len(body) > KEYS_SIZE_MAX_BYTES:
+            raise KeysUnusable(f"its answer is over {KEYS_SIZE_MAX_BYTES} bytes")
+    if unpack is not None and not unpack.eof:
+        raise KeysUnusable(f"its answer ({coding}) ends early")
+    return body
+
+
+def _reason(failure: Exception) -> str:
+    """What an operator is told of a failure: it stands in the log, and in ``/readyz``, which anybody may read."""
+    if isinstance(failure, TimeoutError | httpx2.TimeoutException):
+        return f"no answer within {KEYS_FETCH_MAX_S:g} s"
+    if isinstance(failure, KeysUnusable):
+        return str(failure)
+    told = shown_url(str(failure))[:TOLD_LENGTH_MAX]
+    return f"{told} ({type(failure).__name__})" if told else type(failure).__name__
 
 
 def read_keys(body: bytes) -> dict[str | None, PublicKey]:
     """The keys of a JWK set that signatures can be checked with, by their ids.
 
     Raises:
-        ValueError: There is none.
+        KeysUnusable: There is none.
     """
     listed = _object(body).get("keys")
     found: dict[str | None, PublicKey] = {}
@@ -232,7 +292,7 @@ def read_keys(body: bytes) -> dict[str | None, PublicKey]:
         if key is not None and len(found) < KEYS_MAX:
             found.setdefault(each.get("kid"), key)
     if not found:
-        raise ValueError("its answer has no key for RS256 or ES256")
+        raise KeysUnusable("its answer has no key for RS256 or ES256")
     return found
 
 
@@ -262,9 +322,9 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        raise ValueError("its answer is not JSON") from None
+        raise KeysUnusable("its answer is not JSON") from None
     if not isinstance(value, dict):
-        raise ValueError("its answer is not a JSON object")  # noqa: TRY004  # what came from outside has a wrong value
+        raise KeysUnusable("its answer is not a JSON object")
     return value
 
 
@@ -275,7 +335,9 @@ def _check_url(url: str, name: str) -> None:
     except ValueError:
         is_address = False
     if not is_address:
-        raise ConfigurationError(f"{name} leads to {url!r}, which is no http or https address of a key server")
+        raise ConfigurationError(
+            f"{name} leads to {shown_url(url)!r}, which is no http or https address of a key server"
+        )
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         log.warning("keys come without TLS: whoever can answer for %s can be anybody", parts.netloc.rpartition("@")[2])
 

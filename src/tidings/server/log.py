@@ -77,6 +77,7 @@ def configure(log_format: str, level: str) -> None:
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(TEXT_FORMAT))
     logging.basicConfig(handlers=[handler], level=level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it says at INFO, we say
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it writes whole addresses, with passwords and keys
 
 
 class JsonFormatter(logging.Formatter):

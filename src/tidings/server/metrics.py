@@ -51,14 +51,16 @@ class Metrics:
     """Counters and histograms of one process, and gauges that are asked when somebody looks."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts: dict[str, Counter[str]] = {
+            name: Counter() for name, (kind, _) in _HELP.items() if kind == "counter"
+        }
         self._requests: Counter[tuple[str, int]] = Counter()
         self._histograms = {name: _Histogram(bounds) for name, bounds in _BUCKETS.items()}
         self._gauges: dict[str, Callable[[], int]] = {}
 
     def count(self, name: str, label: str = "", times: int = 1) -> None:
-        """Add to a counter; ``label`` is ``key="value"`` or empty."""
-        self._counts[name, label] += times
+        """Add to a counter, which has to be one of those above; ``label`` is ``key="value"`` or empty."""
+        self._counts[name][label] += times
 
     def request(self, route: str, status: int) -> None:
         """Count an answered request; ``route`` is the pattern, never an address."""
@@ -69,7 +71,8 @@ class Metrics:
         self._histograms[name].observe(seconds)
 
     def gauge(self, name: str, read: Callable[[], int]) -> None:
-        """Tell how to read a gauge."""
+        """Tell how to read a gauge, which has to be one of those above."""
+        assert _HELP[name][0] == "gauge", name
         self._gauges[name] = read
 
     def text(self) -> str:
@@ -88,7 +91,7 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
     def _counter_lines(self, name: str) -> list[str]:
-        labelled = sorted((label, count) for (counted, label), count in self._counts.items() if counted == name)
+        labelled = sorted(self._counts[name].items())
         if name == "tidings_http_requests_total":
             labelled = sorted(
                 (f'route="{route}",code="{status}"', count) for (route, status), count in self._requests.items()

@@ -10,12 +10,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from starlette.types import Scope
 
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
+from tidings.server.access_log import hide_tokens_in_access_log
+from tidings.server.address import Addresses
 from tidings.server.auth import IdentifyUser, choose_identity
 from tidings.server.config import (
     RATE_USERS_MAX,
@@ -28,6 +30,7 @@ from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
 from tidings.server.metrics import Metrics
+from tidings.server.refusals import Refusals
 from tidings.server.retain import retain_for_ever
 from tidings.server.revocation import end_streams
 from tidings.server.shutdown import HostShutdown
@@ -65,6 +68,7 @@ class Node:
     ) -> None:
         self.config = config
         self.metrics = Metrics()
+        self.refusals = Refusals(Addresses(config.trusted_proxies), self.metrics, monotonic)
         self.identity = choose_identity(config, user, self.metrics)
         self.cors = Cors(config.cors_origins, with_credentials=bool(config.session_cookie) or user is not None)
         self.may_send = may_send
@@ -80,6 +84,7 @@ class Node:
         self._host: HostShutdown | None = None
         self._ready_in: asyncio.AbstractEventLoop | None = None
         self._new_limits(lambda: 0.0)
+        hide_tokens_in_access_log()
 
     async def ready(self, scope: Scope) -> None:
         """Return when the node runs in this event loop, starting it if need be; for this request.

@@ -88,12 +88,13 @@ async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
     require(body, chatUserId=str)
     peer = read_peer(body["chatUserId"], caller.user)
     node.typing_rate.take(caller.user)
-    peer_log = node.hub.find(peer)
     now = node.hub.loop.time()
-    if peer_log is not None and node.typing_told.get((caller.user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
+    if node.typing_told.get((caller.user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
         node.remember_typing(caller.user, peer, now)
+        # Whether the other one is here or not: else the time of the answer would tell a stranger.
         relation = await node.store.relation(caller.user, peer)
-        if relation.was_written_to and not relation.blocks and not relation.is_blocked:
+        peer_log = node.hub.find(peer)
+        if peer_log is not None and relation.was_written_to and not relation.blocks and not relation.is_blocked:
             peer_log.ephemeral(Frame(frame.typing(caller.user)))
     return Answer(202, b'{"success":true}')
 

@@ -23,6 +23,7 @@ from typing import NamedTuple, Protocol
 from tidings.errors import ConfigurationError, NotFound
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent, Message, UserId, Watermarks
+from tidings.protocol.shown_url import shown_url
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
 
 
@@ -300,10 +301,10 @@ def sqlite_path(url: str) -> str:
     """
     scheme, separator, rest = url.partition("://")
     if scheme != "sqlite" or not separator:
-        raise ConfigurationError(f"db (TIDINGS_DB) {url!r}: only sqlite:///path.db is known")
+        raise ConfigurationError(f"db (TIDINGS_DB) {shown_url(url)!r}: only sqlite:///path.db is known")
     if not rest.startswith("/") or len(rest) < 2:
         raise ConfigurationError(
-            f"db (TIDINGS_DB) {url!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
+            f"db (TIDINGS_DB) {shown_url(url)!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
         )
     path = rest[1:]
     if path == ":memory:" or path.startswith("file:"):
