@@ -234,7 +234,10 @@ def _serve(options: argparse.Namespace) -> int:
     from tidings.server.run import serve
 
     config = Config.from_environment(os.environ, db=options.db)
-    return serve(config, host=options.host, port=options.port) or DONE
+    try:
+        return serve(config, host=options.host, port=options.port) or DONE
+    except OSError as failure:  # what a restart does not mend has a sentence of its own
+        raise NotNow(str(failure)) from failure
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ import asyncio
 import atexit
 import inspect
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from io import BytesIO
 from typing import Any, Final, TypeVar
@@ -179,9 +179,8 @@ class DirectMessages(Tidings):
         except Problem as problem:
             answer = problem_answer(problem)
             return HttpResponse(answer.body, status=answer.status, content_type=answer.media_type.decode())
-        identify = self._identify_user
-        identify = async_to_sync(identify) if inspect.iscoroutinefunction(identify) else identify
-        request.tidings_user = identify(request)
+        told = self._identify_user(request)
+        request.tidings_user = async_to_sync(_awaited)(told) if inspect.isawaitable(told) else told
         return None
 
     def _answer(self, app: ASGIApp, request: HttpRequest, path: str) -> HttpResponse:
@@ -254,6 +253,10 @@ class _Doorkeeper(ASGIHandler):  # type: ignore[misc]  # Django has no types
                 await self.send_response(response, send)
             await sync_to_async(response.close)()  # and with it, by Django's signal, the database connections
         return is_let_in
+
+
+async def _awaited(told: Awaitable[T]) -> T:
+    return await told
 
 
 def _identified_user(connection: HTTPConnection) -> str | None:

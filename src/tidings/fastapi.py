@@ -294,6 +294,8 @@ class DirectMessages(Tidings):
         for operation in _OPERATIONS:
             endpoint = _endpoint(user, user_id, served[operation["path"]])
             self.router.add_api_route(**operation, endpoint=endpoint)
+        for path, app in served.items():  # what a browser asks before it sends anything says nothing of its user
+            self.router.add_route(path, app, methods=["OPTIONS"], include_in_schema=False)  # type: ignore[arg-type]
 
 
 def _identified_user(connection: HTTPConnection) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from host import HOSTS, Host
-from node import Person, refused
+from node import API, Person, refused
 
 
 class Project(Host):
@@ -87,6 +87,8 @@ def test_a_page_of_another_site_cannot_use_the_session(project: Project) -> None
         refused(ada.posts("/send", body, headers), 403, "cross_site")
     for headers in ({"Origin": project.url}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "https://app.example.org"}):
         assert 201 == ada.posts("/send", body, headers).status_code
+    asks = {"Origin": "https://app.example.org", "Access-Control-Request-Method": "POST"}
+    assert 204 == project.http.request("OPTIONS", f"{project.url}{API}/send", headers=asks).status_code
 
 
 def test_an_id_that_reads_like_another_s_key_has_not_its_name(project: Project) -> None:

@@ -298,3 +298,28 @@ def test_two_of_them_in_one_application_do_not_meet(tmp_path: Path) -> None:
         assert 200 == client.get("/staff/inbox/staff").status_code
         assert 403 == client.get("/staff/inbox/guests").status_code
         assert 200 == client.get("/guests/inbox/guests").status_code
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_a_page_of_a_listed_origin_may_ask_first(tmp_path: Path, is_mounted: bool) -> None:
+    """A browser's question before a request has nothing that the dependency could know its user by. PROTOCOL 2.5.3"""
+    origin = "https://app.example.org"
+    messages = DirectMessages(
+        Config(db=f"sqlite:///{tmp_path}/x.db", cors_origins=(origin,)), user=lambda: pytest.fail("nobody to ask for")
+    )
+    app = FastAPI(lifespan=messages.lifespan)
+    if is_mounted:
+        app.mount("/dm", messages.router)
+    else:
+        app.include_router(messages.router, prefix="/dm")
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    with TestClient(app) as client:
+        for path in ("/dm/send", "/dm/sse/me", "/dm/inbox/me", "/dm/ben"):
+            answer = client.options(path, headers=asked)
+            assert (204, origin) == (answer.status_code, answer.headers["access-control-allow-origin"])
+        assert 403 == client.options("/dm/send", headers={**asked, "Origin": "https://evil.example"}).status_code
+        assert (405, "GET") == ((other := client.put("/dm/inbox/me")).status_code, other.headers["allow"])

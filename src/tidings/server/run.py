@@ -194,9 +194,12 @@ def _allow_descriptors(wanted: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     is_enough, may_be = (limit == resource.RLIM_INFINITY or limit >= wanted for limit in (soft, hard))
     if not is_enough:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if may_be else hard, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if may_be else hard, hard))
+        except (OSError, ValueError):  # a limit that getrlimit does not tell, of the system or of a container
+            may_be = False
     if not is_enough and not may_be:
-        log.warning("open files are limited to %d, too few for streams_max: raise it with ulimit -n", hard)
+        log.warning("open files are limited, too few for streams_max (%d wanted): raise it with ulimit -n", wanted)
 
 
 class _ByPort:
