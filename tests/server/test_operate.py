@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -214,17 +215,22 @@ def test_what_root_restores_belongs_to_whom_the_directory_belongs(tmp_path: Path
     tidings("migrate", db=tmp_path / "a.db")
     tidings("backup", tmp_path / "copy", db=tmp_path / "a.db")
     owner = (12345, 12346) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
-    with TemporaryDirectory(prefix="tidings-") as name:
-        place = Path(name)
+    for closed in (False, True):  # as systemd closes the directory above that of a service with DynamicUser=yes
+        above = Path(mkdtemp(prefix="tidings-", dir=tmp_path if closed else None))
+        above.chmod(0o700 if closed else 0o755)
+        place = above / "of-a-service"
+        place.mkdir()
         os.chown(place, *owner)
         tidings("restore", tmp_path / "copy", db=place / "b.db")
         tidings("migrate", db=place / "c.db")
         tidings("restore", tmp_path / "copy", db=place / "c.db")
         tidings("backup", place / "d.db", db=tmp_path / "a.db")
-        tidings("backup", tmp_path / "e.db", db=place / "b.db")
+        tidings("backup", tmp_path / f"e-{closed}.db", db=place / "b.db")
+        tidings("erase", "--user", "nobody", db=place / "b.db")
         assert {owner} == {(each.stat().st_uid, each.stat().st_gid) for each in place.iterdir()}
         assert 4 <= len(list(place.iterdir()))
-    assert os.geteuid() == (tmp_path / "e.db").stat().st_uid
+        assert os.geteuid() == (tmp_path / f"e-{closed}.db").stat().st_uid
+        shutil.rmtree(above)
 
 
 def test_a_damaged_copy_is_not_restored(tmp_path: Path) -> None:

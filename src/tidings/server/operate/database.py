@@ -8,6 +8,7 @@ reached that this user could not reach alone, and what is made belongs to whom i
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pwd
 import sqlite3
@@ -117,45 +118,52 @@ def as_owner(path: str) -> Iterator[str]:
     The whole process does, until the end. Links are followed one by one, each with the rights of whose it is. Inside of
     another one it acts as another user, and afterwards as the former again.
     """
-    global _is_acting
-    before, was_acting = _Who(os.geteuid(), os.getegid(), os.getgroups()), _is_acting
-    is_root = was_acting or before.user == 0
+    global _acting
+    former = _acting
+    itself = former or _Who(os.geteuid(), os.getegid(), tuple(os.getgroups()))
+    is_root = former is not None or itself.user == 0
     try:
-        if was_acting:
-            _become(_Who(0, 0, [0]))
+        if former is not None:
+            _become(_Who(0, 0, (0,)))
         for _ in range(LINKS_MAX):
             directory = os.path.realpath(os.path.dirname(os.path.abspath(path)))
             if is_root and os.geteuid() == 0 and os.path.isdir(directory):
-                owner = os.stat(directory)
-                if owner.st_uid != 0:
-                    _is_acting = True
-                    _become(_whose(owner))
+                _act_as_owner_of(directory)
             path = os.path.join(directory, os.path.basename(os.path.abspath(path)))
             if not os.path.islink(path):
                 break
             path = os.path.join(directory, os.readlink(path))
         yield path
     finally:
-        if is_root and (_is_acting or was_acting):
-            _become(before)
-        _is_acting = was_acting
+        if _acting is not None:
+            _become(itself)
+        _acting = former
 
 
 class _Who(NamedTuple):
     user: int
     group: int
-    groups: list[int]
+    groups: tuple[int, ...]
+    is_shut_out: bool = False  # of a directory above its own
 
 
-_is_acting = False  # this process is root's, and acts as somebody else
+_acting: _Who | None = None  # this process is root's, and acts as somebody else
 
 
-def _whose(owner: os.stat_result) -> _Who:
+def _act_as_owner_of(directory: str) -> None:
+    global _acting
+    owner = os.stat(directory)
+    if owner.st_uid == 0:
+        return
     try:
         group = pwd.getpwuid(owner.st_uid).pw_gid
     except KeyError:  # a user without a name, as a container's may be
         group = owner.st_gid
-    return _Who(owner.st_uid, group, [group])
+    _acting = _Who(owner.st_uid, group, (group,))
+    _become(_acting)
+    if not os.path.exists(directory):
+        _acting = _acting._replace(is_shut_out=True)
+        _become(_acting)
 
 
 def _become(who: _Who) -> None:
@@ -163,3 +171,24 @@ def _become(who: _Who) -> None:
     os.setgroups(who.groups)
     os.setegid(who.group)
     os.seteuid(who.user)
+    if who.is_shut_out:
+        _go_through_closed_directories()
+
+
+_READ_SEARCH = 1 << 2  # CAP_DAC_READ_SEARCH, capabilities(7)
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def _go_through_closed_directories() -> None:
+    """Let this thread reach and read what is closed to whom it acts as, but write nothing of others.
+
+    A service of systemd with ``DynamicUser=yes`` has its directory behind one that only root may enter.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, twice
+    if library.capget(header, sets) == 0:
+        sets[0] |= _READ_SEARCH
+        if library.capset(header, sets) == 0:
+            return
+    raise OSError(ctypes.get_errno(), "the directory of the database cannot be reached as the user whose it is")
