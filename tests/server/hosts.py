@@ -5,9 +5,12 @@ Their users are known by their own means: here the name itself stands where a se
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
+import anyio
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,7 +20,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings import Config, Tidings
 
@@ -99,6 +102,56 @@ fast.router.routes.extend(tidings.routes(PREFIX))
 
 fast_mounted = FastAPI()
 fast_mounted.mount(PREFIX, Starlette(routes=tidings.routes()))
+
+_asked_by = ContextVar("asked_by", default="nobody")
+
+
+class Careful:
+    """A middleware of the kind that bounds every write, and knows by a context variable for whom it works."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def bounded(message: Message) -> None:
+            with anyio.fail_after(3):
+                async with asyncio.timeout(3):
+                    if _asked_by.get() != user:
+                        raise RuntimeError(f"{_asked_by.get()} writes for {user}")
+                    await send(message)
+
+        user = Request(scope).headers["authorization"] if scope["type"] == "http" else ""
+        _asked_by.set(user)
+        await self.app(scope, receive, bounded)
+
+
+def careful_user(request: HTTPConnection) -> str | None:
+    """The caller, if this is asked in the context of the request."""
+    return (
+        request.headers["authorization"].removeprefix("Bearer ")
+        if request.headers["authorization"] == _asked_by.get()
+        else None
+    )
+
+
+async def careful_may_send(sender: str, recipient: str) -> bool:
+    """Everybody may write, if this is asked in the sender's context."""
+    return _asked_by.get() == f"Bearer {sender}"
+
+
+behind_care = Starlette(
+    routes=[
+        Mount(
+            PREFIX,
+            routes=Tidings(
+                Config(db=os.environ.get("HOST_DB", "sqlite:///host.db"), heartbeat_interval_s=1),
+                user=careful_user,
+                may_send=careful_may_send,
+            ).routes(),
+        )
+    ],
+    middleware=[Middleware(Careful)],
+)
 
 behind_middleware = Starlette(
     routes=[Mount(PREFIX, routes=tidings.routes())],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,9 @@ import pytest
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import UserId
 from tidings.protocol.sse import Event, EventStreamDecoder
+from tidings.server import frame
 from tidings.server.config import Config
+from tidings.server.frame import Frame
 from tidings.server.hub import Hub, UserLog
 from tidings.server.metrics import Metrics
 from tidings.server.operate import person
@@ -105,7 +108,9 @@ def with_world(
     asyncio.run(run())
 
 
-async def opens(world: World, user: UserId, position: int | None, reader: Reader) -> tuple[Stream, UserLog]:
+async def opens(
+    world: World, user: UserId, position: int | None, reader: Reader, *, is_ours: bool | None = None
+) -> tuple[Stream, UserLog]:
     """What the route does, without HTTP: join the log, ask where it stands, open; notes where the reader began."""
     log = world.hub.hold(user)
     cursor = None
@@ -115,7 +120,9 @@ async def opens(world: World, user: UserId, position: int | None, reader: Reader
     place = await world.store.place(user, cursor)
     log.join_at(place.head)
     reader.began_at = place.position
-    stream = Stream(world.hub, log, place, reader.send, tab=None, expires_in_s=None, transport=None)
+    if is_ours is None:  # stepped by hand, or run in tasks: nobody sees a difference
+        is_ours = world.rng.random() < 0.5
+    stream = Stream(world.hub, log, place, reader.send, tab=None, expires_in_s=None, transport=None, is_ours=is_ours)
     log.enter(stream)
     await stream.open(b"")
     return stream, log
@@ -263,6 +270,43 @@ def test_a_stuck_reader_delays_nobody_and_goes_on_from_the_log(tmp_path: Path) -
         assert [] == stuck.ids()
         stuck.is_stuck.set()
         await until(lambda: [*range(1, 301)] == stuck.ids(), "the stuck reader has all")
+
+    with_world(tmp_path / "x.db", play)
+
+
+def test_what_is_not_ours_is_run_in_tasks_of_the_stream_and_in_its_context(tmp_path: Path) -> None:
+    """Whoever caused the frame: another user's send, the timer, the end. What comes in one moment is all written."""
+    asked_by = contextvars.ContextVar("asked_by", default="nobody")
+
+    class Careful(Reader):
+        async def send(self, message: Any) -> None:
+            async with asyncio.timeout(3):
+                contexts.append(asked_by.get())
+                await super().send(message)
+
+    contexts: list[str] = []
+
+    async def play(world: World) -> None:
+        reader = Careful(world.rng, 0.0)
+
+        async def ask() -> Stream:
+            asked_by.set("the reader")
+            stream, _ = await opens(world, PEOPLE[0], None, reader, is_ours=False)
+            return stream
+
+        stream = await asyncio.create_task(ask())
+        asked_by.set("a writer")
+        for number in range(5):
+            await world.send(PEOPLE[1], PEOPLE[0], str(number))
+            for online in (True, False):
+                stream.offer_ephemeral(Frame(frame.presence("u1", online)))
+        await until(lambda: 5 == len(reader.ids()) and 10 == reader.types().count("presence"), "all of them")
+        stream.tick(world.hub.loop.time() + 17)
+        await until(lambda: "heartbeat" in reader.types(), "a heartbeat")
+        stream.end("draining", 5)
+        await until(lambda: "goodbye" in reader.types(), "goodbye")
+        assert {"the reader"} == set(contexts)
+        assert 18 == len(contexts)
 
     with_world(tmp_path / "x.db", play)
 

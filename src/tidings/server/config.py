@@ -30,6 +30,7 @@ INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX = 30, 100  # conversations; one tall screen
 EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX = 200, 500  # events of one catch-up page
 PAGE_SIZE_MAX_BYTES = 1 << 20  # of text in one page read from the store; bounds what a reader can make us hold
 FRAME_BATCH_MAX_BYTES = 1 << 16  # written at once while catching up; one socket buffer's worth
+EPHEMERAL_WAITING_MAX = 16  # typing and presence frames that wait for a server's send; a user watches ten people
 RING_EVENTS_MAX = 64  # recent events kept per connected user; a short hiccup is served without the store
 CLIENT_ID_LENGTH_MAX = 64  # characters; a UUID with room
 TAB_LENGTH_MAX = 64  # characters

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import httptools
-from starlette.types import Scope
+from starlette.types import Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -282,6 +282,10 @@ class Connection(HttpToolsProtocol):
         # They hold each other; without this they would stay until a collection.
         self.parser = self.cycle = self.flow = self.scope = self.headers = self.transport = self._answering = None  # type: ignore[assignment]
         return detached
+
+    def sends(self, send: Send) -> bool:
+        """Whether this is the ``send`` of what is being answered here, and nothing of others' around it."""
+        return self._answering is not None and getattr(send, "__self__", None) is self._answering
 
     def has_arrived(self, scope: Scope) -> bool:
         """Whether the body of this request is here in full."""

@@ -80,6 +80,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             tab=tab,
             expires_in_s=None if caller.expires_at is None else caller.expires_at - time.time(),
             transport=None if connection is None else connection.transport,
+            is_ours=connection is not None and connection.sends(send),
         )
         user_log.enter(stream)
         was_given = cursor is not None or not is_readable

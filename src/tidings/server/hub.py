@@ -19,6 +19,7 @@ Rules of this file. Everything here runs in the event loop's thread.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import random
 from collections import deque
@@ -241,12 +242,15 @@ class Hub:
             self._tasks = None
             self.timer.stop()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run ``work`` in the hub's task group. What it raises is logged, and harms nobody else."""
+    def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
+        """Run ``work`` in the hub's task group. What it raises is logged, and harms nobody else.
+
+        It runs in ``context``, else in an empty one: whose request or commit it was that caused it is not its matter.
+        """
         if self._tasks is None:
             work.close()
             raise RuntimeError("the hub is not running")
-        task = self._tasks.create_task(_guarded(work))
+        task = self._tasks.create_task(_guarded(work), context=context or contextvars.Context())
         task.add_done_callback(lambda _done: work.close())  # one that is cancelled before its first step
         return task
 

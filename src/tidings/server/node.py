@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
 from time import monotonic, perf_counter
 
 from starlette.types import Scope
@@ -126,7 +127,10 @@ class Node:
             self.hub = Hub(self.config, store, self.metrics, self._rng)
             self._new_limits(loop.time)
             started = loop.create_future()
-            self._running = loop.create_task(self.hub.run(lambda: started.set_result(None)), name="tidings")
+            # Its context is not that of the first request: what runs for all is in nobody's name.
+            self._running = loop.create_task(
+                self.hub.run(lambda: started.set_result(None)), name="tidings", context=Context()
+            )
             await started
             self.hub.spawn(retain_for_ever(self))
             self.hub.spawn(watch_for_ever(self))

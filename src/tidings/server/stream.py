@@ -1,14 +1,16 @@
 """One open event stream: a position in a log, and the ASGI ``send`` that its frames go to.
 
-The hub hands frames to ``offer``, which writes them at once by stepping ``send`` itself: no queue, no task and no
-generator for each stream. Where that is not possible (a middleware that makes ``send`` wait, a socket that is full)
-the stream leaves the fast path and a task of the hub pulls from the ring or the store at the reader's pace.
+The hub hands frames to ``offer``, which writes them at once where ``send`` is our own server's, by stepping it: no
+queue, no task and no generator for each stream. A ``send`` that is not ours (another server's, or one that a middleware
+has wrapped) may do what only a task can, and may look at its context: it is run in a task of the stream, in the context
+of its request. There, and where a socket is full, a task pulls from the ring or the store at the reader's pace.
 
 States::
 
     PULLING ──caught up──▶ LIVE ──send suspended──▶ WRITING ──it finished──▶ LIVE or PULLING
        ▲                    │                          │
-       └────fell behind─────┘        goodbye written, abort(), close() ──▶ ENDED
+       └─fell behind, or ───┘        goodbye written, abort(), close() ──▶ ENDED
+         send is not ours
 
 Only the pulling task writes in PULLING, only ``_push`` in LIVE and WRITING: two writers never meet.
 Source: PROTOCOL.md, Frames; WHATWG HTML 9.2.
@@ -17,6 +19,7 @@ Source: PROTOCOL.md, Frames; WHATWG HTML 9.2.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,7 @@ from tidings.errors import Unavailable
 from tidings.protocol.cursor import format_cursor
 from tidings.server import frame
 from tidings.server.config import (
+    EPHEMERAL_WAITING_MAX,
     EVENTS_PAGE_DEFAULT,
     FRAME_BATCH_MAX_BYTES,
     GOODBYE_RETRY_MS,
@@ -52,13 +56,13 @@ class Stream:
 
     __slots__ = (
         "_began_at",
+        "_context",
         "_deadline",
         "_deadline_reason",
         "_detached",
         "_goodbye",
         "_heartbeat_s",
         "_hub",
-        "_is_beat_due",
         "_is_caught_up",
         "_is_direct",
         "_is_last_write",
@@ -70,6 +74,7 @@ class Stream:
         "_steps",
         "_task",
         "_transport",
+        "_waiting",
         "_wrote_at",
         "cursor",
         "is_ending",
@@ -91,6 +96,7 @@ class Stream:
         tab: str | None,
         expires_in_s: float | None,
         transport: asyncio.WriteTransport | None,
+        is_ours: bool = False,
     ) -> None:
         now, config = hub.loop.time(), hub.config
         self._hub = hub
@@ -112,7 +118,10 @@ class Stream:
         self._steps: Generator[Any, None, None] | None = None
         self._goodbye: Frame | None = None
         self._pull: asyncio.Task[None] | None = None
-        self._is_direct = self._is_caught_up = self._is_beat_due = self._is_last_write = False
+        self._is_direct = is_ours  # ``send`` is, and waits for nothing but the socket: it may be stepped by hand
+        self._context = None if is_ours else contextvars.copy_context()
+        self._waiting: tuple[Frame, ...] = ()  # pushed, and not yet written by the task
+        self._is_caught_up = self._is_last_write = False
         self._wrote_at = now
         self._heartbeat_s = config.heartbeat_interval_s * hub.rng.uniform(1 - HEARTBEAT_JITTER, 1 + HEARTBEAT_JITTER)
         age_s = config.stream_age_max_s * hub.rng.uniform(1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER)
@@ -121,20 +130,12 @@ class Stream:
             self._deadline, self._deadline_reason = now + expires_in_s, "token_expired"
 
     async def open(self, first: bytes) -> None:
-        """Write the first frames, already standing in the hub's log; then be live or start catching up.
-
-        A first write that does not suspend shows that nothing between us and the server waits: only then may the
-        hub step ``send`` by hand later.
-        """
+        """Write the first frames, already standing in the hub's log; then be live or start catching up."""
         if self.position >= max(self._log.tail or 0, self._past):
             first += frame.caught_up(self.cursor)
             self._is_caught_up = True
         self._hub.timer.add(self, self._due())
-        suspensions: list[bool] = []
-        probe = self._hub.loop.call_soon(suspensions.append, True)
         await self._put(Frame(first))
-        probe.cancel()
-        self._is_direct = not suspensions
         self._wrote_at = self._hub.loop.time()
         if self.state is not ENDED:
             self._settle()
@@ -176,7 +177,7 @@ class Stream:
         """An event was appended to the log: take it at once if it is the next one and nothing is in the way."""
         if self.state is not LIVE or self.position >= rendered.position:
             return  # the pulling task looks at the tail itself; or it started beyond this event
-        if self._is_direct and self.position == rendered.position - 1:
+        if self.position == rendered.position - 1:
             self.position = rendered.position
             self.cursor = rendered.cursor
             self._push(frame, now)
@@ -184,9 +185,14 @@ class Stream:
             self._start_pulling()
 
     def offer_ephemeral(self, frame: Frame) -> None:
-        """A frame without a position: written if it can be at once, else dropped."""
-        if self.state is LIVE and self._is_direct:
+        """A frame without a position: written if it can be at once, else dropped.
+
+        A task that writes already takes some more: what comes in the same moment would be lost otherwise.
+        """
+        if self.state is LIVE:
             self._push(frame, self._hub.loop.time())
+        elif self.state is PULLING and not self._is_direct and len(self._waiting) < EPHEMERAL_WAITING_MAX:
+            self._waiting += (frame,)
 
     def end(self, reason: str, retry_ms: int) -> None:
         """Say goodbye and end the body cleanly, as soon as what is being written is out."""
@@ -231,11 +237,7 @@ class Stream:
         if now >= self._deadline:
             self.end(self._deadline_reason, self._hub.rng.randint(*GOODBYE_RETRY_MS))
         elif self.state is LIVE and now - self._wrote_at >= self._heartbeat_s:
-            if self._is_direct:
-                self._push(Frame(frame.heartbeat(self.cursor)), now)
-            else:
-                self._is_beat_due = True
-                self._start_pulling()
+            self._push(Frame(frame.heartbeat(self.cursor)), now)
         return None if self.state is ENDED else self._due()
 
     def _due(self) -> float:
@@ -259,12 +261,17 @@ class Stream:
     def _push(self, frame: Frame, now: float) -> None:
         """Write by stepping ``_put``; where it suspends, it is stepped on when what it waits for is done.
 
-        To a detached socket that takes it, it is one call: stepping would cost a frame 2 us more.
+        What is not ours is left to the task. To a detached socket that takes it, it is one call: stepping would cost a
+        frame 2 us more.
         """
         self._wrote_at = now
         if self._detached is not None and self._detached.write(frame):
             if self._is_last_write:
                 self.close()
+            return
+        if not self._is_direct:
+            self._waiting += (frame,)
+            self._start_pulling()
             return
         self.state = WRITING
         self._steps = self._put(frame).__await__()
@@ -300,10 +307,10 @@ class Stream:
     def _start_pulling(self) -> None:
         self.state = PULLING
         self._wrote_at = self._hub.loop.time()
-        self._pull = self._hub.spawn(self._pull_all())
+        self._pull = self._hub.spawn(self._pull_all(), self._context)
 
     async def _pull_all(self) -> None:
-        """Write what the log has beyond the position, then whatever else is due, until the stream can be live.
+        """Write what was pushed, what the log has beyond the position, and what else is due, until the stream is live.
 
         Nothing is read from the store before the socket takes it: what waits unread would be in our memory.
         """
@@ -311,16 +318,18 @@ class Stream:
             while True:
                 if self._detached is not None:
                     await self._detached.writable()
-                if self._goodbye is not None:
+                if self._waiting:
+                    pushed, *others = self._waiting
+                    self._waiting = tuple(others)
+                    await self._put(pushed)
+                    self._wrote_at = self._hub.loop.time()
+                elif self._goodbye is not None:
                     break
-                if self.position < max(self._log.tail or 0, self._past):
+                elif self.position < max(self._log.tail or 0, self._past):
                     await self._pull_page()
                 elif not self._is_caught_up:
                     self._is_caught_up = True
                     await self._write(frame.caught_up(self.cursor))
-                elif self._is_beat_due:
-                    self._is_beat_due = False
-                    await self._write(frame.heartbeat(self.cursor))
                 else:
                     break
             if self._goodbye is not None:

@@ -7,6 +7,7 @@ the next heartbeat later moves nothing.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Protocol
 
 from tidings.server.config import SLOW_TIMER_TICK_S
@@ -28,7 +29,8 @@ class SlowTimer:
         self._loop = asyncio.get_running_loop()
         self._buckets: dict[int, dict[Timed, None]] = {}  # in the order of arrival, so that a run can be repeated
         self._next = int(self._loop.time() / SLOW_TIMER_TICK_S) + 1
-        self._handle = self._loop.call_later(SLOW_TIMER_TICK_S, self._turn)
+        # In a context of its own: it is made in that of the first request, which is somebody's.
+        self._handle = self._loop.call_later(SLOW_TIMER_TICK_S, self._turn, context=Context())
 
     def add(self, member: Timed, due: float) -> None:
         """Ask ``member`` at ``due``, seconds of the loop's clock."""

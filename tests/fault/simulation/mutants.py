@@ -181,8 +181,8 @@ MUTANTS = [
         "page-boundary",
         "the second page of a catch-up begins one too late",
         STREAM,
-        "self._log.user, self.position, EVENTS_PAGE_DEFAULT)\n",
-        "self._log.user, self.position + (self.position > self._began_at), EVENTS_PAGE_DEFAULT)\n",
+        "self._log.user, self.position, EVENTS_PAGE_DEFAULT, FRAME",
+        "self._log.user, self.position + (self.position > self._began_at), EVENTS_PAGE_DEFAULT, FRAME",
     ),
     _one(
         "poll-boundary",
@@ -314,7 +314,7 @@ MUTANTS = [
         "send-under-new-id",
         "a send that is repeated from the outbox has another client_id",
         "client/call.py",
-        '        "client_id": client_id or str(uuid.uuid4()),\n',
-        '        "client_id": str(uuid.uuid4()),\n',
+        "    client_id = client_id or str(uuid.uuid4())\n",
+        "    client_id = str(uuid.uuid4())\n",
     ),
 ]

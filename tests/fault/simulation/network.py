@@ -187,6 +187,14 @@ class Connection:
         """What can be aborted."""
         return self
 
+    def sends(self, _send: object) -> bool:
+        """As ``server/connection.py``: whether nothing stands between, that would make every write wait."""
+        return not self.link.yields_in_send
+
+    async def writable(self) -> None:
+        """As ``Detached``: waits for room."""
+        await self._room()
+
     def has_arrived(self, _scope: dict[str, Any]) -> bool:
         """As ``server/connection.py``: bodies come in one piece."""
         return True

@@ -166,17 +166,23 @@ def check_answer(world: World, who: str, user: str, request: Mapping[str, Any], 
     if path == "/send":
         _check_sent(world, who, user, request["body"], answer["message"])
     elif path == "/receipts":
-        asked, marks = request["body"], answer["watermarks"]
-        peer = asked["chatUserId"]
-        for name, committed in zip(("read_upto", "delivered_upto"), world.truth.marks(user, peer), strict=True):
-            if not (asked.get(name) or 0) <= marks[name] <= committed:
-                world.wrong(f"I1: {who}: {name} {asked.get(name)} of {peer}, told {marks[name]}, is {committed}")
+        asked = request["body"]
+        for each, told in zip(asked.get("receipts", [asked]), answer.get("receipts", [answer]), strict=True):
+            if "code" not in told:  # refused, as it would be alone
+                _check_receipt(world, who, user, each, told["watermarks"])
     elif path.startswith("/events/"):
         _check_poll(world, who, user, request["asked"], answer)
     elif path.startswith("/inbox/"):
         _check_inbox(world, who, user, answer)
     elif "messages" in answer:
         _check_history(world, who, user, path[1:], query, answer)
+
+
+def _check_receipt(world: World, who: str, user: str, asked: Mapping[str, Any], marks: Mapping[str, int]) -> None:
+    peer = asked["chatUserId"]
+    for name, committed in zip(("read_upto", "delivered_upto"), world.truth.marks(user, peer), strict=True):
+        if not (asked.get(name) or 0) <= marks[name] <= committed:
+            world.wrong(f"I1: {who}: {name} {asked.get(name)} of {peer}, told {marks[name]}, is {committed}")
 
 
 def _check_sent(world: World, who: str, user: str, asked: Mapping[str, Any], told: Mapping[str, Any]) -> None:
