@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from front import Front
 from node import API, START_DEADLINE_S, Node, wait_for
+from servers import Served
 
 SOURCE = Path(__file__).with_name("Person.java")
 
@@ -101,3 +102,23 @@ def test_java_s_client_speaks_http_2_behind_a_proxy(start: Callable[..., JavaPer
         ada.sends("hi over HTTP/2")
         assert "sent 201 HTTP_2" == ada.says("sent ")
         assert "hi over HTTP/2" in ada.says('"new_message"')
+
+
+@pytest.mark.parametrize("server", ["hypercorn", "granian", "gunicorn-asgi", "uvicorn --http h11"])
+def test_java_s_client_sends_and_reads_where_an_application_embeds_tidings(
+    start: Callable[..., JavaPerson], tmp_path: Path, server: str
+) -> None:
+    """One of these servers takes the upgrade, the others pass it over; uvicorn's other parser loses the body, and
+    docs/embedding.md says so.
+    """
+    name, *options = server.split()
+    host = Served(name, tmp_path, "hosts:mounted", *options)
+    host.start()
+    try:
+        ada = start(host.url, "ada", "ben")
+        ada.says('"caught_up"')
+        ada.sends("hi from Java")
+        assert ada.says("sent ").startswith("sent 201 ")
+        assert "hi from Java" in ada.says('"new_message"')
+    finally:
+        host.kill()
