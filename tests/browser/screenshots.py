@@ -28,6 +28,13 @@ TURN = """direction => {
 """The page, and the parts of it that say their own direction, as those in a chosen language do."""
 
 
+ARRIVE = """() => {
+    const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
+    document.getAnimations().filter(ends).forEach((each) => each.finish());
+}"""
+"""What glides into its colour or its place is there."""
+
+
 def shoot(scene: Scene, folder: Path) -> None:
     """Four pictures of this window as it is."""
     page = scene.window.page
@@ -36,6 +43,7 @@ def shoot(scene: Scene, folder: Path) -> None:
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             scene.refresh()
+            page.evaluate(ARRIVE)
             page.screenshot(path=folder / f"{scene.name}-{scene.device}-{scheme}-{direction}.png", caret="initial")
 
 

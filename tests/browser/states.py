@@ -249,7 +249,7 @@ def list_reconnecting(scene: Scene) -> Iterator[None]:
     expect(scene.window.entry(scene.peer)).to_be_visible()
     scene.network.refuse()
     yield
-    expect(scene.window.banner).to_contain_text("Trying again", timeout=SLOW_MS)
+    expect(scene.window.own_state).to_contain_text("Reconnecting", timeout=SLOW_MS)
 
 
 # A conversation
@@ -429,20 +429,20 @@ def more_about_somebody(scene: Scene) -> None:
     scene.talk()
     scene.opens(scene.peer)
     scene.window.page.get_by_role("button", name=f"More about {scene.peer}").click()
-    expect(scene.window.page.get_by_role("button", name=f"Block {scene.peer}")).to_be_visible()
+    expect(scene.window.page.get_by_role("menuitem", name=f"Block {scene.peer}")).to_be_visible()
 
 
 @state
 def block_question(scene: Scene) -> None:
     more_about_somebody(scene)
-    scene.window.page.get_by_role("button", name=f"Block {scene.peer}").click()
+    scene.window.page.get_by_role("menuitem", name=f"Block {scene.peer}").click()
     expect(scene.window.page.get_by_text("is not told")).to_be_visible()
 
 
 @state
 def report(scene: Scene) -> None:
     more_about_somebody(scene)
-    scene.window.page.get_by_role("button", name=f"Report {scene.peer}").click()
+    scene.window.page.get_by_role("menuitem", name=f"Report {scene.peer}").click()
     scene.window.page.get_by_label("What happened?").fill("They sell parcels that do not exist.")
 
 

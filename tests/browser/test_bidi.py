@@ -55,14 +55,14 @@ def test_a_name_turns_no_sentence_around(name: str, demo: Demo, profile: Profile
     window = Window.in_demo(profile(), demo.url, victim, name)
 
     window.page.get_by_role("button", name="More about").click()
-    panel = window.page.locator(".tidings-safety")
-    reads_forward(panel.get_by_role("button", name="Report"), "Report")
-    panel.get_by_role("button", name="Block").click()
+    reads_forward(window.page.get_by_role("menuitem", name="Report"), "Report")
+    window.page.get_by_role("menuitem", name="Block").click()
+    panel = window.page.locator(".tidings-panel")
     question = panel.locator("p").first
     reads_forward(question, "Neither of you")
     reads_forward(question, "is not told.")
     panel.get_by_role("button", name="Block", exact=True).click()
-    note = window.page.locator(".tidings-blocked p").first
+    note = window.page.locator(".tidings-instead p").first
     reads_forward(note, "You blocked")
     assert "\u202e" not in window.page.title()
     assert [] == window.complaints

@@ -97,12 +97,12 @@ def test_the_list_alone_says_that_the_connection_is_lost(proxy: Proxy, desks: De
     listing = Window.as_user(desks.adas, proxy.url, desks.ada)
     expect(listing.entry("ben")).to_be_visible()
     proxy.refuse()
-    expect(listing.banner).to_contain_text("Connection lost.")
+    expect(listing.own_state).to_contain_text("Reconnecting")
 
     proxy.restore()
-    listing.banner.get_by_role("button", name="Try to reconnect").click()
+    listing.own_state.get_by_role("button", name="Try to reconnect").click()
 
-    expect(listing.banner).to_have_text("Back online.")
+    expect(listing.own_state).to_have_text("Back online.")
     desks.his.says("to the list")
     expect(listing.entry("ben")).to_contain_text("to the list")
 
@@ -115,7 +115,7 @@ def test_what_was_sent_during_a_cut_arrives_once_and_in_order(cut: str, proxy: P
     getattr(proxy, cut)()
     his.says("while she is cut off")
     his.shows("before", "while she is cut off")
-    expect(hers.status).to_contain_text("Reconnecting")
+    hers.connection_is("reconnecting")
     expect(hers.banner).to_contain_text("Connection lost.")
     expect(hers.banner).to_contain_text(TRYING_AGAIN)
     expect(hers.banner).to_contain_text(re.compile(r"[Aa]ttempt \d+"))
@@ -169,7 +169,7 @@ def test_after_a_cut_of_more_than_30_s_nothing_is_lost_or_doubled(
         expect(hers.banner).to_contain_text("Connection lost. Using polling mode", timeout=15_000)
         assert hers.page.evaluate("pollingAfterMs") < 10_500
         expect(hers.banner.get_by_role("button", name="Try to reconnect")).to_be_visible()
-        expect(hers.status).to_contain_text("Polling")
+        hers.connection_is("polling")
         his.says("by polling")
         hers.shows("before", "by polling")
         hers.says("by POST")
@@ -177,7 +177,7 @@ def test_after_a_cut_of_more_than_30_s_nothing_is_lost_or_doubled(
         desks.both_show("before", "by polling", "by POST")
 
         hers.page.wait_for_timeout(max(0.0, cut_at + 31 - time.monotonic()) * 1000)
-        expect(alone.status).to_contain_text("Reconnecting")
+        alone.connection_is("reconnecting")
         alone.shows("before", "typed all alone")
         wire.restore()
         proxy.restore()
@@ -195,7 +195,7 @@ def test_try_to_reconnect_leads_back_from_polling_to_the_stream(proxy: Proxy, de
     """The button does not wait for the next probe."""
     proxy.hold_streams()
     proxy.end_open()
-    expect(desks.hers.status).to_contain_text("Polling")
+    desks.hers.connection_is("polling")
     proxy.restore()
     desks.his.says("meanwhile")
 
@@ -213,7 +213,7 @@ def test_a_server_that_is_killed_in_mid_chat_loses_and_doubles_nothing(node: Nod
     his.says("his, while it is dead")
     hers.says("hers, while it is dead")
     for window in (hers, his):
-        expect(window.status).to_contain_text("Reconnecting")
+        window.connection_is("reconnecting")
 
     node.restart()
 

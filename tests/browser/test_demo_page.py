@@ -82,7 +82,7 @@ def test_a_conversation_begins_with_any_user_id(odd: str, demo: Demo, profile: P
 @pytest.mark.parametrize(
     ("typed", "problem"),
     [
-        ("", "Type the user id"),
+        ("", "Type the name or the user id"),
         ("a/b", "no / or"),
         ("..", "not a user id"),
         ("choosy", "That is you"),
@@ -177,7 +177,7 @@ def test_typing_shows_until_the_message_comes(demo: Demo, profile: Profile) -> N
 
     talker.composer.press_sequentially("well")
 
-    expect(listener.status).to_contain_text("talker is typing")
+    expect(listener.status).to_contain_text("typing")
     talker.composer.press("Enter")
     listener.shows("tell me", "well")
     expect(listener.status).not_to_contain_text("typing")

@@ -177,7 +177,7 @@ def test_under_traffic_replies_are_dropped_and_the_server_is_killed_and_every_nu
     drawer.presses("Kill it")
     expect(drawer.panel).to_contain_text("Dead. Starts again in")
     for window in (oda, pit):
-        expect(window.status).to_contain_text("Reconnecting")
+        window.connection_is("reconnecting")
     drawer.presses("Restore everything")
     expect(drawer.panel).to_contain_text("Running, process")
     drawer.panel.get_by_role("button", name="Stop").click()

@@ -6,7 +6,6 @@ Each test counts what was lost and what was doubled, against the server's histor
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,14 +26,15 @@ LEEWAY_S = 30
 WITNESS = """
     window.seen = [];
     const note = () => {
-        for (const each of document.querySelectorAll(".tidings-status, .tidings-banner, [role=alert]")) {
-            const text = each.textContent.trim();
+        for (const each of document.querySelectorAll("[data-connection], .tidings-banner, [role=alert]")) {
+            const text = each.dataset.connection ?? each.textContent.trim();
             if (text && !window.seen.some((one) => one.text === text)) {
                 window.seen.push({ text, at: performance.now() });
             }
         }
     };
-    new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true });
+    const watched = { subtree: true, childList: true, characterData: true, attributes: true };
+    new MutationObserver(note).observe(document, watched);
     addEventListener("pageshow", (event) => { if (event.persisted) window.wasPersisted = true; });
 """
 """Keeps what the page says of its connection, and when it first said so (ms); and whether it came out of the cache."""
@@ -120,8 +120,8 @@ def test_a_half_open_connection_is_noticed_within_two_heartbeats_and_5_s(
     stalled_at = window.page.evaluate("performance.now()") / 1000
     proxy.stall()
 
-    talk.goes_on_until(window, lambda: said(window.page, "Reconnecting"), 2 * HEARTBEAT_S + 10)
-    assert (said(window.page, "Reconnecting") or 0) - stalled_at < 2 * HEARTBEAT_S + 5.5
+    talk.goes_on_until(window, lambda: said(window.page, "reconnecting"), 2 * HEARTBEAT_S + 10)
+    assert (said(window.page, "reconnecting") or 0) - stalled_at < 2 * HEARTBEAT_S + 5.5
     proxy.restore()
 
     window.is_connected(20_000)
@@ -136,12 +136,12 @@ def test_behind_a_proxy_that_buffers_streams_it_polls_and_returns_to_the_stream_
     proxy.hold_streams()
     proxy.end_open()
 
-    polling = re.compile("Polling")
-    assert talk.goes_on_until(window, lambda: polling.search(window.status.inner_text()), 20) < 20
+    polling = window.page.locator("[data-connection=polling]")
+    assert talk.goes_on_until(window, lambda: polling.count() == 1, 20) < 20
     expect(window.message(talk.written[-1])).to_have_count(1)
     proxy.restore()
 
-    assert talk.goes_on_until(window, lambda: "Connected" in window.status.inner_text(), 60) < 60
+    assert talk.goes_on_until(window, lambda: window.connected.count() == 1, 60) < 60
     talk.is_whole(window)
 
 
@@ -166,7 +166,7 @@ def test_a_token_that_expires_in_mid_stream_is_renewed_unseen(
     window.is_connected()
     talk.is_whole(window)
     assert len(given) > tokens
-    assert {"Connecting…", "Connected"} >= set(seen(window.page)), "nothing of it is shown"
+    assert {"idle", "connecting", "connected"} >= set(seen(window.page)), "nothing of it is shown"
     assert [] == window.complaints
 
 

@@ -45,7 +45,7 @@ def is_wide(window: Window, least: int, most: int | None = None) -> None:
 def test_the_list_is_as_wide_as_one_drags_it_or_moves_it_with_the_arrow_keys(
     node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person
 ) -> None:
-    """320 at first, 280 to 400; the other way round where one writes from the right; as it was after a reload."""
+    """348 px at first, 280 to 400; the other way round where one writes from the right; as it was after a reload."""
     window = Window.as_user(profile(), node.url, alice, bob.id)
     page = window.page
     separator = page.get_by_role("separator", name="Width of the list of conversations")
@@ -53,11 +53,11 @@ def test_the_list_is_as_wide_as_one_drags_it_or_moves_it_with_the_arrow_keys(
     expect(separator).to_be_hidden()
     is_wide(window, 280)
     page.set_viewport_size(DESK)
-    is_wide(window, 320)
+    is_wide(window, 348)
 
     separator.press("ArrowRight")
-    expect(separator).to_have_attribute("aria-valuenow", "336")
-    is_wide(window, 336)
+    expect(separator).to_have_attribute("aria-valuenow", "364")
+    is_wide(window, 364)
     separator.press("End")
     is_wide(window, 400)
     separator.press("ArrowRight")
@@ -81,7 +81,7 @@ def test_the_list_is_as_wide_as_one_drags_it_or_moves_it_with_the_arrow_keys(
     window.is_connected()
     is_wide(window, moved)
     separator.dblclick()
-    is_wide(window, 320)
+    is_wide(window, 348)
 
 
 def test_on_a_phone_there_is_one_pane_and_the_browsers_back_leads_to_the_list(
@@ -115,7 +115,7 @@ def test_on_a_phone_there_is_one_pane_and_the_browsers_back_leads_to_the_list(
 def test_everything_goes_by_keyboard_alone(
     node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person, carol: Person, talk: None
 ) -> None:
-    """Alt and the arrows go through the conversations; Ctrl+K begins one; Escape goes back to where one was."""
+    """Alt and the arrows go through the conversations; Ctrl+K finds one; Escape goes back to where one was."""
     window = Window.as_user(profile(), node.url, alice)
     page = window.page
     keyboard = page.keyboard
@@ -134,13 +134,12 @@ def test_everything_goes_by_keyboard_alone(
     expect(window.composer).to_have_value("")
 
     keyboard.press("Control+k")
-    to_whom = page.get_by_label("To whom? Their user id")
-    expect(to_whom).to_be_focused()
+    search = page.get_by_role("searchbox", name="Search people and conversations")
+    expect(search).to_be_focused()
     keyboard.press("Escape")
-    expect(to_whom).to_have_count(0)
     expect(window.composer).to_be_focused()
     keyboard.press("Control+k")
-    expect(to_whom).to_be_focused()
+    expect(search).to_be_focused()
     keyboard.type(bob.id)
     keyboard.press("Enter")
     expect(window.composer).to_have_value("a draft")
@@ -157,6 +156,115 @@ def test_everything_goes_by_keyboard_alone(
     more = page.get_by_role("button", name=re.compile("^More about "))
     expect(more).to_be_focused()
     keyboard.press("Enter")
-    expect(page.get_by_role("button", name=re.compile("^Block "))).to_be_focused()
+    expect(page.get_by_role("menuitem", name=re.compile("^Report "))).to_be_focused()
+    keyboard.press("ArrowUp")
+    expect(page.get_by_role("menuitem", name=re.compile("^Block "))).to_be_focused()
     keyboard.press("Escape")
     expect(more).to_be_focused()
+
+
+def test_a_list_of_many_loads_on_as_one_scrolls_and_the_title_counts_what_it_has_not(
+    node: Node, profile: Callable[[], BrowserContext]
+) -> None:
+    """120 people have written: the title says all of them before they are loaded, no button has to be clicked.
+
+    Alt and an arrow keep the chosen conversation in sight.
+    """
+    popular = node.person("popular")
+    for number in range(120):
+        node.person(f"fan {number:03}").sends(popular, "hello")
+    window = Window.as_user(profile(), node.url, popular)
+    page = window.page
+    page.set_viewport_size(DESK)
+    rows = page.locator(".tidings-conversations .tidings-entry")
+    expect(window.entry("fan 119")).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^\(99\+\) "))
+    assert rows.count() < 120
+    scroller = page.locator(".tidings-inbox-scroll")
+
+    def reached_the_end() -> bool:
+        scroller.evaluate("list => list.scrollTo(0, list.scrollHeight)")
+        return rows.count() == 120
+
+    window.is_waiting_for(reached_the_end, "all conversations are there")
+    expect(window.entry("fan 000")).to_be_visible()
+    expect(page.get_by_role("button", name="Show more conversations")).to_have_count(0)
+
+    scroller.evaluate("list => list.scrollTo(0, 0)")
+    for number in range(119, 104, -1):
+        page.keyboard.press("Alt+ArrowDown")
+        expect(window.entry(f"fan {number:03}")).to_have_attribute("aria-current", "page")
+    window.is_waiting_for(
+        lambda: page.evaluate(
+            """() => {
+                const list = document.querySelector(".tidings-inbox-scroll").getBoundingClientRect();
+                const row = document.querySelector(".tidings-entry[aria-current]").getBoundingClientRect();
+                return row.top >= list.top - 1 && row.bottom <= list.bottom + 1;
+            }"""
+        ),
+        "the chosen conversation is in sight",
+    )
+
+
+def test_a_preview_runs_below_the_time_to_the_end_of_the_row(
+    node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person
+) -> None:
+    """It was cut where the column of the time began, 70 px before."""
+    bob.sends(alice, "a text that is much longer than the line that the list of conversations has for it " * 3)
+    bob.sends(alice, "this is the last, and it is as long as the one before so that it is cut in any case")
+    window = Window.as_user(profile(), node.url, bob)
+    window.page.set_viewport_size(DESK)
+    expect(window.entry(alice.id)).to_be_visible()
+    row, preview, time = (
+        window.entry(alice.id).locator(part).bounding_box()
+        for part in (".tidings-entry-body", ".tidings-entry-text", "time")
+    )
+    assert row is not None
+    assert preview is not None
+    assert time is not None
+    assert preview["x"] + preview["width"] > time["x"] + time["width"] - 2
+    assert abs(row["x"] + row["width"] - preview["x"] - preview["width"]) < 2
+
+
+@pytest.mark.parametrize("size", [(320, 256), (844, 200)])
+def test_a_low_window_leaves_room_for_the_list(
+    node: Node, profile: Callable[[], BrowserContext], alice: Person, talk: None, size: tuple[int, int]
+) -> None:
+    """1280 x 1024 at 400 %, and a phone on its side with its keyboard: what stands above the list scrolls with it."""
+    window = Window.as_user(profile(), node.url, alice)
+    window.page.set_viewport_size({"width": size[0], "height": size[1]})
+    expect(window.conversations).to_be_visible()
+
+    def visible() -> int:
+        return int(
+            window.page.evaluate(
+                """() => {
+                    const list = document.querySelector(".tidings-inbox-scroll").getBoundingClientRect();
+                    return Math.round(Math.min(list.bottom, innerHeight) - Math.max(list.top, 0));
+                }"""
+            )
+        )
+
+    window.is_waiting_for(lambda: visible() >= 68, "a whole row has room")
+
+
+def test_ctrl_k_finds_somebody_also_where_there_is_room_for_one_pane(
+    node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person, carol: Person, talk: None
+) -> None:
+    """The list comes for it, and goes again: to whom was found, or back by Escape."""
+    window = Window.as_user(profile(), node.url, alice, bob.id)
+    page = window.page
+    page.set_viewport_size(PHONE)
+    expect(list_pane(window)).to_be_hidden()
+    window.composer.focus()
+    page.keyboard.press("Control+k")
+    search = page.get_by_role("searchbox", name="Search people and conversations")
+    expect(search).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(list_pane(window)).to_be_hidden()
+    expect(window.composer).to_be_focused()
+    page.keyboard.press("Control+k")
+    page.keyboard.type(carol.id)
+    page.keyboard.press("Enter")
+    expect(list_pane(window)).to_be_hidden()
+    expect(window.message("from Carol")).to_be_visible()

@@ -26,7 +26,7 @@ def test_without_a_token_the_page_says_how_to_sign_in(node: Node, profile: Profi
     expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
     window.page.reload()
     expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
-    window.page.get_by_role("button", name="Sign out").click()
+    window.signs_out()
     window.page.reload()
     expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert [] == window.complaints

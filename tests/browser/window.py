@@ -64,12 +64,27 @@ class Window:
 
     @property
     def status(self) -> Locator:
-        """Dot and text in the header of the conversation."""
+        """What the other one does, below their name."""
         return self.page.locator(".tidings-status")
+
+    def connection_is(self, status: str, timeout_ms: float | None = None) -> None:
+        """What the screen of the conversation says of the user's own connection to those who style it."""
+        screen = self.page.locator(".tidings-screen")
+        expect(screen).to_have_attribute("data-connection", status, timeout=timeout_ms)
 
     @property
     def banner(self) -> Locator:
         return self.page.locator(".tidings-banner")
+
+    @property
+    def own_state(self) -> Locator:
+        """Above the list: what the user's own connection is, while it is not fine."""
+        return self.page.locator(".tidings-own-state")
+
+    @property
+    def connected(self) -> Locator:
+        """The screen of the conversation, while the connection is fine."""
+        return self.page.locator(".tidings-screen[data-connection=connected]")
 
     @property
     def messages(self) -> Locator:
@@ -93,11 +108,17 @@ class Window:
         named = self.page.locator(".tidings-entry-name").get_by_text(name, exact=True)
         return self.conversations.get_by_role("link").filter(has=named)
 
+    def signs_out(self) -> None:
+        """By the settings, which the own picture opens."""
+        self.conversations.get_by_role("button", name=re.compile("^Settings of ")).click()
+        self.page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+
     def begins_conversation_with(self, user_id: str) -> None:
         """ "New message", to this user id as it is typed."""
         self.conversations.get_by_role("button", name="New message").first.click()
-        self.page.get_by_label("To whom? Their user id").fill(user_id)
-        self.page.get_by_role("button", name="Start").click()
+        field = self.page.get_by_role("combobox", name="To whom?")
+        field.fill(user_id)
+        field.press("Enter")
 
     def says(self, text: str) -> None:
         """Type and press Enter."""
@@ -117,7 +138,7 @@ class Window:
         expect(self.message(text).locator(".tidings-tick")).to_have_attribute("title", tick, timeout=timeout_ms)
 
     def is_connected(self, timeout_ms: float | None = None) -> None:
-        expect(self.status).to_contain_text("Connected", timeout=timeout_ms)
+        self.connection_is("connected", timeout_ms)
 
     def is_waiting_for(self, condition: Callable[[], object], what: str, deadline_s: float = PATIENCE_S) -> None:
         """Wait until this holds, while the browser's events go on coming in."""

@@ -4,6 +4,8 @@
  */
 const LIST_WIDTH = "tidings.list-width";
 const SOUND = "tidings.sound";
+const ENTER = "tidings.enter";
+const THEME = "tidings.theme";
 
 export function keptListWidth(): number {
   return Number(read(LIST_WIDTH) ?? Number.NaN);
@@ -22,10 +24,38 @@ export function keepSound(wanted: boolean): void {
   write(SOUND, wanted ? "on" : null);
 }
 
+/** Whether Enter sends; null until somebody says it: then it depends on the device. */
+export function keptEnterSends(): boolean | null {
+  const kept = read(ENTER);
+  return kept === null ? null : kept === "sends";
+}
+
+export function keepEnterSends(wanted: boolean): void {
+  write(ENTER, wanted ? "sends" : "line");
+}
+
+export const THEMES = ["system", "light", "dark"] as const;
+export type Theme = (typeof THEMES)[number];
+
+export function keptTheme(): Theme {
+  const kept = read(THEME);
+  return THEMES.find((theme) => theme === kept) ?? "system";
+}
+
+export function keepTheme(theme: Theme): void {
+  write(THEME, theme === "system" ? null : theme);
+  showTheme(theme);
+}
+
+/** The page, and all that stands in it, in these colours. */
+export function showTheme(theme: Theme): void {
+  document.documentElement.style.colorScheme = theme === "system" ? "" : theme;
+}
+
 /** Nothing of the user stays. */
 export function forgetPreferences(): void {
-  write(LIST_WIDTH, null);
-  write(SOUND, null);
+  for (const key of [LIST_WIDTH, SOUND, ENTER, THEME]) write(key, null);
+  showTheme("system");
 }
 
 function read(key: string): string | null {

@@ -7,26 +7,28 @@ import { usePageWords } from "./words.js";
 
 function Card({ title, children }: { title: string; children: ReactNode }): ReactNode {
   return (
-    <main className="page-card tidings">
-      <p className="page-brand">
-        <span className="page-mark" aria-hidden="true" />
-        Tidings
-      </p>
-      <h1>{title}</h1>
-      {children}
+    <main className="tidings page-sign-in">
+      <div className="page-card">
+        <p className="page-brand">
+          <span className="page-mark" aria-hidden="true" />
+          Tidings
+        </p>
+        <h1>{title}</h1>
+        {children}
+      </div>
     </main>
   );
 }
 
 /** A sentence with something to type in its middle. */
-function Step({ parts }: { parts: readonly string[] }): ReactNode {
+function Typed({ parts }: { parts: readonly string[] }): ReactNode {
   const [before, typed, after] = parts;
   return (
-    <li>
+    <>
       {before}
       <code dir="ltr">{typed}</code>
       {after}
-    </li>
+    </>
   );
 }
 
@@ -36,10 +38,7 @@ export function SignIn({ why, hasProblem }: { why: "no_token" | "rejected"; hasP
   const [typed, setTyped] = useState("");
   return (
     <Card title={why === "rejected" ? words.signInEnded : words.signIn}>
-      <ol className="page-steps">
-        <Step parts={words.stepRun("tidings token USER")} />
-        <Step parts={words.stepOpen(`${location.origin}${location.pathname}#token=TOKEN`)} />
-      </ol>
+      <p className="page-note">{words.signInHint}</p>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -58,14 +57,24 @@ export function SignIn({ why, hasProblem }: { why: "no_token" | "rejected"; hasP
           value={typed}
           onChange={(event) => setTyped(event.target.value)}
         />
-        <p id="token-problem" className="tidings-problem" role="alert">
-          {hasProblem && words.notAToken}
+        <p id="token-problem" className="page-problem" role="alert">
+          {hasProblem && (
+            <>
+              <svg className="tidings-icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+                <circle cx="10" cy="10" r="7" />
+                <path d="M10 6.2v4.6M10 13.6v.1" />
+              </svg>
+              {words.notAToken}
+            </>
+          )}
         </p>
         <button type="submit" className="tidings-button" data-primary="true" disabled={typed.trim() === ""}>
-          {words.signIn}
+          {words.signInWithToken}
         </button>
       </form>
-      <p className="page-note">{words.tokenNote}</p>
+      <p className="page-note">
+        <Typed parts={words.operators("tidings token USER")} /> {words.tokenNote}
+      </p>
     </Card>
   );
 }
@@ -75,13 +84,15 @@ export function ChoosePerson({ people }: { people: readonly Person[] }): ReactNo
   const words = usePageWords();
   return (
     <Card title={words.whoAreYou}>
-      <p>{words.choosePerson}</p>
-      <ul className="page-people">
+      <p className="page-note">{words.choosePerson}</p>
+      <ul>
         {people.map((person) => (
           <li key={person.id}>
-            <a href={inLanguage({ as: person.id })}>
+            <a className="tidings-entry" href={inLanguage({ as: person.id })}>
               <Avatar person={person} />
-              <bdi>{person.name}</bdi>
+              <span className="tidings-entry-name">
+                <span dir="auto">{person.name}</span>
+              </span>
             </a>
           </li>
         ))}

@@ -2,7 +2,7 @@ import { useCallback, useEffect, useRef, useState, type ReactNode } from "react"
 import type { ConnectionSnapshot } from "../types.js";
 import { Announcements, useAnnouncer, type Announcer } from "./announcer.js";
 import { useConnection, useLatest } from "./hooks.js";
-import type { ShownStatus } from "./icons.js";
+import { StatusDot, type ShownStatus } from "./icons.js";
 import { useTidings } from "./provider.js";
 import { useLanguage, useWords } from "./words/context.js";
 import type { Words } from "./words/en.js";
@@ -16,7 +16,8 @@ const CATCH_UP_MS = 1000;
 /** This long without an answer is more than a bad moment. */
 const UNREACHABLE_MS = 180_000;
 
-export type BannerKind = "reconnecting" | "polling" | "offline" | "unreachable" | "unauthorized" | "refused" | "back";
+export type Trouble = "reconnecting" | "polling" | "offline" | "unreachable" | "unauthorized" | "refused" | "closed";
+export type BannerKind = Trouble | "back";
 
 /** What a user must know at once, for nothing goes on by itself, or has not for long. */
 const URGENT: ReadonlySet<BannerKind> = new Set(["unreachable", "unauthorized", "refused"]);
@@ -30,7 +31,7 @@ export interface BannerState {
   isCatchingUp: () => boolean;
 }
 
-function troubleOf({ status, attempt, reason }: ConnectionSnapshot): BannerKind | null {
+function troubleOf({ status, attempt, reason }: ConnectionSnapshot): Trouble | null {
   // A hidden page gave its stream back; it takes it up again when somebody looks, and nothing was lost.
   if (reason === "hidden") return null;
   switch (status) {
@@ -39,6 +40,7 @@ function troubleOf({ status, attempt, reason }: ConnectionSnapshot): BannerKind 
     case "offline":
     case "unauthorized":
     case "refused":
+    case "closed":
       return status;
     case "connecting":
       // The first connection is not a lost one; a later attempt is.
@@ -61,14 +63,12 @@ export function useBanner(connection: ConnectionSnapshot): BannerState {
 
   useEffect(() => {
     if (trouble) {
-      if (trouble !== "reconnecting") {
+      if (trouble !== "reconnecting" && trouble !== "closed") {
         setShown(trouble);
         return;
       }
-      const timers = [
-        setTimeout(() => setShown(trouble), QUIET_MS),
-        setTimeout(() => setShown("unreachable"), UNREACHABLE_MS),
-      ];
+      const timers = [setTimeout(() => setShown(trouble), QUIET_MS)];
+      if (trouble === "reconnecting") timers.push(setTimeout(() => setShown("unreachable"), UNREACHABLE_MS));
       return () => timers.forEach(clearTimeout);
     }
     if (!live) {
@@ -154,6 +154,8 @@ function sentenceOf(kind: BannerKind, { reason }: ConnectionSnapshot, news: numb
       return words.unauthorized;
     case "refused":
       return words.refused;
+    case "closed":
+      return words.ownState.closed;
     case "back":
       return words.backOnline(news);
   }
@@ -177,6 +179,16 @@ export function useBannerVoice(banner: BannerState, connection: ConnectionSnapsh
   }, [kind, now, say, warn]);
 }
 
+/** What can be done about it; offline one can only wait. */
+export function actionOf(
+  kind: BannerKind,
+  onReconnect: () => void,
+  onSignIn: (() => void) | undefined,
+): (() => void) | undefined {
+  if (kind === "offline" || kind === "back") return undefined;
+  return kind === "unauthorized" ? onSignIn : onReconnect;
+}
+
 interface BannerProps {
   banner: BannerState;
   connection: ConnectionSnapshot;
@@ -190,40 +202,52 @@ export function Banner({ banner, connection, onReconnect, onSignIn }: BannerProp
   const { kind, news } = banner;
   if (kind === null) return null;
   const cause = words.cause(connection.reason);
+  const act = actionOf(kind, onReconnect, onSignIn);
   return (
     <div className="tidings-banner" data-kind={kind}>
       <p>
-        {kind === "reconnecting" || kind === "unreachable" ? (
-          <>
-            <strong>{kind === "reconnecting" ? words.connectionLost : words.unreachable}</strong>{" "}
-            {cause !== "" && `${cause} `}
-            <Countdown connection={connection} />{" "}
-            <span className="tidings-banner-detail">
-              {kind === "reconnecting" ? words.sendsAreKept : words.textIsSafe}
-            </span>
-          </>
-        ) : kind === "polling" ? (
-          <>
-            <strong>{words.polling}</strong>{" "}
-            <span className="tidings-banner-detail">
-              {words.pollingDetail(Math.round(connection.pollInterval / 1000))}
-            </span>
-          </>
-        ) : (
-          sentenceOf(kind, connection, news, words)
-        )}
+        <StatusDot status={shownStatus(connection, kind)} />
+        <span>
+          {kind === "reconnecting" || kind === "unreachable" ? (
+            <>
+              <strong>{kind === "reconnecting" ? words.connectionLost : words.unreachable}</strong>{" "}
+              {cause !== "" && `${cause} `}
+              <Countdown connection={connection} />{" "}
+              <span className="tidings-banner-detail">
+                {kind === "reconnecting" ? words.sendsAreKept : words.textIsSafe}
+              </span>
+            </>
+          ) : kind === "polling" ? (
+            <>
+              <strong>{words.polling}</strong>{" "}
+              <span className="tidings-banner-detail">
+                {words.pollingDetail(Math.round(connection.pollInterval / 1000))}
+              </span>
+            </>
+          ) : (
+            <FirstStrong text={sentenceOf(kind, connection, news, words)} />
+          )}
+        </span>
       </p>
-      {(kind === "reconnecting" || kind === "polling" || kind === "unreachable" || kind === "refused") && (
-        <button type="button" className="tidings-button" onClick={onReconnect}>
-          {words.reconnect}
-        </button>
-      )}
-      {kind === "unauthorized" && onSignIn && (
-        <button type="button" className="tidings-button" onClick={onSignIn}>
-          {words.signIn}
-        </button>
+      {act && (
+        <div className="tidings-banner-actions">
+          <button type="button" className="tidings-link" onClick={act}>
+            {kind === "unauthorized" ? words.signIn : words.reconnect}
+          </button>
+        </div>
       )}
     </div>
+  );
+}
+
+/** What matters is in the first sentence. */
+function FirstStrong({ text }: { text: string }): ReactNode {
+  const [, first = text, rest = ""] = /^(.*?[.:])(\s.*)?$/s.exec(text) ?? [];
+  return (
+    <>
+      <strong>{first}</strong>
+      {rest}
+    </>
   );
 }
 

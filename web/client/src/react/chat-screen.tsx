@@ -1,11 +1,10 @@
-import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode, type RefObject } from "react";
-import type { ConversationSnapshot, Notice, Person } from "../types.js";
+import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import type { Notice, PendingMessage, Person } from "../types.js";
 import { Announcements, useAnnouncer } from "./announcer.js";
-import { Avatar } from "./avatar.js";
 import { Banner, shownStatus, useBanner, useBannerVoice } from "./banner.js";
 import { Composer } from "./composer.js";
+import { Header } from "./header.js";
 import { useConnection, useConversationState, useLatest } from "./hooks.js";
-import { BackIcon, MoreIcon, StatusDot, type ShownStatus } from "./icons.js";
 import { RenderMessageContext, type RenderMessage } from "./message-body.js";
 import { mediaMatches } from "./media.js";
 import { MessageList } from "./message-list.js";
@@ -17,6 +16,7 @@ import { BlockedNote, RefusedNote, Safety, type SafetySubject } from "./safety.j
 import { useThread } from "./thread.js";
 import { Unsent } from "./unsent.js";
 import { useLanguage, useWords } from "./words/context.js";
+import type { Words } from "./words/en.js";
 
 export interface ChatScreenProps {
   /** The user id of the other person. */
@@ -46,6 +46,15 @@ export interface ChatScreenProps {
 export function ChatScreen(props: ChatScreenProps): ReactNode {
   // Everything below belongs to one conversation; with the next one it starts anew.
   return <Thread key={props.chatUserId} {...props} />;
+}
+
+/** Refusals that are about who the two are: the next message would be refused like this one. */
+const FOR_GOOD: ReadonlySet<string> = new Set(["not_allowed", "unknown_person"]);
+
+function whyRefused({ error }: PendingMessage, name: string, words: Words): string {
+  const why = words.refusal(error?.code ?? "", error?.message ?? "");
+  // Nobody is there, neither now nor later.
+  return error?.code === "unknown_person" ? why : `${words.cannotWrite(name)} ${why}`;
 }
 
 /** A focused field opens the keyboard of a phone over the messages; with a mouse it is what one wants. */
@@ -79,6 +88,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   const banner = useBanner(connection);
   const { warn, incoming } = announcer;
   useBannerVoice(banner, connection, announcer);
+  const status = shownStatus(connection, banner.kind);
   const { isCatchingUp } = banner;
 
   const nameNow = useLatest(name);
@@ -127,9 +137,8 @@ function Thread(props: ChatScreenProps): ReactNode {
   const toComposer = (): void => {
     screen.current?.querySelector<HTMLElement>(".tidings-composer textarea")?.focus({ preventScroll: true });
   };
-  /** Who refuses one message refuses the next one. */
   const refused = snapshot.pending
-    .filter(({ state, error }) => state === "failed" && error?.code === "not_allowed")
+    .filter(({ state, error }) => state === "failed" && FOR_GOOD.has(error?.code ?? ""))
     .at(-1);
   const [overlooked, setOverlooked] = useState<string | null>(null);
 
@@ -145,18 +154,19 @@ function Thread(props: ChatScreenProps): ReactNode {
       {...language}
       ref={screen}
       className="tidings tidings-screen"
+      data-connection={status}
       aria-label={words.messagesWith(name)}
       onKeyDown={onKeyDown}
     >
       <Header
         person={{ ...person, name: heading }}
-        status={shownStatus(connection, banner.kind)}
         snapshot={snapshot}
+        isReached={status === "connected" || status === "polling"}
         focus={autoFocus && !focusComposer}
         onBack={onBack}
         moreButton={moreButton}
-        isMoreOpen={safety !== null}
-        onMore={() => (safety ? closeSafety() : openSafety({ view: "choose", message: null }))}
+        onReport={() => openSafety({ view: "report", message: null })}
+        onBlock={() => openSafety({ view: "block", message: null })}
       />
       {safety && (
         <Safety
@@ -187,8 +197,7 @@ function Thread(props: ChatScreenProps): ReactNode {
         <BlockedNote name={name} conversation={conversation} />
       ) : refused && refused.client_id !== overlooked ? (
         <RefusedNote
-          name={name}
-          reason={words.refusal("not_allowed", refused.error?.message ?? "")}
+          text={whyRefused(refused, name, words)}
           onWrite={() => {
             setOverlooked(refused.client_id);
             setFocusComposer(true);
@@ -210,62 +219,5 @@ function Thread(props: ChatScreenProps): ReactNode {
       )}
       <Announcements announcer={announcer} />
     </section>
-  );
-}
-
-interface HeaderProps {
-  person: Person;
-  status: ShownStatus;
-  snapshot: ConversationSnapshot;
-  focus: boolean;
-  onBack: (() => void) | undefined;
-  moreButton: RefObject<HTMLButtonElement | null>;
-  isMoreOpen: boolean;
-  onMore: () => void;
-}
-
-function Header(props: HeaderProps): ReactNode {
-  const { person, status, snapshot, focus, onBack, moreButton, isMoreOpen, onMore } = props;
-  const words = useWords();
-  const name = nameInSentence(person.name);
-  const isKnown = status === "connected" || status === "polling"; // what the other one does now, nobody tells us else
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    if (focus) heading.current?.focus({ preventScroll: true });
-  }, [focus]);
-  return (
-    <header className="tidings-header">
-      {onBack && (
-        <button type="button" className="tidings-back" aria-label={words.back} title={words.back} onClick={onBack}>
-          <BackIcon />
-        </button>
-      )}
-      <Avatar person={person} />
-      <div className="tidings-header-text">
-        <h2 ref={heading} tabIndex={-1}>
-          <span dir="auto">{person.name}</span>
-        </h2>
-        <p className="tidings-status" data-status={status}>
-          <StatusDot status={status} />
-          <span>{words.status[status]}</span>
-          {isKnown && snapshot.peerTyping ? (
-            <span className="tidings-status-typing"> · {words.typing(name)}</span>
-          ) : (
-            isKnown && snapshot.peerOnline && <span className="tidings-status-online"> · {words.activeNow}</span>
-          )}
-        </p>
-      </div>
-      <button
-        ref={moreButton}
-        type="button"
-        className="tidings-more"
-        aria-label={words.more(name)}
-        title={words.more(name)}
-        aria-expanded={isMoreOpen}
-        onClick={onMore}
-      >
-        <MoreIcon />
-      </button>
-    </header>
   );
 }

@@ -65,11 +65,11 @@ describe("under StrictMode", () => {
   it("components that come and go leave the stream open and ask for nothing again", async () => {
     const { rerender } = render(strictly(<ChatScreen chatUserId="ben" />));
     client.connect("ada");
-    await screen.findByText("Connected");
+    await waitFor(() => expect(client.isConnected()).toBe(true));
     const before = [...server.requests];
     rerender(strictly(null));
     rerender(strictly(<ChatScreen chatUserId="ben" />));
-    await screen.findByText("Connected");
+    await waitFor(() => expect(client.isConnected()).toBe(true));
     const since = server.requests.slice(before.length).filter((request) => request.startsWith("GET"));
     expect([since, server.streams.size]).toEqual([[], 1]);
   });

@@ -95,16 +95,16 @@ const dotShapes: Record<ShownStatus, DotShape> = {
 export function StatusDot({ status }: { status: ShownStatus }): ReactNode {
   const shape = dotShapes[status];
   return (
-    <svg className="tidings-dot" data-status={status} viewBox="0 0 10 10" aria-hidden="true" focusable="false">
-      {shape === "full" && <circle cx="5" cy="5" r="4.2" className="tidings-dot-fill" />}
-      {shape !== "full" && shape !== "cross" && <circle cx="5" cy="5" r="3.6" className="tidings-dot-line" />}
-      {shape === "half" &&
-        (status === "polling" ? (
-          <path d="M5 1.4a3.6 3.6 0 0 1 0 7.2z" className="tidings-dot-fill" />
-        ) : (
-          <path d="M5 1.4a3.6 3.6 0 0 0 0 7.2z" className="tidings-dot-fill" />
-        ))}
-      {shape === "cross" && <path d="M2 2l6 6M8 2l-6 6" className="tidings-dot-line" />}
+    <svg className="tidings-dot" data-status={status} viewBox="0 0 12 12" aria-hidden="true" focusable="false">
+      {shape === "full" && <circle cx="6" cy="6" r="5" className="tidings-dot-full" />}
+      {(shape === "half" || shape === "ring") && <circle cx="6" cy="6" r="4.5" />}
+      {shape === "half" && (
+        <path
+          d={status === "polling" ? "M6 1.5a4.5 4.5 0 0 1 0 9z" : "M6 1.5a4.5 4.5 0 0 0 0 9z"}
+          className="tidings-dot-full"
+        />
+      )}
+      {shape === "cross" && <path d="M2.5 2.5l7 7M9.5 2.5l-7 7" />}
     </svg>
   );
 }
@@ -167,5 +167,50 @@ export function PenIcon(): ReactNode {
       <path d="M10.5 4H6a2.5 2.5 0 0 0-2.5 2.5V14A2.5 2.5 0 0 0 6 16.5h7.5A2.5 2.5 0 0 0 16 14V9.5" />
       <path d="M8 12l.5-2.3 6.7-6.7a1.27 1.27 0 0 1 1.8 1.8l-6.7 6.7z" />
     </Icon>
+  );
+}
+
+export function FlagIcon(): ReactNode {
+  return (
+    <Icon name="flag">
+      <path d="M5 17V3.5h9.5l-1.8 3.7 1.8 3.8H5" />
+    </Icon>
+  );
+}
+
+export function BlockIcon(): ReactNode {
+  return (
+    <Icon name="block">
+      <circle cx="10" cy="10" r="6.9" />
+      <path d="M5.2 5.2l9.6 9.6" />
+    </Icon>
+  );
+}
+
+export function SearchIcon(): ReactNode {
+  return (
+    <Icon name="search">
+      <circle cx="9" cy="9" r="5.3" />
+      <path d="M13 13l4 4" />
+    </Icon>
+  );
+}
+
+export function CloseIcon(): ReactNode {
+  return (
+    <Icon name="close">
+      <path d="M5 5l10 10M15 5 5 15" />
+    </Icon>
+  );
+}
+
+/** Somebody types: three dots that move; the word stands beside them. */
+export function Dots(): ReactNode {
+  return (
+    <span className="tidings-dots" aria-hidden="true">
+      <i className="tidings-moves" />
+      <i className="tidings-moves" />
+      <i className="tidings-moves" />
+    </span>
   );
 }

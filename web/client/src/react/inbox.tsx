@@ -1,11 +1,12 @@
-import { useEffect, useRef, useState, type ReactNode } from "react";
+import { Fragment, useEffect, useRef, useState, type ReactNode } from "react";
 import type { Notice, Person } from "../types.js";
-import { ConnectionBanner } from "./banner.js";
+import { EmptyArt } from "./art.js";
 import { ChatScreen, type ChatScreenProps } from "./chat-screen.js";
 import { useConnection, useInbox } from "./hooks.js";
 import { InboxList } from "./inbox-list.js";
 import { LIST_WIDTH, listWidth, Separator } from "./separator.js";
-import { useShortcuts } from "./shortcuts.js";
+import { PenIcon } from "./icons.js";
+import { findKeys, useShortcuts } from "./shortcuts.js";
 import { useLanguage, useWords } from "./words/context.js";
 
 export interface InboxProps {
@@ -23,8 +24,12 @@ export interface InboxProps {
   suggestions?: readonly Person[];
   /** What to do where there are no conversations yet, in place of "New message". */
   emptyAction?: ReactNode;
-  /** Stands above the list: who one is, a way out. */
+  /** Stands above the list. */
   above?: ReactNode;
+  /** Stands at the end of the list's head: who one is, a way out. */
+  account?: ReactNode;
+  /** The page has nothing but this: its keys work also while the focus is nowhere in particular. */
+  isPage?: boolean;
   /** Where the separator stands at first, px; and where it was moved to. */
   initialListWidth?: number;
   onListWidth?: (width: number) => void;
@@ -36,34 +41,59 @@ export interface InboxProps {
 
 /** List and conversation side by side, or one at a time where there is no room for two. */
 export function Inbox(props: InboxProps): ReactNode {
-  const { chatUserId, onOpen, onClose, hrefFor, suggestions, emptyAction, above } = props;
+  const { chatUserId, onOpen, onClose, hrefFor, suggestions, emptyAction, above, account, isPage = false } = props;
   const words = useWords();
   const language = useLanguage();
   const { userId } = useConnection();
   const { entries } = useInbox();
   const [width, setWidth] = useState(() => listWidth(props.initialListWidth ?? LIST_WIDTH.usual));
   const [isWriting, setWriting] = useState(false);
+  /** Where there is room for one pane, it is the list while one looks for somebody. */
+  const [finding, setFinding] = useState(0);
   const root = useRef<HTMLDivElement>(null);
-  /** What had the focus when "New message" was opened. */
+  /** What had the focus when one began to look for somebody. */
   const before = useRef<Element | null>(null);
+  const returns = useRef(false);
 
   const write = (wanted: boolean): void => {
-    if (wanted) before.current = document.activeElement;
+    if (wanted) before.current = focused(root.current);
+    else returns.current = true;
     setWriting(wanted);
-    if (!wanted) focus(before.current);
   };
-  const open = (id: string): void => {
+  const find = (): void => {
+    // A second time it leads there again.
+    if (finding === 0) before.current = focused(root.current);
     setWriting(false);
-    // The same conversation does not begin anew, and takes no focus.
-    if (id === chatUserId) focus(before.current);
-    else onOpen(id);
+    setFinding(finding + 1);
   };
-  useShortcuts(root, {
-    onNew: () => write(true),
+  useEffect(() => {
+    if (finding === 0) return;
+    const field = root.current?.querySelector<HTMLInputElement>(".tidings-search input");
+    // Where there are no conversations yet there is nothing to search.
+    if (!field) return setWriting(true);
+    field.focus();
+    field.select();
+  }, [finding]);
+  const open = (id: string): void => {
+    // The same conversation does not begin anew, and takes no focus.
+    returns.current = id === chatUserId && (isWriting || finding > 0);
+    setWriting(false);
+    setFinding(0);
+    if (id !== chatUserId) onOpen(id);
+  };
+  useEffect(() => {
+    // Where there is room for one pane, what had the focus is shown again by now.
+    if (isWriting || finding > 0 || !returns.current) return;
+    returns.current = false;
+    focus(before.current);
+  }, [isWriting, finding]);
+  useShortcuts(root, isPage, {
+    onFind: find,
     onStep: (step) => {
-      const at = entries.findIndex((entry) => entry.user.id === chatUserId);
-      const next = entries[at === -1 ? (step === 1 ? 0 : entries.length - 1) : at + step];
-      if (next) open(next.user.id);
+      // As they stand in the list, of which one may see a part.
+      const rows = [...(root.current?.querySelectorAll<HTMLElement>(".tidings-conversations .tidings-entry") ?? [])];
+      const at = rows.findIndex((row) => row.ariaCurrent !== null);
+      rows[at === -1 ? (step === 1 ? 0 : rows.length - 1) : at + step]?.click();
     },
   });
 
@@ -84,10 +114,20 @@ export function Inbox(props: InboxProps): ReactNode {
   const { onNotice, onSignIn } = props;
   return (
     <div {...language} ref={root} className="tidings tidings-panes">
-      <div className="tidings-panes-row" data-open={chatUserId !== null} data-writing={isWriting}>
-        <div className="tidings-pane-list" style={{ "--t-list": `${width}px` } as object}>
+      <div className="tidings-panes-row" data-open={chatUserId !== null && !isWriting && finding === 0}>
+        <div
+          className="tidings-pane-list"
+          style={{ "--t-list": `${width}px` } as object}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape" || event.defaultPrevented || finding === 0) return;
+            returns.current = true;
+            setFinding(0);
+          }}
+          onBlur={({ currentTarget, relatedTarget }) => {
+            if (relatedTarget && !currentTarget.contains(relatedTarget)) setFinding(0);
+          }}
+        >
           {above !== undefined && <div className="tidings-slot">{above}</div>}
-          {!isOpen && <ConnectionBanner {...(onSignIn && { onSignIn })} />}
           <InboxList
             activeId={chatUserId}
             onOpen={open}
@@ -96,6 +136,8 @@ export function Inbox(props: InboxProps): ReactNode {
             onWriting={write}
             {...(suggestions && { suggestions })}
             {...(emptyAction !== undefined && { emptyAction })}
+            {...(account !== undefined && { account })}
+            {...(onSignIn && { onSignIn })}
           />
         </div>
         <Separator
@@ -116,20 +158,50 @@ export function Inbox(props: InboxProps): ReactNode {
               onBack={onClose}
             />
           ) : (
-            <div className="tidings-empty">
-              <p className="tidings-empty-title">{isSelf ? words.selfTitle : words.chooseTitle}</p>
-              <p>{isSelf ? words.selfHint : words.chooseHint}</p>
-              {isSelf && (
-                <button type="button" className="tidings-button" onClick={onClose}>
-                  {words.back}
-                </button>
-              )}
-            </div>
+            <section className="tidings-screen" aria-label={isSelf ? words.selfTitle : words.noneChosen}>
+              <div className="tidings-empty">
+                <EmptyArt />
+                <h2>{isSelf ? words.selfTitle : words.chooseTitle}</h2>
+                <p>{isSelf ? words.selfHint : <ChooseHint />}</p>
+                {isSelf ? (
+                  <button type="button" className="tidings-button" onClick={onClose}>
+                    {words.back}
+                  </button>
+                ) : (
+                  <button type="button" className="tidings-button" data-primary="true" onClick={() => write(true)}>
+                    <PenIcon /> {words.newMessage}
+                  </button>
+                )}
+              </div>
+            </section>
           )}
         </div>
       </div>
     </div>
   );
+}
+
+/** A sentence with keys in it. */
+function ChooseHint(): ReactNode {
+  const [before, after] = useWords().chooseHint("\0").split("\0");
+  return (
+    <>
+      {before}
+      {findKeys().map((key, at) => (
+        <Fragment key={key}>
+          {at > 0 && " "}
+          <kbd>{key}</kbd>
+        </Fragment>
+      ))}
+      {after}
+    </>
+  );
+}
+
+/** What has the focus; of a shadow root a document knows only the host. */
+function focused(root: HTMLElement | null): Element | null {
+  const around = root?.getRootNode();
+  return around instanceof Document || around instanceof ShadowRoot ? around.activeElement : null;
 }
 
 function focus(element: Element | null): void {

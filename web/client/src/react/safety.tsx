@@ -6,11 +6,11 @@ const REASON_MAX = 1000;
 /** Of a message, so much that one sees which it is. */
 const QUOTE_MAX = 80;
 
-type View = "choose" | "block" | "report" | "reported";
+type View = "block" | "report" | "reported";
 
 /** What the panel opens with, and about which message. */
 export interface SafetySubject {
-  view: "choose" | "block" | "report";
+  view: "block" | "report";
   message: { seq: number; text: string } | null;
 }
 
@@ -43,26 +43,12 @@ function useRequest(): { busy: boolean; problem: string | null; run: (work: Prom
   return { busy, problem, run };
 }
 
-/** Below the header: block, take it back, or report. Escape closes it; what is written stays until it was sent. */
+/** Below the header: block or report. Escape closes it; what is written stays until it was sent. */
 export function Safety({ name, conversation, blocked, subject, onClose }: SafetyProps): ReactNode {
   const words = useWords();
   const [view, setView] = useState<View>(subject.view);
   return (
-    <section className="tidings-new tidings-safety" aria-label={words.more(name)}>
-      {view === "choose" && (
-        <div className="tidings-new-actions">
-          {blocked ? (
-            <Unblock conversation={conversation} onDone={onClose} focus />
-          ) : (
-            <button type="button" className="tidings-button" autoFocus onClick={() => setView("block")}>
-              {words.block(name)}
-            </button>
-          )}
-          <button type="button" className="tidings-button" onClick={() => setView("report")}>
-            {words.report(name)}
-          </button>
-        </div>
-      )}
+    <section className="tidings-panel" aria-label={words.more(name)}>
       {view === "block" && <BlockQuestion name={name} conversation={conversation} onClose={onClose} />}
       {view === "report" && (
         <ReportForm
@@ -75,7 +61,7 @@ export function Safety({ name, conversation, blocked, subject, onClose }: Safety
       {view === "reported" && (
         <>
           <p role="status">{words.reported}</p>
-          <div className="tidings-new-actions">
+          <div className="tidings-panel-actions">
             {!blocked && (
               <button type="button" className="tidings-button" onClick={() => setView("block")}>
                 {words.block(name)}
@@ -104,14 +90,14 @@ function BlockQuestion({ name, conversation, onClose }: BlockQuestionProps): Rea
     <>
       <p>{words.blockQuestion(name)}</p>
       <Problem text={problem} />
-      <div className="tidings-new-actions">
+      <div className="tidings-panel-actions">
         <button type="button" className="tidings-button" autoFocus onClick={onClose}>
           {words.cancel}
         </button>
         <button
           type="button"
           className="tidings-button"
-          data-primary="true"
+          data-danger="true"
           disabled={busy}
           onClick={() => run(conversation.block(), onClose)}
         >
@@ -135,13 +121,12 @@ function ReportForm({ conversation, message, onSent, onCancel }: ReportFormProps
   const [reason, setReason] = useState("");
   const { busy, problem, run } = useRequest();
   const field = useId();
+  const send = (): void => {
+    if (reason.trim() !== "") run(conversation.report(reason.trim(), message?.seq), onSent);
+  };
+  // Not a form: a host may show the screen in one of its own, by a portal too, and would be submitted with it.
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (reason.trim() !== "") run(conversation.report(reason.trim(), message?.seq), onSent);
-      }}
-    >
+    <>
       <label htmlFor={field}>{words.reportLabel}</label>
       <textarea
         id={field}
@@ -158,38 +143,54 @@ function ReportForm({ conversation, message, onSent, onCancel }: ReportFormProps
         {message === null ? words.reportHint : words.reportMessageHint(message.text.slice(0, QUOTE_MAX))}
       </p>
       <Problem text={problem} />
-      <div className="tidings-new-actions">
+      <div className="tidings-panel-actions">
         <button type="button" className="tidings-button" onClick={onCancel}>
           {words.cancel}
         </button>
-        <button type="submit" className="tidings-button" data-primary="true" disabled={busy || reason.trim() === ""}>
+        <button
+          type="button"
+          className="tidings-button"
+          data-primary="true"
+          disabled={busy || reason.trim() === ""}
+          onClick={send}
+        >
           {words.reportSend}
         </button>
       </div>
-    </form>
+    </>
   );
 }
 
 /** In the composer's place while the other one is blocked. */
 export function BlockedNote({ name, conversation }: { name: string; conversation: Conversation }): ReactNode {
   const words = useWords();
+  const { busy, problem, run } = useRequest();
   return (
-    <div className="tidings-composer tidings-blocked">
-      <p>{words.blocked(name)}</p>
-      <Unblock conversation={conversation} />
+    <div className="tidings-composer">
+      <div className="tidings-instead" data-one-line="true">
+        <p>{words.blocked(name)}</p>
+        <Problem text={problem} />
+        <button
+          type="button"
+          className="tidings-button"
+          disabled={busy}
+          onClick={() => run(conversation.unblock(), () => undefined)}
+        >
+          {words.unblock}
+        </button>
+      </div>
     </div>
   );
 }
 
 interface RefusedNoteProps {
-  name: string;
-  /** Why, as the server or the language says it. */
-  reason: string;
+  /** What cannot be done, and why, as the server or the language says it. */
+  text: string;
   onWrite: () => void;
 }
 
 /** In the composer's place after a message was refused for good. What is typed already stays, and comes back with it. */
-export function RefusedNote({ name, reason, onWrite }: RefusedNoteProps): ReactNode {
+export function RefusedNote({ text, onWrite }: RefusedNoteProps): ReactNode {
   const words = useWords();
   const button = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -197,39 +198,14 @@ export function RefusedNote({ name, reason, onWrite }: RefusedNoteProps): ReactN
     if (document.activeElement === document.body) button.current?.focus({ preventScroll: true });
   }, []);
   return (
-    <div className="tidings-composer tidings-blocked">
-      <p>
-        {words.cannotWrite(name)} {reason}
-      </p>
-      <button ref={button} type="button" className="tidings-button" onClick={onWrite}>
-        {words.writeAgain}
-      </button>
+    <div className="tidings-composer">
+      <div className="tidings-instead">
+        <p>{text}</p>
+        <button ref={button} type="button" className="tidings-button" onClick={onWrite}>
+          {words.writeAgain}
+        </button>
+      </div>
     </div>
-  );
-}
-
-interface UnblockProps {
-  conversation: Conversation;
-  onDone?: () => void;
-  focus?: boolean;
-}
-
-function Unblock({ conversation, onDone, focus = false }: UnblockProps): ReactNode {
-  const words = useWords();
-  const { busy, problem, run } = useRequest();
-  return (
-    <>
-      <Problem text={problem} />
-      <button
-        type="button"
-        className="tidings-button"
-        autoFocus={focus}
-        disabled={busy}
-        onClick={() => run(conversation.unblock(), () => onDone?.())}
-      >
-        {words.unblock}
-      </button>
-    </>
   );
 }
 

@@ -1,7 +1,7 @@
 import { useRef, type KeyboardEvent, type PointerEvent, type ReactNode } from "react";
 import { useWords } from "./words/context.js";
 
-export const LIST_WIDTH = { min: 280, max: 400, usual: 320 } as const;
+export const LIST_WIDTH = { min: 280, max: 400, usual: 348 } as const;
 const STEP_PX = 16;
 
 /** A width that the list may have: whole pixels between the least and the greatest. */

@@ -32,7 +32,7 @@ async function openBen(more: Partial<ChatScreenProps> = {}): Promise<void> {
     </TidingsProvider>,
   );
   client.connect("ada");
-  await screen.findByText("Connected");
+  await waitFor(() => expect(client.isConnected()).toBe(true));
   await waitFor(() => expect(client.conversation("ben").getSnapshot().loaded).toBe(true));
 }
 

@@ -4,24 +4,10 @@
  *
  * Names and texts of people come as arguments, and stand in a sentence as they are: names so that they turn nothing around. No sentence holds markup.
  */
-import type { ShownStatus } from "../icons.js";
 import type { Tick } from "../rows.js";
 import { counterOf } from "./locale.js";
 
 const { count } = counterOf("en");
-
-const status: Record<ShownStatus, string> = {
-  idle: "Not connected",
-  connecting: "Connecting…",
-  connected: "Connected",
-  reconnecting: "Reconnecting…",
-  polling: "Polling",
-  offline: "Offline",
-  unreachable: "No connection",
-  unauthorized: "Signed out",
-  refused: "Refused",
-  closed: "Disconnected",
-};
 
 const tick: Record<Tick, string> = {
   waiting: "Waiting to be sent",
@@ -62,13 +48,22 @@ export const english = {
   lang: "en",
   dir: "ltr" as "ltr" | "rtl",
 
-  status,
   connectionLost: "Connection lost.",
   cause,
   /** The guide's sentence, word for word. */
   polling: "Connection lost. Using polling mode",
   pollingDetail: (seconds: number) =>
     `(checking every ${count(seconds, { one: "# second", other: "# seconds" })}: messages arrive a little later)`,
+  /** Above the list of conversations, where there is room for few words. */
+  ownState: {
+    reconnecting: "Reconnecting… what you send is kept",
+    polling: "Connection lost. Using polling mode",
+    offline: "You’re offline",
+    unreachable: "Can’t reach the server",
+    unauthorized: "Please sign in again",
+    refused: "The server refused the connection",
+    closed: "Disconnected",
+  },
   retryIn: (seconds: number, attempt: number) =>
     `Trying again ${seconds > 0 ? `in ${seconds} s` : "now"} (attempt ${attempt}).`,
   sendsAreKept: "What you send is kept and sent later.",
@@ -103,7 +98,10 @@ export const english = {
     `${count(number, { one: "# new message", other: "# new messages" })}, go to the latest`,
   jumpToLatest: "Go to the latest message",
   typing: (name: string) => `${name} is typing…`,
-  activeNow: "Active now",
+  /** What the other one does, below their name. */
+  online: "online",
+  statusTyping: "typing…",
+  statusBlocked: "blocked",
   /** The name of a message: "Ben, 14:02: text, Read". `state` is "" for somebody else's. */
   messageName: (who: string, time: string, text: string, state: string) =>
     `${who}, ${time}: ${text}${state === "" ? "" : `, ${state}`}`,
@@ -165,22 +163,39 @@ export const english = {
   unread: (number: number) => count(number, { one: "# unread message", other: "# unread messages" }),
   badge: (number: number) => (number > 99 ? "99+" : String(number)),
   youPrefix: "You: ",
-  online: "online",
+  draftPrefix: "Draft: ",
+  notSentPrefix: "Not sent: ",
+  loadingConversations: "Loading conversations…",
+  search: "Search",
+  searchLabel: "Search people and conversations",
+  clear: "Clear",
+  filter: "Filter",
+  filterAll: "All",
+  filterUnread: "Unread",
+  allRead: "All read",
+  allReadHint: "Nothing is waiting for you.",
+  showAll: "Show all",
+  nobodyFound: (name: string) => `Nobody called “${name}”`,
+  nobodyFoundHint: "Neither in your conversations nor among people.",
+  clearSearch: "Clear the search",
+  people: "People",
   listWidth: "Width of the list of conversations",
   chooseTitle: "Your messages",
-  chooseHint: "Choose a conversation, or start a new one.",
+  noneChosen: "No conversation chosen",
+  chooseHint: (keys: string) => `Choose a conversation, or find somebody with ${keys}.`,
   selfTitle: "That is you",
   selfHint: "A conversation needs somebody else.",
   /** Of the page, while something is unread. */
   titleWithUnread: (number: number, title: string) => `(${number > 99 ? "99+" : number}) ${title}`,
 
   newMessage: "New message",
-  newMessageLabel: "To whom? Their user id",
-  newMessageOpen: "Start",
+  newMessageLabel: "To whom? A name or a user id",
+  knownPeople: "You have written with",
+  peopleFound: (number: number) => count(number, { one: "# person", other: "# people" }),
+  writeTo: (id: string) => `Write to “${id}”`,
   cancel: "Cancel",
-  suggestions: "People",
   userId: {
-    empty: "Type the user id of the person.",
+    empty: "Type the name or the user id of the person.",
     long: "A user id has at most 128 characters.",
     control: "A user id has no control characters.",
     slash: "A user id has no / or \\.",
