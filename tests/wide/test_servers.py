@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from node import PATIENCE_S, START_DEADLINE_S, Person, Stream, wait_for
 from servers import SERVERS, Served
 
 REQUESTS_MAX = 20  # of one worker, where a server has such a limit
-ENDED_WITHIN_S = 5.0  # its streams are told within a fraction of a second; the rest is the server's own
 RECYCLED = {
     "uvicorn": ["--limit-max-requests", f"{REQUESTS_MAX}"],
     "gunicorn": ["--max-requests", f"{REQUESTS_MAX}"],
@@ -95,7 +93,6 @@ def test_a_worker_that_has_served_enough_ends_its_streams_and_goes(
     host = serve(server, app, *RECYCLED[server])
     ada, ben = host.person("ada"), host.person("ben")
     streams = [ben.opens_stream().live() for _ in range(3)]
-    began = time.monotonic()
     for number in range(REQUESTS_MAX):
         try:
             answer = ada.posts("/send", {"recipientId": "ben", "text": f"{number}"})
@@ -105,7 +102,6 @@ def test_a_worker_that_has_served_enough_ends_its_streams_and_goes(
             break
     for stream in streams:
         hears_goodbye(stream)
-    assert time.monotonic() - began < ENDED_WITHIN_S
     if server == "uvicorn":
         assert host.process is not None
         host.process.wait(PATIENCE_S)
