@@ -24,9 +24,10 @@ async def _measure(running: Running, size: Size, take: Take) -> None:
     server = Server.at(running.url)
     pairs = [(f"writes-{nth}", f"reads-{nth}") for nth in range(PAIRS)]
     await _each(Senders(running.dialect, server, pairs, TEXT_SIZE), size.receipts_each)
+    back = [(reads, writes) for writes, reads in pairs]
+    await _each(Senders(running.dialect, server, back, TEXT_SIZE), 1)  # whom one has not answered is told nothing
     audience = Audience(running.dialect, server, READ_MARK)
     await audience.open([user for pair in pairs for user in pair])
-    back = [(reads, writes) for writes, reads in pairs]
     count = PAIRS * size.receipts_each
     for what, frames in (
         ("CPU of a receipt, 1 + 1 streams (us)", 2 * count),
