@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from node import Node, Person
+from node import Node, Person, wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 NOTICED_S = 5.0  # until a server that lost its file takes nothing any more
@@ -146,6 +146,26 @@ def test_a_database_whose_directory_was_moved_is_whole_where_it_is(node: Node, t
         sent += sends_until_refused(ada)
         assert 2 == ended(node)
         node.database = tmp_path / "moved" / "tidings.db"
+        node.restart()
+        assert sent == texts(node.person("ben"), "ada")
+
+
+def test_a_database_whose_directory_was_removed_is_put_there_when_there_is_one_again(
+    node: Node, tmp_path: Path
+) -> None:
+    """Until then only the process has it: it lives on, takes nothing, and says so again and again."""
+    node.database = tmp_path / "data" / "tidings.db"
+    node.database.parent.mkdir()
+    with node:
+        ada = node.person("ada")
+        sent = [ada.sends("ben", "before")["text"]]
+        shutil.rmtree(node.database.parent)
+        sent += sends_until_refused(ada)
+        wait_for(lambda: "cannot be saved" in node.stderr, what="a try")
+        assert 503 == node.http.get(f"{node.url}/readyz").status_code
+        assert sent == texts(node.person("ben"), "ada")
+        node.database.parent.mkdir()
+        assert 1 == ended(node)
         node.restart()
         assert sent == texts(node.person("ben"), "ada")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -181,3 +182,13 @@ def test_a_file_that_is_no_outbox_is_a_sentence(tmp_path: Path, write: Callable[
     write(tmp_path / "x")
     with pytest.raises(OSError, match="outbox"):
         Outbox(tmp_path / "x")
+
+
+def test_what_is_not_sent_yet_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Whatever the umask: the file has texts in it."""
+    former = os.umask(0o022)
+    try:
+        Outbox(tmp_path / "x").close()
+    finally:
+        os.umask(former)
+    assert 0o600 == (tmp_path / "x").stat().st_mode & 0o777

@@ -454,7 +454,7 @@ def test_a_setting_that_does_not_hold_is_noticed() -> None:
     """SQLite answers what it did and not what was asked: without a log of its own, for one."""
     with (
         contextlib.closing(sqlite3.connect(":memory:")) as connection,
-        pytest.raises(sqlite3.OperationalError, match="journal_mode cannot be wal here"),
+        pytest.raises(ConfigurationError, match="journal_mode cannot be wal"),
     ):
         set_pragma(connection, "journal_mode", "wal")
 

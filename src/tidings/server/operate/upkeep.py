@@ -16,6 +16,7 @@ from tidings.server.store.sqlite_file import migrate as migrate_file
 from tidings.server.store.sqlite_wal import check_log, fold
 
 DAY_MS = 86_400_000
+FOLD_EVERY_EVENTS = 100_000  # events removed until the log is folded into the file: a server does so for its own writes
 
 
 class Schema(NamedTuple):
@@ -68,7 +69,7 @@ def retain(url: str, *, keep_days: float, events_max: int, dry_run: bool) -> Tri
         ConfigurationError: The database is not there or cannot be used.
     """
     cutoff_ms = time.time_ns() // 1_000_000 - int(keep_days * DAY_MS)
-    logs = events = kept = 0
+    logs = events = kept = unfolded = 0
     after_uid: int | None = 0
     with opened(url, query_only=dry_run) as database:
         connection = database.connection
@@ -76,9 +77,19 @@ def retain(url: str, *, keep_days: float, events_max: int, dry_run: bool) -> Tri
             found = sqlite_trim.find(connection, after_uid, cutoff_ms, events_max)
             for uid, floor, countable in found.cuts:
                 logs += 1
-                events += countable if dry_run else _cut_all(connection, uid, floor)
+                if dry_run:
+                    events += countable
+                    continue
+                gone = _cut_all(connection, uid, floor)
+                events += gone
+                unfolded += gone
+                if unfolded >= FOLD_EVERY_EVENTS:
+                    fold(connection)
+                    unfolded = 0
             kept += found.kept
             after_uid = found.last_uid
+        if unfolded:
+            fold(connection)
     return Trimmed(logs, events, kept)
 
 

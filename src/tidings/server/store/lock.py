@@ -165,10 +165,16 @@ def _mount(descriptor: int) -> str | None:
 
 def _lock(descriptor: int, kind: int, start: int, length: int) -> None:
     if sys.platform == "linux":
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, 0, 0))
-    else:  # without open file description locks: a POSIX lock, for which rule 2 is more than a courtesy
-        names = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_UNLCK: fcntl.LOCK_UN}
-        fcntl.lockf(descriptor, names[kind] | fcntl.LOCK_NB, length, start)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, 0, 0))
+        except OSError as failure:
+            if failure.errno != errno.EINVAL:  # a kernel that does not know it, as some sandboxes have
+                raise
+        else:
+            return
+    # Without open file description locks: a POSIX lock, for which rule 2 is more than a courtesy.
+    names = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_UNLCK: fcntl.LOCK_UN}
+    fcntl.lockf(descriptor, names[kind] | fcntl.LOCK_NB, length, start)
 
 
 def _holder(descriptor: int) -> int:

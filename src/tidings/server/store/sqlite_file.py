@@ -24,7 +24,8 @@ def connect(path: str, cache_size_kib: int = READER_CACHE_SIZE_KIB, *, read_only
     One that is ``read_only`` leaves the log as it is when it closes, also as the last one.
 
     Raises:
-        sqlite3.OperationalError: It is not there, cannot be opened, or does not take a setting.
+        sqlite3.OperationalError: It is not there, or cannot be opened.
+        ConfigurationError: It does not take a setting.
     """
     address = f"{Path(os.path.abspath(path)).as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
@@ -43,13 +44,15 @@ def set_pragma(connection: sqlite3.Connection, name: str, value: int | str) -> N
     """Set what SQLite may silently leave as it was, and look.
 
     Raises:
-        sqlite3.OperationalError: It is something else now.
+        ConfigurationError: It is something else now.
     """
     answer = connection.execute(f"PRAGMA {name} = {value}").fetchone()
     if answer is None:
         answer = connection.execute(f"PRAGMA {name}").fetchone()
     if answer != (value,):
-        raise sqlite3.OperationalError(f"{name} cannot be {value} here (it is {answer and answer[0]})")
+        raise ConfigurationError(
+            f"db (TIDINGS_DB): {name} cannot be {value}, it is {answer and answer[0]}: is the file on a local disk?"
+        )
 
 
 @contextlib.contextmanager
