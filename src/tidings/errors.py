@@ -27,8 +27,9 @@
         └── ProtocolViolation     the peer broke PROTOCOL.md
 
 A ``Problem`` fixes ``status`` and ``title`` by class and carries a ``code`` (docs/problems.md lists all), a
-``detail`` for people, and ``retry_after_s`` where retrying may help. ``server/app.py`` alone turns them into
-``application/problem+json``.
+``detail`` for people, and ``retry_after_s`` where retrying may help. ``server/answer.py`` makes
+``application/problem+json`` of them: for the routes (``app.py``), and for what never becomes a request of one
+(``connection.py``).
 """
 
 from __future__ import annotations

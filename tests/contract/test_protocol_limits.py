@@ -93,7 +93,7 @@ def test_stream_openings_have_a_rate(start_node: Callable[..., Node]) -> None:
         ada.opens_stream().live()
     refused(ada.gets("/sse/me"), 429, "rate_limited")
     ben.opens_stream().live()
-    assert 7 == node.output.count("stream opened")
+    wait_for(lambda: 7 == node.output.count("stream opened"), what="a line for each")
 
 
 def test_the_oldest_stream_ends_at_the_cap_of_its_user(start_node: Callable[..., Node]) -> None:

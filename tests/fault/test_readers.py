@@ -44,6 +44,7 @@ def test_a_thousand_readers_reset_at_once_leave_nothing_behind(tmp_path: Path) -
         wait_for(lambda: open_now(node) == 0, 10, "the streams' end")
         assert 0 == connected_now(node)
         assert GONE == metric(node.url, 'tidings_streams_closed_total{reason="client"}')
+        wait_for(lambda: len(node.stderr.splitlines()) >= lines_before + GONE, 10, "a line for each")
         lines = node.stderr.splitlines()[lines_before:]
         assert GONE == len(lines)
         for line in lines:
@@ -102,7 +103,7 @@ def flooded(directory: Path, *, stuck_count: int) -> float:
         assert sorted(letter.text for letter in letters) == sorted(reader.texts)
         wait_for(lambda: open_now(node) == 1, WRITE_BLOCKED_MAX_S + 10, "the end of those that do not read")
         assert stuck_count == metric(node.url, 'tidings_streams_closed_total{reason="slow_consumer"}')
-        assert stuck_count == node.stderr.count("reason=slow_consumer")
+        wait_for(lambda: stuck_count == node.stderr.count("reason=slow_consumer"), 10, "a line for each")
         ada.sends(ben, "after all")
         reader.wait_at_head()
         assert "after all" == reader.events[-1].data["text"]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import select
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
-from node import SECRET, Node, Person, refused, wait_for
+import pytest
+from host import Host
+from node import PATIENCE_S, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 
 
 def lines(node: Node) -> list[dict[str, Any]]:
@@ -104,7 +112,7 @@ def test_a_request_and_its_stream_can_be_found_by_its_id(start_node: Callable[..
     with ada.opens_stream(headers={"X-Request-Id": "the-stream"}) as stream:
         assert "the-stream" == stream.headers["x-request-id"]
         stream.live()
-    wait_for(lambda: "stream ended" in node.stderr)
+    wait_for(lambda: "stream ended" in node.stderr and node.stderr.endswith("\n"))
     of_it = [line for line in lines(node) if line.get("request_id") == "the-stream"]
     assert ["stream opened", "stream ended"] == [line["event"] for line in of_it]
     (request,) = [line for line in lines(node) if line.get("request_id") == "refusal"]
@@ -170,3 +178,126 @@ def test_metrics_can_have_a_port_of_their_own(start_node: Callable[..., Node]) -
     for path in ("/", "/healthz", "/api/message/events/me"):
         assert 404 == httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code
     assert [] == node.person("ada").inbox()["conversations"]
+
+
+@contextmanager
+def full_pipe(path: Path) -> Iterator[int]:
+    """A pipe that takes nothing, since nobody reads it: its end for a child to write to."""
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    filler = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    writer = os.open(path, os.O_WRONLY)
+    try:
+        while select.select([], [filler], [], 0)[1]:
+            os.write(filler, b"x" * 4096)
+        yield writer
+    finally:
+        for each in (reader, filler, writer):
+            os.close(each)
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, command: str) -> None:
+    """Standard output and error are a pipe that is full from the beginning: the server starts, serves four hundred
+    streams, and ends when it is told to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    node = Node(tmp_path, port=port, stream_openings_per_s=1e6)
+    options = [command, "--port", str(port), "--db", f"sqlite:///{tmp_path / 'x.db'}"]
+    environment = node.environment() if command == "serve" else None
+    with full_pipe(tmp_path / "pipe") as pipe:
+        node.process = subprocess.Popen(
+            [Path(sys.executable).with_name("tidings"), *options],
+            stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment,
+        )  # fmt: skip
+        try:
+            wait_for(lambda: is_up(f"{node.url}/healthz"), START_DEADLINE_S, "the server")
+            if command == "serve":
+                ada, ben = node.person("ada"), node.person("ben")
+                for _ in range(200):
+                    with ada.opens_stream() as stream, ben.opens_stream():
+                        stream.live()
+                assert "still here" == ada.sends(ben, "still here")["text"]
+            node.signal_stop()
+            assert 0 == node.process.wait(PATIENCE_S + 5)
+        finally:
+            node.kill()
+
+
+def is_up(url: str) -> bool:
+    try:
+        return httpx2.get(url, trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+LOSES = """
+import logging, sys, time
+from tidings.server.log import configure, lost_lines
+
+configure("text", "info")
+for number in range(int(sys.argv[1])):
+    logging.getLogger("tidings.test").info("line %d of many that nobody reads", number)
+lost = lost_lines()
+print(lost, flush=True)
+sys.stdin.readline()
+tries = 0
+while tries == lost_lines() - lost:  # until there is room again
+    logging.getLogger("tidings.test").warning("after all")
+    tries += 1
+    time.sleep(0.05)
+print(lost_lines())
+"""
+
+
+def test_lines_are_lost_rather_than_time_and_counted() -> None:
+    """What waits for its reader is bounded, and how much may be written; who reads again is told how much is missing.
+    A process that is not read ends all the same."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LOSES, "53000"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        lost_before = int(process.stdout.readline())
+        printed, logged = process.communicate("go on\n", START_DEADLINE_S)
+        lost, written = int(printed), logged.splitlines()
+        assert 0 == process.returncode
+    told = [int(line.rpartition("=")[2]) for line in written if "log lines lost" in line]
+    assert written[-1].endswith("WARNING tidings.test after all")
+    assert 1 <= lost_before <= lost < 10_000
+    assert 1 <= sum(told) <= lost
+    tried = 53_000 + 1 + lost - lost_before
+    assert tried == len(written) - len(told) + lost
+    unread = subprocess.Popen(
+        [sys.executable, "-c", LOSES, "2000"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert 0 == unread.wait(START_DEADLINE_S)
+    finally:
+        unread.kill()
+        assert unread.stderr
+        unread.stderr.close()
+
+
+def test_the_lost_lines_are_a_metric(node: Node) -> None:
+    """None, where somebody reads."""
+    assert 0 == metrics(node.url)["tidings_log_lines_lost_total"]
+
+
+def test_embedded_what_is_wrong_is_seen_and_more_where_the_host_asks_for_it(start_host: Callable[..., Host]) -> None:
+    """As with every library: warnings and errors by themselves, the lines of level info where logging is configured as
+    docs/embedding.md says."""
+    for app, is_talkative in (("log_host:quiet", False), ("log_host_info:talkative", True)):
+        host = start_host(app)
+        ada = host.person("ada")
+        with ada.opens_stream() as stream:
+            stream.live()
+        refused(ada.posts("/send", {"recipientId": "ben", "text": "x"}), 503, "unavailable")
+        wait_for(lambda host=host: "may_send() of the host application failed" in host.output)  # type: ignore[misc]
+        assert "the host's own trouble" in host.output
+        assert is_talkative == ("INFO tidings.stream stream opened user='ada'" in host.output)

@@ -98,6 +98,9 @@ REFUSAL_LINES_PER_S, REFUSAL_LINES_BURST = 0.1, 5  # of one user or address: eno
 REFUSAL_LINES_OF_ALL_PER_S, REFUSAL_LINES_OF_ALL_BURST = 10.0, 100  # of all: a flood fills no disk, 200 MB a day
 REPORT_REASON_LENGTH_MAX = 1000  # characters
 REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
+LOG_LINES_WAITING_MAX = 50_000  # for whoever reads the log: a storm of streams_max has two each; some 20 MB
+LOG_LINES_PER_S, LOG_LINES_BURST = 200, 50_000  # of level info: 2 GB a day at most; streams_max in a storm, and more
+LOG_WARNINGS_PER_S, LOG_WARNINGS_BURST = 20, 1000  # of warnings and errors, which may have a traceback each
 RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
 SLOW_TIMER_TICK_S = (
     0.0625  # of heartbeats, ages, write limits; one tick's work holds up all else; 1/16 is exact in binary

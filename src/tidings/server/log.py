@@ -6,23 +6,41 @@ Rules
 3. Every line that is written while a request or a stream is served carries its id: the ``X-Request-Id`` that came
    with it, if it is sane, else one of ours. The answer names it too.
 4. Neither a text nor a token is ever in a line.
+5. Logging waits for nobody: a thread writes, and where nobody reads (a pipe that is full, a disk that hangs) lines are
+   lost and not service. So are lines beyond a rate, which somebody causes. What was lost is counted and told.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import os
 import random
 import re
-import sys
+import select
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
+from queue import SimpleQueue
+from typing import Any
 
 from starlette.types import Scope
 
+from tidings.server.config import (
+    LOG_LINES_BURST,
+    LOG_LINES_PER_S,
+    LOG_LINES_WAITING_MAX,
+    LOG_WARNINGS_BURST,
+    LOG_WARNINGS_PER_S,
+)
+
+LOST_LINES_TOLD_EVERY_S = 1.0
+FLUSH_MAX_S = 0.5  # whoever takes nothing for so long when the process ends is not waited for
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,64}")  # what else would steer a terminal or break a search is replaced
@@ -73,11 +91,33 @@ def in_request(id: str) -> Iterator[None]:
 
 def configure(log_format: str, level: str) -> None:
     """Write all logs of this process to standard error, as ``text`` or ``json``, from ``level`` on."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(TEXT_FORMAT))
-    logging.basicConfig(handlers=[handler], level=level.upper())
+    _lines.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(TEXT_FORMAT))
+    _listener.start_once()
+    logging.basicConfig(handlers=[_lines], level=level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it says at INFO, we say
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it writes whole addresses, with passwords and keys
+
+
+def say(text: str) -> None:
+    """Write a line to standard output; if nobody takes it within FLUSH_MAX_S, go on without."""
+
+    def write() -> None:
+        with suppress(OSError):  # nobody is there
+            _write(1, f"{text}\n".encode(errors="backslashreplace"))
+
+    writing = threading.Thread(target=write, name="tidings-say", daemon=True)
+    writing.start()
+    writing.join(FLUSH_MAX_S)
+
+
+def flush() -> None:
+    """Let what was logged be written before the process ends, if anybody reads it. Nothing is written after it."""
+    _listener.stop()
+
+
+def lost_lines() -> int:
+    """How many lines this process has lost."""
+    return _lines.lost + _writer.lost
 
 
 class JsonFormatter(logging.Formatter):
@@ -100,6 +140,117 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str)
+
+
+class _Lines(QueueHandler):
+    """Hands lines, as they will be written, to the thread that writes them."""
+
+    def __init__(self, waiting: SimpleQueue[Any]) -> None:
+        super().__init__(waiting)
+        self._waiting = waiting
+        self.lost = self._told = 0
+        self._tell_at = 0.0
+        self._of_people = _Budget(LOG_LINES_PER_S, LOG_LINES_BURST)
+        self._of_faults = _Budget(LOG_WARNINGS_PER_S, LOG_WARNINGS_BURST)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put the line with those that wait, or lose it."""
+        if self._waiting.qsize() >= LOG_LINES_WAITING_MAX or not self._is_within_rate(record.levelno):
+            self.lost += 1
+            return
+        if self.lost > self._told and time.monotonic() >= self._tell_at:
+            self._tell_at = time.monotonic() + LOST_LINES_TOLD_EVERY_S
+            lines, self._told = self.lost - self._told, self.lost
+            super().emit(
+                logging.LogRecord(
+                    "tidings.log", logging.WARNING, "", 0, Line("log lines lost", lines=lines), None, None
+                )
+            )
+        super().emit(record)
+
+    def prepare(self, record: logging.LogRecord) -> str:
+        """The line: here, since only here the request is known."""
+        return self.format(record)
+
+    def _is_within_rate(self, level: int) -> bool:
+        if level < logging.INFO:  # who asks for these wants all of them
+            return True
+        return (self._of_people if level < logging.WARNING else self._of_faults).take()
+
+
+class _Budget:
+    """So many a second on average, and so many at once."""
+
+    __slots__ = ("_burst", "_left", "_per_s", "_since")
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = self._left = burst
+        self._since = time.monotonic()
+
+    def take(self) -> bool:
+        """Whether there is one."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._since) * self._per_s) - 1
+        self._since = now
+        if self._left < 0:
+            self._left += 1
+            return False
+        return True
+
+
+class _Writer(logging.Handler):
+    """Writes to standard error, in the one thread of the listener.
+
+    Without the handler's lock: the end of the process would wait for it, and with it for whoever does not read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = 0
+
+    def handle(self, line: Any) -> bool:  # what ``_Lines.prepare`` made of a record
+        """Write the line, or lose it: the disk is full, or nobody will ever read."""
+        try:
+            _write(2, f"{line}\n".encode(errors="backslashreplace"))
+        except OSError:
+            self.lost += 1
+        return True
+
+
+class _Listener(QueueListener):
+    """The thread that writes."""
+
+    def start_once(self) -> None:
+        """Begin, unless it has begun."""
+        if self._thread is None:
+            self.start()
+            atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Write what waits, as long as somebody takes some of it within FLUSH_MAX_S."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self.enqueue_sentinel()
+        left = _waiting.qsize() + 1
+        while thread.is_alive() and _waiting.qsize() < left:
+            left = _waiting.qsize()
+            thread.join(FLUSH_MAX_S)
+
+
+def _write(descriptor: int, text: bytes) -> None:
+    """Write it all, however long that takes; below Python's own files, whose locks its end waits for."""
+    while text:
+        try:
+            text = text[os.write(descriptor, text) :]
+        except BlockingIOError:  # somebody who shares the file made it so
+            select.select([], [descriptor], [])
+
+
+_waiting: SimpleQueue[Any] = SimpleQueue()
+_lines, _writer = _Lines(_waiting), _Writer()
+_listener = _Listener(_waiting, _writer)
 
 
 class Elapsed:

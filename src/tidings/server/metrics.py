@@ -31,6 +31,10 @@ _HELP = {
     "tidings_events_trimmed_total": ("counter", "Events that retention removed from logs."),
     "tidings_send_commit_seconds": ("histogram", "From a checked message to its durable commit."),
     "tidings_fanout_seconds": ("histogram", "From a commit's arrival in the event loop to the last stream's frame."),
+    "tidings_log_lines_lost_total": (
+        "counter",
+        "Lines of the log that nobody took in time, or that were more than it may have.",
+    ),
     "tidings_build_info": ("gauge", "1, with the version."),
     "tidings_write_queue": ("gauge", "Writes that wait for the disk now."),
     "tidings_database_bytes": ("gauge", "Size of the database with its write-ahead log."),
@@ -71,8 +75,8 @@ class Metrics:
         self._histograms[name].observe(seconds)
 
     def gauge(self, name: str, read: Callable[[], int]) -> None:
-        """Tell how to read a gauge, which has to be one of those above."""
-        assert _HELP[name][0] == "gauge", name
+        """Tell how to read a gauge, or a counter that is kept elsewhere; it has to be one of those above."""
+        assert _HELP[name][0] in ("gauge", "counter"), name
         self._gauges[name] = read
 
     def text(self) -> str:
@@ -82,7 +86,7 @@ class Metrics:
             lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
             if name == "tidings_build_info":
                 lines.append(f'{name}{{version="{_version()}"}} 1')
-            elif kind == "gauge":
+            elif kind == "gauge" or name in self._gauges:
                 lines.append(f"{name} {self._gauges[name]() if name in self._gauges else 0}")
             elif kind == "histogram":
                 lines += self._histograms[name].lines(name)

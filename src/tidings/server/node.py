@@ -30,6 +30,7 @@ from tidings.server.config import (
 from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
+from tidings.server.log import lost_lines
 from tidings.server.metrics import Metrics
 from tidings.server.refusals import Refusals
 from tidings.server.retain import retain_for_ever
@@ -122,6 +123,7 @@ class Node:
             await store.start()
             self.store = store
             self.identity.remember(await store.revocations())
+            self.metrics.gauge("tidings_log_lines_lost_total", lost_lines)
             self.metrics.gauge("tidings_write_queue", lambda: store.write_queue)
             self.metrics.gauge("tidings_database_bytes", lambda: store.size_bytes)
             self.hub = Hub(self.config, store, self.metrics, self._rng)

@@ -32,7 +32,7 @@ from tidings.server.config import COMMIT_WAIT_MAX_S, Config
 from tidings.server.connection import Connections, bound
 from tidings.server.detach import detaching_works
 from tidings.server.listen import listen
-from tidings.server.log import configure
+from tidings.server.log import configure, flush, say
 from tidings.server.node import Node
 from tidings.server.page import metrics_app, page_routes
 
@@ -91,7 +91,7 @@ def run(
     for listener in listeners:
         bound(listener)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(node, app, listeners, lambda: print(ready_text(url), flush=True), prepare))
+        return runner.run(_serve(node, app, listeners, lambda: say(ready_text(url)), prepare))
 
 
 async def _serve(
@@ -154,6 +154,7 @@ def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) ->
         nonlocal is_stopping
         if is_stopping:
             log.warning("second %s: exiting at once", number.name)
+            flush()
             os._exit(128 + number)
         is_stopping = True
         log.info("%s: draining", number.name)

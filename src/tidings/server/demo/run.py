@@ -12,18 +12,17 @@ import os
 import secrets
 import signal
 import socket
-import sys
 
 from tidings.server.demo.fault import Faults
 from tidings.server.demo.proxy import Proxy
 from tidings.server.demo.supervisor import Address, Supervisor
 from tidings.server.listen import listen
+from tidings.server.log import configure, say
 
 DEMO_DATABASE = "sqlite:///tidings-demo.db"
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
 HEAL_EVERY_S = 0.25  # how late a fault may heal
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def run_demo(*, port: int, db: str | None = None) -> int:
@@ -32,7 +31,7 @@ def run_demo(*, port: int, db: str | None = None) -> int:
     Raises:
         TidingsError: It cannot start; the text says what to do.
     """
-    logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT)
+    configure("text", "warning")
     logging.getLogger("tidings").setLevel(logging.INFO)
     [page] = listen(HOST, port, "--port")
     [control] = listen(HOST, 0)
@@ -81,7 +80,7 @@ class _Demo:
             watching = tasks.create_task(self._supervisor.watch())
             healing = tasks.create_task(self._heal())
             answering = tasks.create_task(server.serve(sockets=[self._control_listener]))
-            print(self._ready_text(), flush=True)
+            say(self._ready_text())
             await self._told.wait()
             self._faults.end_all()  # the goodbyes must pass
             await self._supervisor.stop()
