@@ -62,13 +62,13 @@ def test_somebody_else_who_signs_in_on_a_fresh_page_finds_nothing_of_who_left_wi
     browser = profile()
     window = Window.as_user(browser, node.url, alice, bob.id)
     window.composer.fill("a draft of Alice")
-    keeps(window, f"draft/{bob.id}")
-    beside = Window.as_user(browser, node.url, carol, bob.id)
+    keeps(window, f"draft/{bob.id}/")
+    beside = Window.as_user(browser, node.url, carol, bob.id, in_place_of=alice)
     assert sorted([alice.id, carol.id]) == kept_users(beside)
     beside.page.close()
     window.page.close()
 
-    fresh = Window.as_user(browser, node.url, carol, bob.id)
+    fresh = Window.as_user(browser, node.url, carol, bob.id, in_place_of=alice)
 
     fresh.is_waiting_for(lambda: [carol.id] == kept_users(fresh), "nothing of Alice is left")
     expect(fresh.composer).to_have_value("")

@@ -34,10 +34,22 @@ class Window:
         self.page.on("requestfailed", self._ended)
 
     @classmethod
-    def as_user(cls, context: BrowserContext, url: str, person: Person, peer: str | None = None) -> Window:
-        """Sign in with a link that holds the token, and open the conversation with `peer`."""
+    def as_user(
+        cls,
+        context: BrowserContext,
+        url: str,
+        person: Person,
+        peer: str | None = None,
+        in_place_of: Person | None = None,
+    ) -> Window:
+        """Sign in with a link that holds the token, and open the conversation with `peer`.
+
+        Where somebody else uses this browser the page asks first.
+        """
         window = cls(context)
         window.page.goto(f"{url}/#token={person.token}")
+        if in_place_of is not None:
+            window.accepts_to_be(person, in_place_of)
         if peer is not None:
             expect(window.conversations).to_be_visible()
             window.goes_to(peer)
@@ -53,6 +65,12 @@ class Window:
         if peer is not None:
             window.is_connected()
         return window
+
+    def accepts_to_be(self, person: Person, in_place_of: Person) -> None:
+        """Say yes when the page asks whether to sign in as somebody else, naming both."""
+        question = self.page.get_by_role("main").filter(has_text="Sign in as somebody else?")
+        expect(question).to_contain_text(in_place_of.id)
+        question.get_by_role("button", name=f"Sign in as {person.id}").click()
 
     @property
     def conversations(self) -> Locator:

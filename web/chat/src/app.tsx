@@ -6,7 +6,7 @@ import { keepEnterSends, keepListWidth, keepSound, keptEnterSends, keptListWidth
 import { hrefOf, openConversation, openList, route } from "./route.js";
 import { session, type Session } from "./session.js";
 import { Account } from "./settings.js";
-import { ChoosePerson, SignIn, StartFailed } from "./sign-in.js";
+import { AskOther, ChoosePerson, SignIn, StartFailed } from "./sign-in.js";
 import { PageWordsContext, usePageWords } from "./words.js";
 
 type SignedIn = Extract<Session, { phase: "signed_in" }>;
@@ -30,6 +30,8 @@ function Phase({ language }: { language: Language }): ReactNode {
       return <ChoosePerson people={now.people} />;
     case "signed_out":
       return <SignIn why={now.why} hasProblem={now.hasProblem} />;
+    case "question":
+      return <AskOther {...now} />;
     case "signed_in":
       return (
         <TidingsProvider key={now.userId} client={now.client} words={language.chat}>

@@ -4,12 +4,10 @@ import "tidings/styles.css";
 import "./page.css";
 import { App } from "./app.js";
 import { chooseLanguage } from "./language.js";
-import { keptTheme, showTheme } from "./preference.js";
 import { start } from "./session.js";
 
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no #root");
-showTheme(keptTheme());
 void start();
 const language = await chooseLanguage();
 createRoot(root).render(

@@ -1,11 +1,23 @@
 /**
- * What somebody likes of this page, kept in this browser until they sign out. A browser may forbid it; then it lasts as
- * long as the page.
+ * What somebody likes of this page, kept in this browser until they sign out: under their own name, since two windows of one
+ * browser may be two people, and one who signs out takes nothing from the other.
  */
-const LIST_WIDTH = "tidings.list-width";
-const SOUND = "tidings.sound";
-const ENTER = "tidings.enter";
-const THEME = "tidings.theme";
+import { keep, keptKeys, readKept } from "./kept.js";
+
+const PREFERENCE = "tidings.preference ";
+const LIST_WIDTH = "list-width";
+const SOUND = "sound";
+const ENTER = "enter";
+const THEME = "theme";
+
+/** Who uses this window; "" before that is known. */
+let owner = "";
+
+/** From now on preferences are those of this user. */
+export function preferAs(userId: string): void {
+  owner = userId;
+  showTheme(keptTheme());
+}
 
 export function keptListWidth(): number {
   return Number(read(LIST_WIDTH) ?? Number.NaN);
@@ -48,29 +60,24 @@ export function keepTheme(theme: Theme): void {
 }
 
 /** The page, and all that stands in it, in these colours. */
-export function showTheme(theme: Theme): void {
+function showTheme(theme: Theme): void {
   document.documentElement.style.colorScheme = theme === "system" ? "" : theme;
 }
 
-/** Nothing of the user stays. */
-export function forgetPreferences(): void {
-  for (const key of [LIST_WIDTH, SOUND, ENTER, THEME]) write(key, null);
-  showTheme("system");
+/** Nothing stays of those whom `isGone` names. */
+export function forgetPreferences(isGone: (userId: string) => boolean): void {
+  for (const key of keptKeys("localStorage")) {
+    // No name of a preference has a space; a user id may.
+    const user = key.startsWith(PREFERENCE) ? key.slice(key.indexOf(" ", PREFERENCE.length) + 1) : null;
+    if (user !== null && isGone(user)) keep("localStorage", key, null);
+  }
+  showTheme(keptTheme());
 }
 
-function read(key: string): string | null {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
+function read(name: string): string | null {
+  return readKept("localStorage", `${PREFERENCE}${name} ${owner}`);
 }
 
-function write(key: string, value: string | null): void {
-  try {
-    if (value === null) localStorage.removeItem(key);
-    else localStorage.setItem(key, value);
-  } catch {
-    // Forbidden.
-  }
+function write(name: string, value: string | null): void {
+  keep("localStorage", `${PREFERENCE}${name} ${owner}`, value);
 }

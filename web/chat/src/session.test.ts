@@ -5,6 +5,8 @@ type Module = typeof import("./session.js");
 
 let page: { api: string; sign_in: string; people: unknown[] };
 let current: Module | null = null;
+/** What the server says of the next tokens; else they are whose they say. */
+let word: (() => Promise<Response>) | null = null;
 const asked: string[] = [];
 
 /** A token that names `user`; nobody here checks it. */
@@ -12,6 +14,14 @@ function tokenOf(user: string, more: object = {}): string {
   const part = (value: object): string =>
     btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value)))).replaceAll("=", "");
   return `${part({ alg: "HS256" })}.${part({ sub: user, exp: 4_000_000_000, ...more })}.signature`;
+}
+
+function whoseIs(authorization: string): Promise<Response> {
+  if (word !== null) return word();
+  const claims = JSON.parse(atob(authorization.split(".")[1] ?? "")) as { sub: string };
+  return Promise.resolve(
+    Response.json({ user_id: new TextDecoder().decode(Uint8Array.from(claims.sub, (c) => c.charCodeAt(0))) }),
+  );
 }
 
 /** A tab that has just loaded the page at this address. */
@@ -26,11 +36,14 @@ async function tabAt(address: string): Promise<Module> {
 beforeEach(() => {
   page = { api: "/api/message", sign_in: "token", people: [] };
   sessionStorage.clear();
+  localStorage.clear();
+  word = null;
   asked.length = 0;
   vi.stubGlobal("fetch", (address: string, init: RequestInit = {}) => {
     asked.push(`${init.method ?? "GET"} ${address} ${new Headers(init.headers).get("authorization") ?? ""}`.trim());
     if (address === "./page.json") return Promise.resolve(Response.json(page));
     if (address.startsWith("./demo/token?as=")) return Promise.resolve(Response.json({ token: tokenOf("ada") }));
+    if (address === "/api/message/events/me") return whoseIs(new Headers(init.headers).get("authorization") ?? "");
     return new Promise<Response>(() => undefined);
   });
 });
@@ -60,9 +73,9 @@ describe("signing in with a token", () => {
     expect((await tabAt("/")).session.getSnapshot()).toMatchObject({ phase: "signed_out", why: "no_token" });
   });
 
-  it.each(["", "nonsense", "a.b.c", "a.e30.c"])("does not take %j for a token", async (typed) => {
+  it.each(["", "nonsense", "a.b.c"])("does not take %j for a token", async (typed) => {
     const { session, signIn } = await tabAt("/");
-    signIn(typed);
+    await signIn(typed);
     expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", hasProblem: true });
   });
 
@@ -78,17 +91,98 @@ describe("signing in with a token", () => {
   it("can be done again by the same person, in the same client", async () => {
     const { session, signIn } = await tabAt(`/#token=${tokenOf("ada")}`);
     const before = session.getSnapshot();
-    signIn(tokenOf("ada"));
+    await signIn(tokenOf("ada"));
     expect(session.getSnapshot()).toMatchObject({ client: (before as { client?: unknown }).client });
   });
 
-  it("by somebody else is another client", async () => {
+  it("by somebody else is asked for, with both names, and is another client then", async () => {
     const { session, signIn } = await tabAt(`/#token=${tokenOf("ada")}`);
     const before = session.getSnapshot() as { client?: unknown };
-    signIn(tokenOf("ben"));
+    await signIn(tokenOf("eve", { name: "ada" }));
+    const question = session.getSnapshot();
+    expect(question).toMatchObject({ phase: "question", others: [{ id: "ada" }], me: { id: "eve", name: "ada" } });
+    if (question.phase === "question") question.decline();
+    expect(session.getSnapshot()).toBe(before);
+    await signIn(tokenOf("eve"));
+    const again = session.getSnapshot();
+    if (again.phase === "question") again.accept();
     const now = session.getSnapshot() as { client?: unknown };
-    expect(session.getSnapshot()).toMatchObject({ userId: "ben" });
+    expect(now).toMatchObject({ phase: "signed_in", userId: "eve" });
     expect(now.client).not.toBe(before.client);
+  });
+
+  it("is for whom the server says, whatever the token says", async () => {
+    word = () => Promise.resolve(Response.json({ user_id: "bob" }));
+    const { session } = await tabAt(`/#token=${tokenOf("ada")}`);
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "bob" });
+  });
+
+  it.each([
+    ["refused", () => Promise.resolve(Response.json({}, { status: 401 }))],
+    ["not answered", () => Promise.reject(new TypeError("failed to fetch"))],
+    ["answered by a server that is not ready", () => Promise.resolve(Response.json({}, { status: 503 }))],
+  ])("with a token of somebody else that is %s changes nothing", async (_, answer) => {
+    const { session, signIn } = await tabAt(`/#token=${tokenOf("ada")}`);
+    const before = session.getSnapshot();
+    const kept = JSON.stringify(sessionStorage);
+    word = answer;
+    await signIn(tokenOf("eve"));
+    expect(session.getSnapshot()).toBe(before);
+    expect(JSON.stringify(sessionStorage)).toBe(kept);
+  });
+
+  it("is tried again until the server answers", async () => {
+    vi.useFakeTimers();
+    word = () => Promise.reject(new TypeError("failed to fetch"));
+    const { session } = await tabAt(`/#token=${tokenOf("ada")}`);
+    expect(session.getSnapshot()).toMatchObject({ phase: "failed" });
+    word = null;
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada" });
+    vi.useRealTimers();
+  });
+
+  it("lasts as long as the server says, whatever this device's clock says", async () => {
+    const { session } = await tabAt(`/#token=${tokenOf("ada", { exp: 1 })}`);
+    await vi.waitFor(() => expect(asked.some((request) => request.includes("/sse/"))).toBe(true));
+    const now = session.getSnapshot();
+    expect(now).toMatchObject({ phase: "signed_in" });
+    if (now.phase === "signed_in") now.client.reconnect();
+    await vi.waitFor(() => expect(asked.filter((request) => request.includes("/sse/"))).toHaveLength(1));
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_in" });
+  });
+
+  it("works where the browser forbids to keep anything", async () => {
+    const forbidden = () => {
+      throw new DOMException("forbidden", "SecurityError");
+    };
+    const areas = (["sessionStorage", "localStorage", "indexedDB"] as const).map(
+      (name) => [name, Object.getOwnPropertyDescriptor(window, name)] as const,
+    );
+    for (const [name] of areas) Object.defineProperty(window, name, { get: forbidden, configurable: true });
+    try {
+      const { session, signOut } = await tabAt(`/#token=${tokenOf("ada")}`);
+      expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada" });
+      signOut();
+      expect(session.getSnapshot()).toMatchObject({ phase: "signed_out" });
+    } finally {
+      for (const [name, was] of areas) if (was) Object.defineProperty(window, name, was);
+    }
+  });
+
+  it("out takes only one's own preferences", async () => {
+    const { signOut } = await tabAt(`/#token=${tokenOf("ada")}`);
+    const { keepSound, keptSound, preferAs } = await import("./preference.js");
+    for (const user of ["ben", "ada"]) {
+      preferAs(user);
+      keepSound(true);
+    }
+    signOut();
+    const kept = ["ada", "ben"].map((user) => {
+      preferAs(user);
+      return keptSound();
+    });
+    expect(kept).toEqual([false, true]);
   });
 });
 

@@ -1,8 +1,8 @@
-import { useState, type ReactNode } from "react";
-import { Avatar } from "tidings/react";
+import { useEffect, useRef, useState, type ReactNode } from "react";
+import { Avatar, nameInSentence } from "tidings/react";
 import type { Person } from "tidings";
 import { inLanguage } from "./language.js";
-import { signIn, start } from "./session.js";
+import { signIn, start, type Session } from "./session.js";
 import { usePageWords } from "./words.js";
 
 function Card({ title, children }: { title: string; children: ReactNode }): ReactNode {
@@ -42,7 +42,7 @@ export function SignIn({ why, hasProblem }: { why: "no_token" | "rejected"; hasP
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          signIn(typed);
+          void signIn(typed);
         }}
       >
         <label htmlFor="token">{words.token}</label>
@@ -76,6 +76,52 @@ export function SignIn({ why, hasProblem }: { why: "no_token" | "rejected"; hasP
         <Typed parts={words.operators("tidings token USER")} /> {words.tokenNote}
       </p>
     </Card>
+  );
+}
+
+/** A token came that is somebody else's: perhaps by a link of somebody who wants to be taken for them. */
+export function AskOther({ others, me, accept, decline }: Extract<Session, { phase: "question" }>): ReactNode {
+  const words = usePageWords();
+  const stays = useRef<HTMLButtonElement>(null);
+  // What changes nothing is what Enter does.
+  useEffect(() => stays.current?.focus(), []);
+  return (
+    <Card title={words.otherUser}>
+      <dl className="page-others">
+        <dt>{words.usedBy}</dt>
+        {others.map((person) => (
+          <dd key={person.id}>
+            <Who person={person} />
+          </dd>
+        ))}
+        <dt>{words.signsInAs}</dt>
+        <dd>
+          <Who person={me} />
+        </dd>
+      </dl>
+      <p>{words.otherWarning}</p>
+      <button ref={stays} type="button" className="tidings-button" data-primary="true" onClick={decline}>
+        {words.changeNothing}
+      </button>{" "}
+      <button type="button" className="tidings-button" onClick={accept}>
+        {words.signInAs(nameInSentence(me.id))}
+      </button>
+    </Card>
+  );
+}
+
+/** With the id, which nobody else has. */
+function Who({ person: { id, name } }: { person: Person }): ReactNode {
+  return (
+    <>
+      <bdi>{name}</bdi>
+      {name !== id && (
+        <>
+          {" ("}
+          <bdi>{id}</bdi>)
+        </>
+      )}
+    </>
   );
 }
 

@@ -237,5 +237,5 @@ function isDraft(value: unknown): value is Draft {
 }
 
 function unsentIn(rows: ReadonlyMap<string, unknown>): PendingMessage[] {
-  return [...rows].flatMap(([key, value]) => (key.startsWith(OUTBOX) ? [value as PendingMessage] : []));
+  return [...rows].flatMap(([key, value]) => (key.startsWith(OUTBOX) && value ? [value as PendingMessage] : []));
 }

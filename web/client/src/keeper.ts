@@ -9,7 +9,7 @@
  * The cursor is a row like the others. It is made when the write is made, from state that has been applied, together with
  * the conversations that it belongs to: what is stored never claims events that are not in it.
  */
-import { report } from "./store.js";
+import { warn } from "./store.js";
 import type { ClientStorage, Environment, TimerHandle } from "./types.js";
 
 export const INTERVAL_MS = 250;
@@ -26,6 +26,8 @@ export class Keeper {
   readonly #underWay = new Set<ReadonlyMap<string, unknown>>();
   #soon = false;
   #era = 0;
+  /** The last write failed: said once, not for each of those that follow. */
+  #fails = false;
 
   constructor(
     private readonly storage: ClientStorage,
@@ -51,10 +53,13 @@ export class Keeper {
     return rows;
   }
 
-  /** What is kept now, by this page or another. Never rejects. */
+  /** What is kept now, by this page or another, and what of this page could not be. Never rejects. */
   async read(): Promise<ReadonlyMap<string, unknown>> {
     await this.flush();
-    return this.#owner === null ? new Map() : this.#read(this.#owner);
+    if (this.#owner === null) return new Map();
+    const rows = new Map(await this.#read(this.#owner));
+    for (const [key, make] of this.#dirty) rows.set(key, make());
+    return rows;
   }
 
   /** This row changed; `make` is called when it is written. */
@@ -100,7 +105,8 @@ export class Keeper {
     this.#tail = before
       .then(() => written)
       .then(() => {
-        if (era === this.#era && this.#underWay.size === 0) this.storage.hold?.(owner, null);
+        // What could not be written stays held, for a page of this tab.
+        if (era === this.#era && this.#underWay.size === 0 && !this.#fails) this.storage.hold?.(owner, null);
       });
     return this.#tail;
   }
@@ -119,7 +125,9 @@ export class Keeper {
     this.#underWay.clear();
     this.#disarm();
     if (owner === null) return;
-    this.#tail = this.#tail.then(() => this.storage.clear(owner)).catch(report);
+    this.#tail = this.#tail
+      .then(() => this.storage.clear(owner))
+      .catch((error: unknown) => warn("what is kept of a user could not be deleted", error));
     await this.#tail;
   }
 
@@ -127,7 +135,7 @@ export class Keeper {
     try {
       return await this.storage.read(owner);
     } catch (error) {
-      report(error);
+      warn("what is kept on this device cannot be read", error);
       return new Map();
     }
   }
@@ -160,15 +168,20 @@ export class Keeper {
   async #write(owner: string, rows: ReadonlyMap<string, unknown>): Promise<void> {
     try {
       await this.storage.write(owner, rows);
-    } catch (error) {
-      report(error);
+      this.#fails = false;
+    } catch {
       try {
         // No room: the server has the conversations; what is unsent and typed exists only here.
         const held = await this.storage.read(owner);
         const spared = [...new Set([...held.keys(), ...rows.keys()])].filter(this.expendable);
         await this.storage.write(owner, new Map([...rows, ...spared.map((key) => [key, undefined] as const)]));
-      } catch (again) {
-        report(again);
+      } catch (error) {
+        if (!this.#fails) warn("this device keeps nothing for the next page", error);
+        this.#fails = true;
+        // What exists only here goes with the next write.
+        for (const [key, value] of rows) {
+          if (this.#owner === owner && this.precious(key) && !this.#dirty.has(key)) this.#dirty.set(key, () => value);
+        }
       }
     } finally {
       this.#underWay.delete(rows);

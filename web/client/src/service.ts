@@ -17,7 +17,7 @@ import { Outbox, type OutboxNews } from "./outbox.js";
 import { Receipts } from "./receipts.js";
 import { RETRY_DEFAULTS, type RetryOptions } from "./retry.js";
 import { storageOf } from "./storage.js";
-import { isolate, report } from "./store.js";
+import { isolate, report, warn } from "./store.js";
 import type {
   ClientStorage,
   ConnectionSnapshot,
@@ -224,19 +224,25 @@ export class RealtimeService {
    */
   async forgetOthers(userId: string): Promise<void> {
     const { locks } = this.#api.environment;
-    const storage = this.#storage;
     try {
       const { held = [], pending = [] } = (await locks?.query?.()) ?? {};
-      if (!locks?.query || !storage.names) return;
+      if (!locks?.query) return;
       const present = [...held, ...pending].map(({ name = "" }) => name);
-      const api = this.#api.owner("");
-      for (const owner of await storage.names()) {
-        const isOther = owner.startsWith(api) && owner !== this.#api.owner(userId);
-        if (isOther && !present.some((name) => name.startsWith(`${owner} `))) await storage.clear(owner);
+      for (const user of (await this.keptUsers()) ?? []) {
+        const owner = this.#api.owner(user);
+        const isHere = user === userId || present.some((name) => name.startsWith(`${owner} `));
+        if (!isHere) await this.#storage.clear(owner);
       }
     } catch (error) {
-      report(error);
+      warn("what others left on this device could not be deleted", error);
     }
+  }
+
+  /** The users of this API of whom this device keeps something; null where the browser does not tell. */
+  async keptUsers(): Promise<readonly string[] | null> {
+    const before = this.#api.owner("");
+    const names = await this.#storage.names?.().catch(() => null);
+    return names?.flatMap((name) => (name.startsWith(before) ? [name.slice(before.length)] : [])) ?? null;
   }
 
   /** Try now instead of after the wait; also begins again after `refused`. At most once a second. */

@@ -5,7 +5,7 @@
  * there is none (a server, Node, a browser that forbids it, a database of a newer version), memory takes its place: what
  * is unsent then lives as long as the page.
  */
-import { report } from "./store.js";
+import { warn } from "./store.js";
 import type { ClientStorage } from "./types.js";
 
 const VERSION = 1;
@@ -59,12 +59,12 @@ export class IndexedDbStorage implements ClientStorage {
       if (rows === null) this.held?.removeItem(HELD + owner);
       else this.held?.setItem(HELD + owner, JSON.stringify([...rows].map(([key, value]) => [key, value ?? null])));
     } catch (error) {
-      report(error);
+      warn("a page that is closed now may lose what it has not sent", error);
     }
   }
 
   async read(owner: string): Promise<ReadonlyMap<string, unknown>> {
-    const held = this.held?.getItem(HELD + owner) ?? null;
+    const held = allowed(() => this.held?.getItem(HELD + owner)) ?? null;
     if (held !== null) {
       await this.write(owner, heldRows(held));
       this.hold(owner, null);
@@ -166,7 +166,7 @@ function heldRows(text: string): ReadonlyMap<string, unknown> {
     const rows = JSON.parse(text) as [string, unknown][];
     return new Map(rows.map(([key, value]) => [key, value ?? undefined]));
   } catch (error) {
-    report(error);
+    warn("what a page held cannot be read", error);
     return new Map();
   }
 }

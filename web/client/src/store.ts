@@ -6,6 +6,11 @@ export function report(error: unknown): void {
   else console.error(error);
 }
 
+/** Tell what does not work here and need not, as a storage that is full or forbidden: no error of the page, which may count those. */
+export function warn(what: string, error: unknown): void {
+  console.warn(`Tidings: ${what}`, error);
+}
+
 /** Call a listener; what it throws is reported and stops nobody else. */
 export function isolate<A extends unknown[]>(fn: (...args: A) => void, ...args: A): void {
   try {

@@ -86,11 +86,17 @@ export class Tabs {
   /** Take part, first as a follower. */
   open(): void {
     if (this.#channel !== null) return;
-    const channel = (this.#channel = this.#open(this.name));
+    this.#visible = !this.environment.hidden();
+    let channel: Channel;
+    try {
+      channel = this.#channel = this.#open(this.name);
+    } catch {
+      // Forbidden, as where site data is blocked: this tab is alone.
+      return this.#lead();
+    }
     channel.onmessage = (event) => {
       if (this.#channel === channel) this.#receive(event.data as Envelope);
     };
-    this.#visible = !this.environment.hidden();
     this.#heardAt = this.environment.now();
     this.#greet();
     this.#contend(false);
@@ -98,9 +104,9 @@ export class Tabs {
 
   /** Let go of everything, at once. */
   close(): void {
-    if (this.#channel === null) return;
     this.#post({ type: "bye" });
     this.#stop();
+    if (this.#channel === null) return;
     this.#channel.onmessage = null;
     this.#channel.close();
     this.#channel = null;

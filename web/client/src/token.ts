@@ -66,6 +66,8 @@ export class TokenSource {
       if (owner === this.#owner) {
         this.#token = token;
         this.#expiresAt = expiryOf(token);
+        // By this clock it was over when it came: then the clock is wrong, and only the server can tell.
+        if (this.clock.now() >= this.#expiresAt) this.#expiresAt = Infinity;
       }
       return token;
     } finally {

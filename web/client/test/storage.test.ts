@@ -315,7 +315,7 @@ describe("what is kept between pages", () => {
 
   it("a storage that fails costs the memory of the next page, and nothing else", async () => {
     const world = new World();
-    const reported = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const reported = vi.spyOn(console, "warn").mockImplementation(() => undefined);
     const fails = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
     const storage: ClientStorage = { read: fails, write: fails, clear: fails, release: () => undefined };
     const { service } = world.service({ storage });
@@ -334,9 +334,41 @@ describe("what is kept between pages", () => {
     reported.mockRestore();
   });
 
+  it("a storage that is full is one warning, and what could not be kept is with the next write that can", async () => {
+    const world = new World();
+    const warned = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+    const uncaught = vi.fn();
+    vi.stubGlobal("reportError", uncaught);
+    const storage = new MemoryStorage();
+    const write = storage.write.bind(storage);
+    let isFull = true;
+    storage.write = (owner, of) =>
+      isFull ? Promise.reject(new DOMException("full", "QuotaExceededError")) : write(owner, of);
+    const { service } = world.service({ storage });
+    service.connect("ada");
+    world.intercept = ({ path }) => (path === "/send" ? "network" : null);
+    for (let i = 0; i < 9; i++) {
+      service.conversation("bob").setDraft(`draft ${i}`);
+      service.conversation("bob").send(`unsent ${i}`);
+      await world.pass(300);
+    }
+    expect([warned.mock.calls.length, uncaught.mock.calls.length]).toEqual([1, 0]);
+    await world.page("frozen");
+    await world.page("restored");
+    expect(service.outbox.getSnapshot().pending).toHaveLength(9);
+    isFull = false;
+    service.conversation("bob").send("unsent 9");
+    await world.pass(300);
+    const keys = [...([...storage.owners.values()][0]?.keys() ?? [])];
+    expect(keys.filter((key) => key.startsWith("outbox/"))).toHaveLength(10);
+    expect(keys.filter((key) => key.startsWith("draft/bob/"))).toHaveLength(1);
+    vi.unstubAllGlobals();
+    warned.mockRestore();
+  });
+
   it("where there is no room, conversations make way for what is unsent", async () => {
     const world = new World();
-    const reported = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const reported = vi.spyOn(console, "warn").mockImplementation(() => undefined);
     const storage = new MemoryStorage();
     const write = storage.write.bind(storage);
     storage.write = (owner, of) => {

@@ -380,6 +380,26 @@ describe("the token", () => {
     await world.settle();
     expect(reasons).toEqual(["initial", "expired"]);
   });
+
+  it("that is over by this device's clock when it comes is good until the server refuses it", async () => {
+    const world = new World();
+    const reasons: string[] = [];
+    const { service } = world.service({
+      getToken: ({ reason }) => {
+        reasons.push(reason);
+        return (world.token = `h.${btoa(JSON.stringify({ exp: Math.floor(world.now / 1000) - 600 }))}.s`);
+      },
+    });
+    service.connect("ada");
+    await world.settle();
+    await service.conversation("bob").load();
+    await world.pass(20_000);
+    await service.inbox.load();
+    expect(reasons).toEqual(["initial"]);
+    world.token = "another";
+    await service.conversation("cy").load();
+    expect(reasons).toEqual(["initial", "rejected"]);
+  });
 });
 
 describe("falling back", () => {

@@ -49,6 +49,24 @@ describe("tabs of one browser", () => {
     expect(tabs[0]?.role).toBe("leader");
   });
 
+  it("where there may be no line between tabs, each is alone and works", async () => {
+    const world = new World();
+    const browser = new Browser();
+    const forbidden = () => {
+      throw new DOMException("forbidden", "SecurityError");
+    };
+    const { service } = world.service({
+      environment: { locks: browser.locksOf(world.tab(browser)), channel: forbidden },
+    });
+    service.connect("ada");
+    await world.settle();
+    expect(service.connection.getSnapshot()).toMatchObject({ status: "connected", role: "leader" });
+    service.disconnect();
+    service.connect("ada");
+    await world.settle();
+    expect(service.connection.getSnapshot().status).toBe("connected");
+  });
+
   it("another user, and a tab that wants its own, have streams of their own", async () => {
     const { world, browser, add } = await open(2);
     await add("eve");
