@@ -152,7 +152,7 @@ def test_a_frozen_tab_has_everything_when_it_thaws(broken: Demo, profile: Profil
     ada.page.evaluate(FASTER, 30)
     drawer.presses("Freeze for 15 s")
     ben.says("while you were away")
-    ben.ticks("while you were away", "Sent")
+    ben.is_acknowledged("while you were away")
     ada.is_waiting_for(lambda: ada.page.evaluate("window.stoodStillMs") >= 400, "the tab stood still")
     ada.page.evaluate(FASTER, 1)
     ada.is_waiting_for(lambda: ada.texts[-1:] == ["while you were away"], "what was sent to a frozen tab is there")

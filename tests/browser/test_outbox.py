@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from chromium import opened_on
 from kept_page import KeptPage
-from node import Node, Person
+from node import Node, Person, wait_for
 from playwright.sync_api import Browser, BrowserContext, expect
 from proxy import Proxy
 from tally import NOTHING_LOST_OR_DOUBLED, tally
@@ -219,6 +219,45 @@ def test_drafts_survive_a_reload_each_in_its_conversation(
     window.page.reload()
     window.shows("for Bob")
     expect(window.composer).to_have_value("")
+
+
+def test_a_tab_that_sends_leaves_the_draft_of_another_one(
+    proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
+) -> None:
+    """In the same conversation: after a reload the draft is there."""
+    one, other = (Window.as_user(browser, proxy.url, alice, bob.id) for _ in range(2))
+    one.composer.fill("half a sen")
+    keeps(one, f"draft/{bob.id}/")
+    other.says("hello")
+    one.is_acknowledged("hello")
+    one.page.reload()
+    one.shows("hello")
+    expect(one.composer).to_have_value("half a sen")
+
+
+def test_what_was_read_is_told_before_hundreds_that_have_arrived_though_the_tab_is_closed_at_once(
+    start_node: Callable[..., Node], profile: Callable[[], BrowserContext]
+) -> None:
+    """A first visit to 150 conversations of people to whom she wrote, one of them opened."""
+    node = start_node(new_conversations_per_h=1000, sends_per_s=1000, sends_burst=1000)
+    ada, friends = node.person("ada"), [node.person(f"friend {number}") for number in range(150)]
+    for friend in friends:
+        ada.sends(friend, "hi")
+        friend.sends(ada, "hi yourself")
+    opened = friends[0]
+    browser = profile()
+    asked: list[dict[str, object]] = []
+    browser.on("request", lambda sent: sent.url.endswith("/receipts") and asked.append(sent.post_data_json))
+    window = Window.as_user(browser, node.url, ada, opened.id)
+    expect(window.message("hi yourself")).to_be_visible()
+
+    def told() -> list[dict[str, object]]:
+        return [receipt for body in asked for receipt in body["receipts"]]  # type: ignore[attr-defined]
+
+    window.is_waiting_for(lambda: [one for one in told() if "read_upto" in one], "it was read")
+    window.page.close()
+    wait_for(lambda: 2 == opened.history(ada)["watermarks"]["peer_read_upto"], 10, "the sender is told Read")
+    assert len(asked) <= 12, [len(str(body)) for body in asked]
 
 
 def test_a_refused_message_stays_with_retry_and_delete_across_a_reload(

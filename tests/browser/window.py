@@ -155,6 +155,11 @@ class Window:
         """The state of an own message: Sending, Waiting to be sent, Not sent, Sent, Delivered, Read."""
         expect(self.message(text).locator(".tidings-tick")).to_have_attribute("title", tick, timeout=timeout_ms)
 
+    def is_acknowledged(self, text: str) -> None:
+        """The server has it. Where the other side has a page, it may be delivered or read before anybody looks."""
+        tick = self.message(text).locator(".tidings-tick")
+        expect(tick).to_have_attribute("title", re.compile("^(Sent|Delivered|Read)$"))
+
     def is_connected(self, timeout_ms: float | None = None) -> None:
         self.connection_is("connected", timeout_ms)
 
