@@ -444,7 +444,11 @@ def _tail(options: argparse.Namespace) -> int:
         nonlocal lost
         if state.status == "waiting":
             lost = True
-            _note(f"no stream ({state.reason}); trying again in {state.wait_s:.1f} s")
+            detail = f": {state.detail}" if state.detail else ""
+            _note(f"no stream ({state.reason}{detail}); trying again in {state.wait_s:.1f} s")
+        elif state.status == "polling":
+            lost = True
+            _note(f"no stream comes through; polling every {state.wait_s:.0f} s as {feed.user_id}")
         elif state.status == "connected":
             _note(f"connected{' again' if lost else ''} as {feed.user_id}")
 

@@ -22,6 +22,7 @@ from tidings import Config
 from tidings.client.core import Follower
 from tidings.errors import BadRequest, Unauthorized
 from tidings.protocol.cursor import parse_cursor
+from tidings.protocol.retry import Outcome
 from tidings.protocol.sse import RECONNECTION_TIME_MAX_MS, EventStreamDecoder
 from tidings.server.address import Addresses
 from tidings.server.app import create_app
@@ -93,23 +94,24 @@ def cursor(data: bytes) -> None:
 
 def follower(data: bytes) -> None:
     """The Python client's state machine on a stream of anything: it goes on or ends, and no event comes twice."""
-    following = Follower(cursor="epoch-3-a")
-    following.begin(0.0)
-    following.answered(200, "text/event-stream")
+    following = Follower(lambda: 0.5, cursor="epoch-3-a")
+    following.connect(0.0)
+    [opened] = following.effects
+    assert opened.generation is not None
+    following.stream_requested(opened.generation, 0.0)
+    following.stream_answered(opened.generation, 200, "text/event-stream", None, 0.0)
     step, applied = 1 + len(data) % 11, parse_cursor("epoch-3-a")
     for start in range(0, len(data), step):
-        if following.over:
-            break
-        for event in following.received(data[start : start + step], now_s=start / 1000):
+        for event in following.stream_received(opened.generation, data[start : start + step], start / 1e6):
             found = parse_cursor(event.cursor or "")
             if event.type != "reset" and found is not None and applied is not None and found.epoch == applied.epoch:
                 assert found.position > applied.position, f"{found} after {applied}"
             applied = found if event.cursor is not None else applied
-        assert following.deadline_s >= 0
-    if not following.over:
-        following.body_ended()
-    following_step = following.next_step(100.0, 0.5)
-    assert 0 <= following_step.wait_s <= WAIT_MAX_S, following_step
+        assert following.deadline_s is not None
+    following.stream_ended(opened.generation, Outcome("end"), "end", 100.0)
+    waits_s = [effect.delay_ms / 1000 for effect in following.effects if effect.delay_ms is not None]
+    assert len(waits_s) == 1, following.effects
+    assert 0 <= waits_s[0] <= WAIT_MAX_S
 
 
 def token(data: bytes) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from httpcore2._backends.sync import SyncStream
 from node import PATIENCE_S, Node, Person, wait_for
 
 from tidings.client import Client, ConnectionState, Feed
-from tidings.client.watchdog import Watchdog
+from tidings.client.interrupt import Line
 from tidings.errors import ProtocolViolation, ServerProblem, StreamLost
 
 
@@ -389,18 +390,18 @@ def test_a_server_that_says_nothing_is_left_after_eight_seconds() -> None:
             each.reaches("waiting")
         assert 7.5 < time.monotonic() - began < 9.5
         over.set()
-        assert ["mute", "timeout"] == [
-            next(state.reason for state in each.states if state.status == "waiting") for each in following
-        ]
         for each in following:
             each.closes()
+        assert ["mute", "mute"] == [
+            next(state.reason for state in each.states if state.status == "waiting") for each in following
+        ]
 
 
-def test_a_watchdog_ends_a_read_that_begins_after_its_deadline() -> None:
+def test_a_connection_that_comes_after_its_job_was_given_up_is_shut_down() -> None:
     """The socket may become known only when it is too late."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        watchdog = Watchdog(time.monotonic() - 1)
-        wait_for(lambda: watchdog.expired)
-        watchdog.watch(ours)
+        line = Line()
+        line.end()
+        line.trace("connection.connect_tcp.complete", {"return_value": SyncStream(ours)})
         assert b"" == ours.recv(1)

@@ -279,6 +279,8 @@ class ChatApp(App[ClientError]):
                 self._status = "connecting …"
             case "connected":
                 self._status = "connected"
+            case "polling":
+                self._status = f"no stream comes through; looking every {state.wait_s:.0f} s"
             case "waiting":
                 self._status = f"no connection ({state.reason}); trying again in {state.wait_s:.0f} s"
         self._show_status()

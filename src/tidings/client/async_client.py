@@ -151,7 +151,7 @@ class AsyncClient(OfOneProcess):
 
     def events(self, cursor: str | None = None, *, on_state: OnState = ignore_state) -> AsyncFeed:
         """As ``Client.events``; ``on_state`` is called in the event loop."""
-        return AsyncFeed(lambda: self._http, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
+        return AsyncFeed(lambda: self._http, self._url, self._tokens, cursor=cursor, on_state=on_state)
 
     async def _deliver_waiting(
         self, outbox: Outbox, recipient: str, until: float, *, before: Unsent | None = None

@@ -2,32 +2,33 @@
 
 Rules of this file:
 
-- Everything that waits is one step, in a task that the feed owns: whoever waits for an event may be cancelled (by
-  ``asyncio.timeout``, say) and come back; the step goes on meanwhile, and nothing is lost or asked twice.
-- Closing cancels the step, so that it ends at once and with its connection.
+- Each stream and each poll is a job in a task that the feed owns: whoever waits for an event may be cancelled (by
+  ``asyncio.timeout``, say) and come back; the jobs go on meanwhile, and nothing is lost or asked twice.
+- What comes of them is taken by whoever iterates. A stream's task reads one piece ahead of it and no more.
+- Closing cancels the jobs, so that they end at once and with their connections.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import httpx2
 
 from tidings.client.core import Event
-from tidings.client.following import Following, OnState
+from tidings.client.following import POLL_TIMEOUT_S, REFUSAL_SIZE_MAX_BYTES, Following, OnState
 from tidings.client.fork import OfOneProcess
+from tidings.client.machine import Effect
 from tidings.client.token import AsyncTokenSource
-
-GRACE_S: Final = 1.0
-"""A read gets so long at least."""
+from tidings.client.transport import AnswerBody
 
 
 class AsyncFeed(Following, OfOneProcess):
-    """The events of one user from a cursor on, over as many streams as it takes.
+    """The events of one user from a cursor on, over as many streams and polls as it takes.
 
     Iterate over it in one task; leave it with ``async with`` or ``aclose``. Waits for ever, returns only when closed,
     and raises only what trying again cannot mend. After an exception or a cancellation iteration may go on.
@@ -49,17 +50,19 @@ class AsyncFeed(Following, OfOneProcess):
         OfOneProcess.__init__(self)
         self._http = http
         self._tokens = tokens
-        self._chunks: AsyncIterator[bytes] | None = None
-        self._attempting = False
-        self._step: asyncio.Task[None] | None = None
-        self._closed = False
+        self._is_closed = False
         self._abandoned: list[object] = []
+        self._open()
+
+    def _open(self) -> None:
+        self._jobs: dict[int, asyncio.Task[None]] = {}
+        self._happened: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
 
     def _begin_in_child(self) -> None:
+        self._leave_to_parent()
         # Kept, as ``AsyncClient`` keeps its connections.
-        self._abandoned.append((self._step, self._response, self._chunks))
-        self._step = self._response = self._chunks = None
-        self._attempting = False
+        self._abandoned.append((self._jobs, self._happened))
+        self._open()
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,76 +84,105 @@ class AsyncFeed(Following, OfOneProcess):
             Exception: Whatever the caller's token function raises.
         """
         self._count_as_done()
-        while not self._queue and not self._closed:
-            if self._step is None:
-                self._step = asyncio.create_task(self._advance(), name="tidings-feed")
-            step = self._step
-            await asyncio.wait({step})
-            self._step = None
-            if not step.cancelled():
-                step.result()
-        if self._closed:
-            raise StopAsyncIteration
-        return self._hand_out()
+        while not self._is_closed:
+            if not self._queue:
+                self._begin()
+            while (effect := self._next_job()) is not None:
+                self._act(effect)
+            if self._queue:
+                return self._hand_out()
+            try:
+                async with asyncio.timeout(self._left_s()):
+                    happened = await self._happened.get()
+            except TimeoutError:
+                self._follower.tick(monotonic())
+            else:
+                happened()
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """End the iteration, also one that waits in another task, and close the connection."""
-        self._closed = True
-        step, self._step = self._step, None
-        if step is not None:
-            step.cancel()
-            await asyncio.wait({step})
-            if not step.cancelled():
-                step.exception()  # nobody waits for it any more
-        await self._end_attempt()
+        """End the iteration, also one that waits in another task, and close the connections."""
+        self._is_closed = True
+        self._happened.put_nowait(lambda: None)
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel()
+        if jobs:
+            await asyncio.wait(jobs)
 
-    async def _advance(self) -> None:
-        if not self._attempting:
-            await self._begin_attempt()
-        elif self._follower.over:
-            await self._finish_attempt()
-        else:
-            await self._read_on()
+    def _act(self, effect: Effect) -> None:
+        generation = effect.generation
+        assert generation is not None, "jobs are numbered"
+        if effect.type in ("abort_stream", "abort_poll"):
+            job = self._jobs.get(generation)
+            if job is not None:
+                job.cancel()
+            return
+        run = self._run_stream if effect.type == "open_stream" else self._run_poll
+        job = asyncio.create_task(run(generation, effect.token != "initial"), name=f"tidings-{effect.type}")
+        self._jobs[generation] = job
+        job.add_done_callback(lambda _: self._jobs.pop(generation, None))
 
-    async def _begin_attempt(self) -> None:
-        """Open a stream."""
-        wanted = self._begin()
-        request = self._request(self._http(), wanted, await self._tokens.get(refresh=wanted.refresh_token))
-        self._attempting = True
-        with self._trouble_told():
-            async with self._deadline():
-                response = await self._http().send(request, stream=True, follow_redirects=False)
-                self._chunks = response.aiter_bytes()
-                if not self._answered(response):
-                    async for chunk in self._chunks:
-                        if not self._keep_refusal(chunk):
-                            break
+    def _raise(self, generation: int, error: Exception) -> None:
+        """The caller's token function failed."""
+        self._follower.abandon(generation, monotonic())
+        raise error
 
-    async def _read_on(self) -> None:
-        """Take what comes next from the open stream."""
-        assert self._chunks is not None
-        with self._trouble_told():
-            async with self._deadline():
-                chunk = await anext(self._chunks, None)
-            if chunk is None:
-                self._follower.body_ended()
-            else:
-                self._took(chunk)
+    # In tasks of their own.
 
-    async def _finish_attempt(self) -> None:
-        """Close the stream, and wait as long as the policy says."""
+    async def _run_stream(self, generation: int, refresh: bool) -> None:
+        tell = self._happened.put_nowait
         try:
-            wait_s = self._next_wait_s()
-        finally:
-            await self._end_attempt()
-        await asyncio.sleep(wait_s)
+            token = await self._tokens.get(refresh=refresh)
+        except Exception as error:
+            return tell(partial(self._raise, generation, error))
+        http, may_tell = self._http(), asyncio.Semaphore(1)
+        request = self._stream_request(http, generation, token)
+        tell(lambda: None)  # from now on there is a deadline
+        try:
+            response = await http.send(request, stream=True, follow_redirects=False)
+            try:
+                refusal = b""
+                chunks = response.aiter_bytes()
+                if response.status_code != 200:
+                    async for part in chunks:
+                        refusal += part
+                        if len(refusal) >= REFUSAL_SIZE_MAX_BYTES:
+                            break
+                tell(partial(self._stream_answered, generation, response, refusal))
+                if response.status_code == 200:
+                    async for chunk in chunks:
+                        await may_tell.acquire()
+                        tell(partial(self._take_piece, generation, may_tell, chunk))
+            finally:
+                await response.aclose()
+        except Exception as trouble:
+            tell(partial(self._stream_ended, generation, trouble))
+        else:
+            tell(partial(self._stream_ended, generation, None))
 
-    async def _end_attempt(self) -> None:
-        self._attempting = False
-        response, self._response, self._chunks = self._response, None, None
-        if response is not None:
-            await response.aclose()
+    async def _run_poll(self, generation: int, refresh: bool) -> None:
+        tell = self._happened.put_nowait
+        try:
+            token = await self._tokens.get(refresh=refresh)
+        except Exception as error:
+            return tell(partial(self._raise, generation, error))
+        http = self._http()
+        request = self._poll_request(http, generation, token)
+        try:
+            async with asyncio.timeout(POLL_TIMEOUT_S):
+                response = await http.send(request, stream=True, follow_redirects=False)
+                try:
+                    body = AnswerBody(monotonic() + POLL_TIMEOUT_S)
+                    async for part in response.aiter_bytes():
+                        body.take(part)
+                finally:
+                    await response.aclose()
+        except Exception as trouble:
+            tell(partial(self._poll_lost, generation, trouble))
+        else:
+            tell(partial(self._poll_answered, generation, response, body.whole()))
 
-    def _deadline(self) -> asyncio.Timeout:
-        # After the deadline, too: what came while the consumer was busy lies in the socket.
-        return asyncio.timeout(max(GRACE_S, self._follower.deadline_s - monotonic()))
+    def _take_piece(self, generation: int, may_tell: asyncio.Semaphore, chunk: bytes) -> None:
+        self._stream_received(generation, chunk)
+        may_tell.release()

@@ -77,7 +77,7 @@ class Client(OfOneProcess):
         options = connection_options(self._url, self._trusted)
         self._turns: dict[str, threading.Lock] = {}
         self._http = httpx2.Client(**options)
-        # Each stream has a connection of its own, which its watchdog guards from the connect on.
+        # What a feed opens has a connection of its own, which can be shut down from the connect on.
         self._streams = httpx2.Client(
             **options, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         )
@@ -241,7 +241,7 @@ class Client(OfOneProcess):
         Raises:
             ValueError: What no cursor can be.
         """
-        return Feed(lambda: self._streams, f"{self._url}/sse/me", self._tokens, cursor=cursor, on_state=on_state)
+        return Feed(lambda: self._streams, self._url, self._tokens, cursor=cursor, on_state=on_state)
 
     def _deliver_waiting(
         self, outbox: Outbox, recipient: str, until: float, *, before: Unsent | None = None

@@ -1,43 +1,44 @@
-"""Following an event stream, without input or output.
+"""Following a user's events, without input or output.
 
-A ``Follower`` is told what happens to an attempt (``begin``, ``answered``, ``received``, ``body_ended``, ``broke``,
-``fell_silent``) and says what follows: events to hand out, the time by which more must have come, and after the
-attempt what to do next. Whoever drives it owns sockets, clock (monotonic seconds) and randomness; threads and tasks
-can drive the same one.
+A ``Follower`` is told what happens to its streams and polls (``stream_answered``, ``stream_received``,
+``poll_answered``, ...) and hands out events; its ``effects`` say what to open, to ask and to give up, its
+``deadline_s`` when to ``tick``. Whoever drives it owns sockets, clock (monotonic seconds) and randomness; threads and
+tasks drive the same one.
 
 Rules of this file:
 
 - The cursor moves only when an event is handed out, never with the connection; each attempt resumes from it (I4).
-- An event at or below the cursor is dropped: after a resume the same event may come twice.
+- An event at or below the cursor is dropped: after a resume, or where a stream takes over from polls, the same event
+  may come twice. One that is not the next was lost before it: a log is dense, so the attempt ends.
 - A heartbeat that stands elsewhere than the cursor means that something was missed: the attempt ends, and the next
   one asks again from the cursor.
-- A stream is live only after its ``connected`` frame, and only bytes keep it alive.
+- A page of the log counts only for the cursor that was asked for, and everything only for one user.
 
-Source: PROTOCOL.md, Event stream and Reconnection.
+Source: PROTOCOL.md, Event stream, Events and Reconnection.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import ceil
 from typing import Annotated, Final
 
 import msgspec
 
+from tidings.client.machine import Effect, Machine, Status
 from tidings.errors import ProtocolViolation
 from tidings.protocol.cursor import parse_cursor
 from tidings.protocol.events import LOG_EVENT_TYPES, NEW_MESSAGE, Message
-from tidings.protocol.retry import Action, Outcome, OutcomeKind, next_attempt
+from tidings.protocol.retry import Outcome
 from tidings.protocol.sse import Event as StreamEvent
 from tidings.protocol.sse import EventStreamDecoder
 
-CONNECTED_WITHIN_S: Final = 8.0
-"""From the request to the ``connected`` frame; a server sends it with the headers, so that later means a buffer."""
-
-STABLE_AFTER_S: Final = 10.0
-"""Live for so long, and one heartbeat seen: only then are earlier failures forgotten."""
-
 RESET: Final = "reset"
 CONTENT_TYPE: Final = "text/event-stream"
+
+UNREADABLE: Final = (ProtocolViolation, ValueError, RecursionError)
+"""What reading may raise: not as promised, no JSON, no UTF-8, nested too deep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +72,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRequest:
-    """What the next request must carry: the ``Last-Event-ID``, and whether the token must be fetched anew."""
-
-    last_event_id: str | None
-    refresh_token: bool
+class _Connected:
+    heartbeat_ms: float
 
 
 @dataclass(frozen=True, slots=True)
-class NextStep:
-    """What to do after an attempt; ``reason`` is a short word for people and logs."""
+class _Heartbeat:
+    in_step: bool
 
-    action: Action
-    wait_s: float
+
+class _Goodbye(msgspec.Struct):
     reason: str
+    retry_ms: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Frame(msgspec.Struct):
@@ -92,7 +91,7 @@ class _Frame(msgspec.Struct):
     data: dict[str, object]
 
 
-class _Connected(msgspec.Struct):
+class _ConnectedData(msgspec.Struct):
     user_id: str
     cursor: str
     resumed: bool
@@ -103,176 +102,271 @@ class _Position(msgspec.Struct):
     cursor: str
 
 
-class _Goodbye(msgspec.Struct):
-    reason: str
-    retry_ms: Annotated[float, msgspec.Meta(ge=0)]
+class _PageEvent(msgspec.Struct):
+    id: str
+    type: str
+    data: dict[str, object]
+
+
+class _Page(msgspec.Struct):
+    events: list[_PageEvent]
+    cursor: str
+    has_more: bool
+    reset: dict[str, object] | None = None
+    user_id: str | None = None
 
 
 _decode_frame = msgspec.json.Decoder(_Frame).decode
+_decode_page = msgspec.json.Decoder(_Page).decode
 
 
-class Follower:
-    """One user's way along a log, over any number of streams.
+class _Log:
+    """One user's way along a log, whichever way its events come."""
 
-    Attributes:
-        cursor: After the last event handed out; none until the first ``connected`` frame, if none was given.
-        started_from: Where the first stream started; the cursor given, if any.
-        user_id: Whose log it is, as the server said; none before the first ``connected`` frame.
-        connected: The ``connected`` frame of this attempt has come.
-        over: This attempt can give nothing more; close it and ask for the next step.
-        deadline_s: Bytes (or, before it, the ``connected`` frame) must have come by then; monotonic seconds.
-    """
-
-    def __init__(self, *, cursor: str | None = None, token_renewable: bool = True) -> None:
-        """
-        Args:
-            cursor: Where to go on; none follows from now.
-            token_renewable: A new token can be had when one is refused; else a 401 is the end.
-        """
+    def __init__(self, cursor: str | None) -> None:
         self.cursor = cursor
         self.started_from = cursor
         self.user_id: str | None = None
-        self.connected = False
-        self.deadline_s = 0.0
-        self._token_renewable = token_renewable
-        self._failures = 0
-        self._rejected = False  # 401 came, and no other answer since
-        self._token_expired = False
-        self._forget_attempt()
 
-    def _forget_attempt(self) -> None:
-        self.connected = False
+    def belongs_to(self, user_id: str) -> None:
+        """Learn whose it is, or check it."""
+        if self.user_id not in (None, user_id):
+            raise ProtocolViolation("the events are another user's")
+        self.user_id = user_id
+
+    def begin(self, cursor: str) -> None:
+        """Nothing was handed out so far: from here on."""
+        self.cursor = self.started_from = cursor
+
+    def take(self, event: Event) -> Event | None:
+        """The event, if it is the next one; none if it was handed out before."""
+        assert event.cursor is not None, "an event of the log has a position"
+        ours, theirs = parse_cursor(self.cursor or ""), parse_cursor(event.cursor)
+        if ours is None or theirs is None:  # of another form: it is new if it differs
+            is_old = event.cursor == self.cursor
+        else:
+            is_old = theirs.epoch == ours.epoch and theirs.position <= ours.position
+            if not is_old and (theirs.epoch, theirs.position) != (ours.epoch, ours.position + 1):
+                raise ProtocolViolation("events are missing before this one")
+        if is_old:
+            return None
+        self.cursor = event.cursor
+        return event
+
+    def reset(self, data: dict[str, object]) -> Event:
+        """Events are missing up to here."""
+        self.cursor = msgspec.convert(data, _Position).cursor
+        return Event(RESET, data, self.cursor)
+
+
+class _Stream:
+    """Reads one stream, asked for at the log's cursor of that moment."""
+
+    def __init__(self, log: _Log) -> None:
+        self.asked = log.cursor
+        self._log = log
         self._decoder = EventStreamDecoder()
         self._frame_id = ""
-        self._answered = False
-        self._watchdog_s = CONNECTED_WITHIN_S
-        self._live_since_s: float | None = None
-        self._heartbeat_seen = False
-        self._outcome: Outcome | None = None
-        self._reason = ""
+        self._is_connected = False
 
-    @property
-    def over(self) -> bool:
-        return self._outcome is not None
+    def read(self, chunk: bytes) -> Iterator[Event | _Connected | _Heartbeat | _Goodbye]:
+        """What comes with these bytes, in order; the log's cursor moves with each event.
 
-    def begin(self, now_s: float) -> StreamRequest:
-        """Start an attempt: what its request must carry."""
-        self._forget_attempt()
-        self.deadline_s = now_s + CONNECTED_WITHIN_S
-        refresh = self._token_renewable and (self._rejected or self._token_expired)
-        self._token_expired = False
-        return StreamRequest(self.cursor, refresh)
+        Raises:
+            ProtocolViolation, ValueError, RecursionError: The rest cannot be read.
+        """
+        for frame in self._decoder.feed(chunk):
+            read = self._interpret(frame)
+            if read is not None:
+                yield read
 
-    def answered(self, status: int, content_type: str, retry_after_s: float | None = None) -> None:
-        """The header section came; anything but an event stream ends the attempt."""
-        self._answered = True
-        if status != 200:
-            refreshed = status == 401 and self._rejected
-            self._rejected = status == 401
-            self._end(Outcome("status", status=status, retry_after_s=retry_after_s, refreshed=refreshed), f"{status}")
-            return
-        self._rejected = False
-        if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
-            self._end(Outcome("violation"), "not an event stream")
-
-    def received(self, chunk: bytes, now_s: float) -> list[Event]:
-        """Take bytes of the body: the events to hand out, in order. Look at ``over`` afterwards."""
-        events: list[Event] = []
-        try:
-            for frame in self._decoder.feed(chunk):
-                event = self._interpret(frame, now_s)
-                if event is not None:
-                    events.append(event)
-                if self.over:
-                    break
-        except (
-            ProtocolViolation,
-            ValueError,
-            RecursionError,
-        ) as error:  # what decoding raises: no JSON, nested too deep
-            self._end(Outcome("violation"), f"violation: {error}")
-        if self.connected:
-            self.deadline_s = now_s + self._watchdog_s
-        return events
-
-    def body_ended(self) -> None:
-        """The body came to its regular end."""
-        self._end(Outcome("end" if self.connected else "network"), "end")
-
-    def broke(self) -> None:
-        """The connection was refused, reset or cut."""
-        self._end(Outcome("network"), "network")
-
-    def fell_silent(self) -> None:
-        """The deadline passed."""
-        kind: OutcomeKind = "mute" if self._answered and not self.connected else "timeout"
-        self._end(Outcome(kind), kind)
-
-    def next_step(self, now_s: float, random: float) -> NextStep:
-        """Decide what follows the attempt that is over; ``random`` is drawn from [0, 1)."""
-        outcome = self._outcome
-        assert outcome is not None, "the attempt is over"
-        live_s = 0.0 if self._live_since_s is None else now_s - self._live_since_s
-        if live_s >= STABLE_AFTER_S and self._heartbeat_seen:
-            outcome = replace(outcome, stable=True)
-        if outcome.status == 401 and not self._token_renewable:
-            return NextStep("stop", 0, self._reason)
-        attempt = next_attempt(self._failures, outcome, random)
-        self._failures = attempt.failures
-        return NextStep(attempt.action, attempt.wait_ms / 1000, self._reason)
-
-    def _end(self, outcome: Outcome, reason: str) -> None:
-        # The first reason counts: after a goodbye or a violation the connection breaks in some way, too.
-        if self._outcome is None:
-            self._outcome, self._reason = outcome, reason
-
-    def _interpret(self, stream_event: StreamEvent, now_s: float) -> Event | None:
+    def _interpret(self, stream_event: StreamEvent) -> Event | _Connected | _Heartbeat | _Goodbye | None:
         frame = _decode_frame(stream_event.data)
         # A frame without an id carries the last one; only an id that differs is its own.
         has_id = stream_event.id != self._frame_id
         self._frame_id = stream_event.id
-        if (frame.type == "connected") == self.connected:
-            raise ProtocolViolation(f"{frame.type} as {'a later' if self.connected else 'the first'} frame")
+        if (frame.type == "connected") == self._is_connected:
+            raise ProtocolViolation(f"{frame.type} as {'a later' if self._is_connected else 'the first'} frame")
         match frame.type:
             case "connected":
-                self._connect(msgspec.convert(frame.data, _Connected), now_s)
+                return self._connect(msgspec.convert(frame.data, _ConnectedData))
             case "heartbeat":
-                self._heartbeat_seen = True
-                if msgspec.convert(frame.data, _Position).cursor != self.cursor:
-                    self._end(Outcome("violation"), "events were missed")
+                return _Heartbeat(msgspec.convert(frame.data, _Position).cursor == self._log.cursor)
             case "caught_up":
-                pass
+                return None
             case "goodbye":
-                goodbye = msgspec.convert(frame.data, _Goodbye)
-                self._token_expired = goodbye.reason == "token_expired"
-                self._end(Outcome("goodbye", retry_ms=goodbye.retry_ms), goodbye.reason)
+                return msgspec.convert(frame.data, _Goodbye)
             case "reset":
-                self.cursor = msgspec.convert(frame.data, _Position).cursor
-                return Event(RESET, frame.data, self.cursor)
+                return self._log.reset(frame.data)
             case _ if has_id or frame.type in LOG_EVENT_TYPES:
-                if _is_after(stream_event.id, self.cursor):
-                    self.cursor = stream_event.id
-                    return Event(frame.type, frame.data, self.cursor)
+                return self._log.take(Event(frame.type, frame.data, stream_event.id))
             case _:
                 return Event(frame.type, frame.data, None)
-        return None
 
-    def _connect(self, connected: _Connected, now_s: float) -> None:
-        if self.cursor is None:
-            self.cursor = self.started_from = connected.cursor
-        elif connected.resumed and connected.cursor != self.cursor:
+    def _connect(self, connected: _ConnectedData) -> _Connected:
+        if self.asked is not None and connected.resumed and connected.cursor != self.asked:
             raise ProtocolViolation("resumed from another cursor than asked")
+        if self.asked is None and self._log.cursor not in (None, connected.cursor):
+            raise ProtocolViolation("the stream begins elsewhere than where polls have come to")
+        self._log.belongs_to(connected.user_id)
         # Without ``resumed`` a reset frame follows in the same write and moves the cursor.
-        self.connected = True
-        self.user_id = connected.user_id
-        self._live_since_s = now_s
-        self._watchdog_s = 2 * connected.heartbeat_ms / 1000 + 5
+        if self._log.cursor is None:
+            self._log.begin(connected.cursor)
+        self._is_connected = True
+        return _Connected(connected.heartbeat_ms)
 
 
-def _is_after(new: str, applied: str | None) -> bool:
-    """Whether an event's cursor lies behind the one applied; a cursor of another form or epoch is new if it differs."""
-    ours = parse_cursor(applied or "")
-    theirs = parse_cursor(new)
-    if ours is None or theirs is None or ours.epoch != theirs.epoch:
-        return new != applied
-    return theirs.position > ours.position
+class Follower:
+    """One user's way along a log, over any number of streams and polls.
+
+    Attributes:
+        effects: What is to be done since they were last taken.
+    """
+
+    def __init__(self, random: Callable[[], float], *, cursor: str | None = None, token_renewable: bool = True) -> None:
+        """
+        Args:
+            random: Draws from [0, 1).
+            cursor: Where to go on; none follows from now.
+            token_renewable: A new token can be had when one is refused; else a 401 is the end.
+        """
+        self.effects: list[Effect] = []
+        self._log = _Log(cursor)
+        self._machine = Machine(random, token_renewable=token_renewable)
+        self._streams: dict[int, _Stream] = {}
+        self._polls: dict[int, str | None] = {}  # the cursors that were asked for
+
+    @property
+    def cursor(self) -> str | None:
+        """After the last event handed out; none before the first answer, if none was given."""
+        return self._log.cursor
+
+    @property
+    def started_from(self) -> str | None:
+        """Where the first stream or poll started; the cursor given, if any."""
+        return self._log.started_from
+
+    @property
+    def user_id(self) -> str | None:
+        """Whose log it is, as the server said; none before the first answer."""
+        return self._log.user_id
+
+    @property
+    def status(self) -> Status:
+        """Of the connection."""
+        return self._machine.status
+
+    @property
+    def deadline_s(self) -> float | None:
+        """By when to ``tick``; monotonic seconds. None when only something else can change anything."""
+        deadline_ms = self._machine.deadline
+        return None if deadline_ms is None else deadline_ms / 1000
+
+    def left_s(self, now_s: float) -> float | None:
+        """How long until then: in whole milliseconds, so that no rest of rounding is waited for again and again."""
+        deadline_ms = self._machine.deadline
+        return None if deadline_ms is None else max(0, ceil(deadline_ms - now_s * 1000)) / 1000
+
+    def connect(self, now_s: float) -> None:
+        """Begin, or begin anew after a refusal."""
+        self._do(self._machine.connect(now_s * 1000))
+
+    def disconnect(self, now_s: float) -> None:
+        """End what is open."""
+        self._do(self._machine.disconnect(now_s * 1000))
+
+    def tick(self, now_s: float) -> None:
+        """Time has passed."""
+        self._do(self._machine.tick(now_s * 1000))
+
+    def abandon(self, generation: int, now_s: float) -> None:
+        """A stream or poll could not be asked for: no token. The next step tries again."""
+        self._machine.abandon(generation, now_s * 1000)
+
+    def stream_requested(self, generation: int, now_s: float) -> str | None:
+        """The request for a stream goes out; returns its ``Last-Event-ID``."""
+        self._streams = {generation: _Stream(self._log)}
+        self._do(self._machine.stream_requested(generation, now_s * 1000))
+        return self._log.cursor
+
+    def stream_answered(
+        self, generation: int, status: int, content_type: str, retry_after_s: float | None, now_s: float
+    ) -> None:
+        """The header section came; anything but an event stream ends the attempt."""
+        if status != 200:
+            self.stream_ended(
+                generation, Outcome("status", status=status, retry_after_s=retry_after_s), f"{status}", now_s
+            )
+        elif content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+            self.stream_ended(generation, Outcome("violation"), "not an event stream", now_s)
+
+    def stream_received(self, generation: int, chunk: bytes, now_s: float) -> list[Event]:
+        """Take bytes of the body: the events to hand out, in order."""
+        events: list[Event] = []
+        stream, machine, now_ms = self._streams.get(generation), self._machine, now_s * 1000
+        if stream is None:
+            return events  # given up meanwhile
+        self._do(machine.stream_bytes(generation, now_ms))
+        try:
+            for read in stream.read(chunk):
+                match read:
+                    case Event():
+                        events.append(read)
+                    case _Connected():
+                        self._do(machine.stream_connected(generation, read.heartbeat_ms, now_ms))
+                    case _Heartbeat():
+                        self._do(machine.stream_heartbeat(generation, read.in_step, now_ms))
+                    case _Goodbye():
+                        self._do(machine.stream_goodbye(generation, read.retry_ms, read.reason, now_ms))
+                if generation not in self._streams:
+                    break
+        except UNREADABLE as error:
+            self.stream_ended(generation, Outcome("violation"), f"violation: {error}", now_s)
+        return events
+
+    def stream_ended(self, generation: int, outcome: Outcome, reason: str, now_s: float) -> None:
+        """It ended without a goodbye."""
+        self._do(self._machine.stream_ended(generation, outcome, reason, now_s * 1000))
+
+    def poll_requested(self, generation: int) -> str | None:
+        """A poll goes out; returns the cursor that it asks for."""
+        self._polls = {generation: self._log.cursor}
+        return self._log.cursor
+
+    def poll_answered(self, generation: int, body: bytes, now_s: float) -> list[Event]:
+        """Take a page of the log: the events to hand out, in order."""
+        events: list[Event] = []
+        if generation not in self._polls:
+            return events  # given up meanwhile
+        asked = self._polls.pop(generation)
+        try:
+            page = _decode_page(body)
+            if page.user_id is not None:
+                self._log.belongs_to(page.user_id)
+            if page.reset is not None:
+                events.append(self._log.reset(page.reset))
+            for each in page.events:
+                event = self._log.take(Event(each.type, each.data, each.id))
+                if event is not None:
+                    events.append(event)
+            if asked is None and self._log.cursor is None:
+                self._log.begin(page.cursor)
+            elif page.cursor != (self._log.cursor if page.events or page.reset else asked):
+                raise ProtocolViolation("the page ends elsewhere than its events")
+        except UNREADABLE as error:
+            self.poll_failed(generation, Outcome("violation"), f"violation: {error}", now_s)
+        else:
+            self._do(self._machine.poll_done(generation, page.has_more, now_s * 1000))
+        return events
+
+    def poll_failed(self, generation: int, outcome: Outcome, reason: str, now_s: float) -> None:
+        """It was refused or lost."""
+        self._do(self._machine.poll_failed(generation, outcome, reason, now_s * 1000))
+
+    def _do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if effect.type == "abort_stream" and effect.generation is not None:
+                self._streams.pop(effect.generation, None)
+            elif effect.type == "abort_poll" and effect.generation is not None:
+                self._polls.pop(effect.generation, None)
+        self.effects += effects

@@ -1,16 +1,17 @@
 """What feeds of threads and of tasks have in common: everything but waiting.
 
 A ``Following`` holds a ``Follower`` and what lies between it and the consumer: the events taken and not yet handed
-out, the cursor that may be stored, the request to send and the refusal that came.
+out, the cursor that may be stored, the requests to send and the refusal that came. Whoever drives it runs the jobs that
+``_next_job`` names, each beside the others, and lets it take what comes of them in the thread or task of the consumer.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Literal
@@ -18,12 +19,21 @@ from typing import Final, Literal
 import httpx2
 
 from tidings.client.answer import read_problem, read_retry_after_s
-from tidings.client.core import CONNECTED_WITHIN_S, Event, Follower, StreamRequest
+from tidings.client.core import Event, Follower
+from tidings.client.machine import MUTE_AFTER_MS, POLL_INTERVAL_MS, Effect
+from tidings.client.transport import describe, is_timeout
+from tidings.errors import ProtocolViolation, ServerProblem
+from tidings.protocol.retry import Outcome
 
 log = logging.getLogger("tidings.client")
 
 READ_TIMEOUT_S: Final = 300.0
 """Backstop under the feeds' own deadlines, which know the heartbeat and normally come long before it."""
+
+POLL_TIMEOUT_S: Final = 15.0
+"""A poll that takes longer is taken for lost."""
+
+POLL_LIMIT: Final = 200  # events of a page
 
 REFUSAL_SIZE_MAX_BYTES: Final = 65_536
 """What is read of a refusal's body; a problem body is below 1 KiB."""
@@ -34,14 +44,17 @@ class ConnectionState:
     """What the feed is doing, for those who show it.
 
     Attributes:
-        status: ``connecting``, ``connected`` (the ``connected`` frame came), or ``waiting`` for the next attempt.
+        status: ``connecting``, ``connected`` (the ``connected`` frame came), ``polling`` (no stream gets through, but
+            the log is read every few seconds), or ``waiting`` for the next attempt.
         reason: While waiting: a short word, such as ``network``, ``timeout``, ``503`` or ``draining``.
-        wait_s: While waiting: seconds until the next attempt.
+        wait_s: While waiting: seconds until the next attempt; while polling: between two polls.
+        detail: While waiting: what the library said of the trouble, if it said something.
     """
 
-    status: Literal["connecting", "connected", "waiting"]
+    status: Literal["connecting", "connected", "polling", "waiting"]
     reason: str = ""
     wait_s: float = 0.0
+    detail: str = ""
 
 
 OnState = Callable[[ConnectionState], None]
@@ -57,6 +70,9 @@ class Following:
 
     def __init__(self, url: str, *, cursor: str | None, token_renewable: bool, on_state: OnState) -> None:
         """
+        Args:
+            url: Of the API.
+
         Raises:
             ValueError: What no cursor can be.
         """
@@ -64,17 +80,26 @@ class Following:
             raise ValueError(f"{cursor!r} is no cursor: give one as it was printed")
         self.cursor = cursor
         self._url = url
+        self._tab = uuid.uuid4().hex  # the same again ends its predecessor, which the server may take to be open
         self._on_state = on_state
-        self._follower = Follower(cursor=cursor, token_renewable=token_renewable)
+        self._follower = Follower(random.random, cursor=cursor, token_renewable=token_renewable)
         self._queue: deque[Event] = deque()
         self._handed: Event | None = None
-        self._response: httpx2.Response | None = None
-        self._refusal = bytearray()
+        self._problem: ServerProblem | None = None
+        self._detail = ""
+        self._is_told_of_polls = False
 
     @property
     def user_id(self) -> str | None:
-        """Whose events these are, as the server said; none before the first connection."""
+        """Whose events these are, as the server said; none before the first answer."""
         return self._follower.user_id
+
+    def _leave_to_parent(self) -> None:
+        """After a fork: what is open is the parent's."""
+        self._tab = uuid.uuid4().hex
+        self._problem = None
+        self._follower.disconnect(monotonic())
+        self._follower.effects.clear()
 
     def _count_as_done(self) -> None:
         """The consumer is back for the next event."""
@@ -86,73 +111,125 @@ class Following:
         self._handed = self._queue.popleft()
         return self._handed
 
-    def _begin(self) -> StreamRequest:
-        """Start an attempt: what its request must carry."""
-        self._on_state(ConnectionState("connecting"))
-        return self._follower.begin(monotonic())
+    def _begin(self) -> None:
+        """Begin, unless it goes on.
 
-    def _request(
-        self, http: httpx2.Client | httpx2.AsyncClient, wanted: StreamRequest, token: str, **extensions: object
+        Raises:
+            ServerProblem: The server refused for good; the next time it begins anew.
+        """
+        if self._follower.status in ("refused", "closed"):
+            problem, self._problem = self._problem, None
+            if problem is not None:
+                raise problem
+        if self._follower.status in ("idle", "refused", "closed"):
+            self._follower.connect(monotonic())
+
+    def _left_s(self) -> float | None:
+        """How long nothing is due; none if it is not known that anything ever will be."""
+        return self._follower.left_s(monotonic())
+
+    def _next_job(self) -> Effect | None:
+        """The next stream or poll to begin or to abort, after what is told by the way."""
+        while self._follower.effects:
+            effect = self._follower.effects.pop(0)
+            if effect.type in ("open_stream", "poll", "abort_stream", "abort_poll"):
+                if effect.type == "open_stream" and self._follower.status != "polling":
+                    self._on_state(ConnectionState("connecting"))
+                return effect
+            self._tell(effect)
+        if self._is_told_of_polls and self._follower.status not in ("polling", "connected"):
+            self._is_told_of_polls = False
+            self._on_state(ConnectionState("waiting", "poll", self._left_s() or 0.0, self._detail))
+        return None
+
+    def _tell(self, effect: Effect) -> None:
+        if effect.type == "connected":
+            self._is_told_of_polls = False
+            self._on_state(ConnectionState("connected"))
+        elif effect.type == "reachable":
+            self._is_told_of_polls = True
+            self._on_state(ConnectionState("polling", wait_s=POLL_INTERVAL_MS / 1000))
+        elif effect.type == "reconnecting":
+            wait_s = (effect.delay_ms or 0.0) / 1000
+            log.info("stream ended reason=%s wait_s=%.3f", effect.reason, wait_s)
+            if wait_s > 0 and self._follower.status != "polling":
+                self._on_state(ConnectionState("waiting", effect.reason or "", wait_s, self._detail))
+
+    def _stream_request(
+        self, http: httpx2.Client | httpx2.AsyncClient, generation: int, token: str, **extensions: object
     ) -> httpx2.Request:
-        """The request of an attempt."""
+        """The request for a stream, which goes out now."""
+        last_event_id = self._follower.stream_requested(generation, monotonic())
         headers = {
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
             "Authorization": f"Bearer {token}",
             "Cache-Control": "no-store",
         }
-        if wanted.last_event_id is not None:
-            headers["Last-Event-ID"] = wanted.last_event_id
-        timeout = httpx2.Timeout(CONNECTED_WITHIN_S, read=READ_TIMEOUT_S)
-        return http.build_request("GET", self._url, headers=headers, timeout=timeout, extensions=extensions)
+        if last_event_id is not None:
+            headers["Last-Event-ID"] = last_event_id
+        timeout = httpx2.Timeout(MUTE_AFTER_MS / 1000, read=READ_TIMEOUT_S)
+        url, query = f"{self._url}/sse/me", {"tab": self._tab}
+        return http.build_request("GET", url, params=query, headers=headers, timeout=timeout, extensions=extensions)
 
-    def _answered(self, response: httpx2.Response) -> bool:
-        """Take the header section; whether the body is a stream. Else it is a refusal, for ``_keep_refusal``."""
-        self._response = response
-        self._refusal = bytearray()
-        content_type = response.headers.get("content-type", "")
-        self._follower.answered(response.status_code, content_type, read_retry_after_s(response))
-        return response.status_code == 200
+    def _poll_request(
+        self, http: httpx2.Client | httpx2.AsyncClient, generation: int, token: str, **extensions: object
+    ) -> httpx2.Request:
+        """The request for a page of the log, which goes out now."""
+        cursor = self._follower.poll_requested(generation)
+        query = {"wait": "0", "limit": f"{POLL_LIMIT}"} | ({} if cursor is None else {"cursor": cursor})
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}", "Cache-Control": "no-store"}
+        timeout = httpx2.Timeout(MUTE_AFTER_MS / 1000, read=POLL_TIMEOUT_S)
+        url = f"{self._url}/events/me"
+        return http.build_request("GET", url, params=query, headers=headers, timeout=timeout, extensions=extensions)
 
-    def _keep_refusal(self, chunk: bytes) -> bool:
-        """Keep a piece of a refusal's body; whether more is wanted."""
-        self._refusal += chunk
-        return len(self._refusal) <= REFUSAL_SIZE_MAX_BYTES
+    # What comes of the jobs. Called in the thread or task of the consumer.
 
-    def _took(self, chunk: bytes) -> None:
-        """Take a piece of the stream."""
-        was_connected = self._follower.connected
-        self._queue.extend(self._follower.received(chunk, monotonic()))
-        # Frames without an event (the first one, a heartbeat) may have said where we are.
+    def _stream_answered(self, generation: int, response: httpx2.Response, refusal: bytes) -> None:
+        """The header section came, and of a refusal the body."""
+        if response.status_code != 200:
+            self._problem = read_problem(response, refusal)
+        content_type, retry_after_s = response.headers.get("content-type", ""), read_retry_after_s(response)
+        self._detail = ""
+        self._follower.stream_answered(generation, response.status_code, content_type, retry_after_s, monotonic())
+
+    def _stream_received(self, generation: int, chunk: bytes) -> None:
+        """A piece of the stream came."""
+        self._take(self._follower.stream_received(generation, chunk, monotonic()))
+
+    def _stream_ended(self, generation: int, trouble: Exception | None) -> None:
+        """The body came to its regular end, or something happened to the connection."""
+        if trouble is None:
+            self._follower.stream_ended(generation, Outcome("end"), "end", monotonic())
+        else:
+            outcome, reason = self._outcome_of(trouble)
+            self._follower.stream_ended(generation, outcome, reason, monotonic())
+
+    def _poll_answered(self, generation: int, response: httpx2.Response, body: bytes) -> None:
+        """A poll has its answer."""
+        if response.status_code == 200:
+            self._take(self._follower.poll_answered(generation, body, monotonic()))
+            return
+        self._problem, self._detail = read_problem(response, body), ""
+        status, retry_after_s = response.status_code, read_retry_after_s(response)
+        outcome = Outcome("status", status=status, retry_after_s=retry_after_s)
+        self._follower.poll_failed(generation, outcome, f"{status}", monotonic())
+
+    def _poll_lost(self, generation: int, trouble: Exception) -> None:
+        """A poll has none."""
+        outcome, reason = self._outcome_of(trouble)
+        self._follower.poll_failed(generation, outcome, reason, monotonic())
+
+    def _take(self, events: list[Event]) -> None:
+        self._queue.extend(events)
+        # Frames without an event (the first one, a heartbeat) and empty pages may have said where we are.
         self.cursor = self._follower.cursor if not self._queue else self.cursor or self._follower.started_from
-        if self._follower.connected and not was_connected:
-            self._on_state(ConnectionState("connected"))
 
-    @contextmanager
-    def _trouble_told(self, has_expired: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Tell the follower what went wrong with the connection; after the deadline every trouble is silence."""
-        try:
-            yield
-        except (httpx2.TimeoutException, TimeoutError):
-            self._follower.fell_silent()
-        except httpx2.RequestError as error:
-            log.debug("connection broke error=%s", error)
-            if has_expired():
-                self._follower.fell_silent()
-            else:
-                self._follower.broke()
-
-    def _next_wait_s(self) -> float:
-        """What the policy says after an attempt: seconds until the next one.
-
-        Raises:
-            ServerProblem: The server refused for good.
-        """
-        step = self._follower.next_step(monotonic(), random.random())
-        if step.action == "stop":
-            assert self._response is not None, "only an answer can be a refusal"
-            raise read_problem(self._response, bytes(self._refusal))
-        log.info("stream ended reason=%s wait_s=%.3f", step.reason, step.wait_s)
-        if step.wait_s > 0:
-            self._on_state(ConnectionState("waiting", step.reason, step.wait_s))
-        return step.wait_s
+    def _outcome_of(self, trouble: Exception) -> tuple[Outcome, str]:
+        log.debug("connection broke error=%s", trouble)
+        self._detail = describe(trouble)
+        if isinstance(trouble, ProtocolViolation):
+            return Outcome("violation"), "violation"
+        if is_timeout(trouble):
+            return Outcome("timeout"), "timeout"
+        return Outcome("network"), "network"

@@ -52,7 +52,9 @@ class SimulatedClient(AsyncClient):
 
     def tab_events(self, tab: str, cursor: str | None, on_state: Any) -> AsyncFeed:
         """``events`` under the name of a tab."""
-        return AsyncFeed(lambda: self._http, f"{API}/sse/me?tab={tab}", self._tokens, cursor=cursor, on_state=on_state)
+        feed = AsyncFeed(lambda: self._http, API, self._tokens, cursor=cursor, on_state=on_state)
+        feed._tab = tab
+        return feed
 
     async def ask(self, asked: Call[Any]) -> Any:
         """Any call, under the client's own retry policy."""

@@ -298,17 +298,20 @@ MUTANTS = [
         "resumed-from-the-first-place",
         "the client comes back with the cursor that it began with, and applies again",
         (
-            (CORE, "return StreamRequest(self.cursor, refresh)", "return StreamRequest(self.started_from, refresh)"),
-            (CORE, "elif connected.resumed and connected.cursor != self.cursor:", "elif False:"),
-            (CORE, "                if _is_after(stream_event.id, self.cursor):\n", "                if True:\n"),
+            (
+                CORE,
+                "        self._streams = {generation: _Stream(self._log)}\n",
+                "        self._log.cursor = self._log.started_from\n"
+                "        self._streams = {generation: _Stream(self._log)}\n",
+            ),
         ),
     ),
     _one(
         "reset-not-told",
         "the client takes a reset for a place like any other, and loads nothing anew",
         CORE,
-        "                return Event(RESET, frame.data, self.cursor)\n",
-        "                return None\n",
+        "                return self._log.reset(frame.data)\n",
+        "                self._log.reset(frame.data)\n                return None\n",
     ),
     _one(
         "send-under-new-id",
