@@ -5,6 +5,7 @@ The host's functions are those of an application in this process; its users are 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -160,7 +161,24 @@ def test_people_that_cannot_be_read_are_no_answer(start_host: Callable[..., Host
     assert ("ben", None) == host.named("ada", "ben")
 
 
-@pytest.mark.parametrize("answer", [None, 0, 1, "no", (False, "muted"), object()], ids=repr)
+async def waits_for_what_was_cancelled(_sender: str, _recipient: str) -> bool:
+    """As a pool of connections does that is being closed."""
+    future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    return await future
+
+
+def fails(_sender: str, _recipient: str) -> bool:
+    raise LookupError
+
+
+@pytest.mark.parametrize("may_send", [waits_for_what_was_cancelled, fails])
+def test_a_rule_that_fails_is_neither_a_yes_nor_a_no(start_host: Callable[..., Host], may_send: object) -> None:
+    """However it fails: 503, and the client tries again. PROTOCOL 9.0.18, 5.0.4"""
+    refused(start_host({"may_send": may_send}).writes("ada", "ben"), 503, "unavailable")
+
+
+@pytest.mark.parametrize("answer", [None, 0, 1, "no", (False, "muted"), ...], ids=repr)
 def test_a_rule_that_does_not_say_true_says_no(start_host: Callable[..., Host], answer: object) -> None:
     """A tuple with a reason, an object that was not awaited: they would count as yes. PROTOCOL 9.0.18"""
     host = start_host({"may_send": lambda _sender, _recipient: answer})

@@ -20,6 +20,8 @@ import pytest
 from host import Host
 from node import PATIENCE_S, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 
+from tidings.server.metrics import Metrics
+
 
 def lines(node: Node) -> list[dict[str, Any]]:
     """The log of a node that writes JSON; every line must be one object."""
@@ -164,6 +166,16 @@ def test_buckets_are_cumulative_and_every_metric_is_described(node: Node, alice:
     assert described == named
     buckets = [int(count) for count in re.findall(r"^tidings_send_commit_seconds_bucket\S+ (\d+)$", text, re.MULTILINE)]
     assert sorted(buckets) == buckets
+
+
+def test_only_what_is_described_is_counted() -> None:
+    """A misspelt name would be counted where nobody sees it."""
+    counted = Metrics()
+    counted.count("tidings_streams_opened_total", 'how="new"', 2)
+    assert 'tidings_streams_opened_total{how="new"} 2' in counted.text().splitlines()
+    for wrong in ("tidings_stream_opened_total", "tidings_write_queue", "tidings_send_commit_seconds"):
+        with pytest.raises(KeyError):
+            counted.count(wrong)
 
 
 def test_metrics_can_have_a_port_of_their_own(start_node: Callable[..., Node]) -> None:

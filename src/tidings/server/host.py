@@ -33,7 +33,10 @@ async def call_host(name: str, function: Callable[..., Any], *arguments: object)
         if inspect.isawaitable(result):
             async with asyncio.timeout(HOST_CALL_MAX_S):
                 result = await result
-    except Exception:
+    except (Exception, asyncio.CancelledError) as failure:
+        task = asyncio.current_task()
+        if isinstance(failure, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # it is us who are to stop, and not something that the function waited for
         log.exception("%s of the host application failed", name)
         raise _no_answer() from None
     return result

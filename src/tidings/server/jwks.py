@@ -55,6 +55,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 RSA_SIZE_BITS = range(2048, 8193)  # shorter is weak (RFC 7518 3.3); longer costs a millisecond for each token
 
+KEY_NUMBER_LENGTH_MAX = 1366  # characters of base64: 8192 bits
 TOLD_LENGTH_MAX = 200  # characters of what a key server, or a library, says that are shown
 
 _ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
@@ -300,6 +301,8 @@ def _read_key(jwk: Any) -> PublicKey | None:
     """A public key, or None for whatever cannot check our tokens."""
     if not isinstance(jwk, dict) or not isinstance(jwk.get("kid", ""), str):
         return None
+    if any(len(str(jwk.get(name, ""))) > KEY_NUMBER_LENGTH_MAX for name in ("n", "e", "x", "y")):
+        return None  # 2 million bits would hold up the event loop for seconds
     algorithm = _ALGORITHMS.get(str(jwk.get("kty")))
     if algorithm is None or jwk.get("alg", algorithm) != algorithm:
         return None
@@ -309,7 +312,7 @@ def _read_key(jwk: Any) -> PublicKey | None:
         if "verify" not in jwk.get("key_ops", ["verify"]):
             return None
         key = jwt.PyJWK(jwk, algorithm).key
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+    except Exception:  # whatever is wrong with this one, the others are none the worse
         return None
     if algorithm == "RS256" and key.key_size not in RSA_SIZE_BITS:
         return None
