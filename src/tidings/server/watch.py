@@ -38,3 +38,5 @@ async def watch_for_ever(node: Node) -> None:
                 noticed = erasures
         except Unavailable as failure:
             log.debug("the store is not well: %s", failure.detail)
+        except Exception:
+            log.exception("a look at the store failed; the next one makes up for it")
