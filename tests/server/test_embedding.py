@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx2
 import pytest
-from host import Host
-from node import START_DEADLINE_S, Person, refused, wait_for
+from host import HOSTS, Host
+from node import PATIENCE_S, START_DEADLINE_S, Person, refused, wait_for
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -93,6 +97,32 @@ def test_a_host_that_stops_without_a_signal_does_not_wait_for_streams(start_host
     stream.to_end()
     assert "clean" == stream.ended
     host.wait_exit(5)
+
+
+def test_a_socket_that_the_server_has_inherited_does_not_hide_that_it_stops(tmp_path: Path) -> None:
+    """As a service's socket is that systemd opens: the server closes its copy. PROTOCOL 15.0.10"""
+    database, listener = tmp_path / "x.db", socket.create_server(("127.0.0.1", 0))
+    port, number = listener.getsockname()[1], listener.fileno()
+    command = ["uvicorn", "hosts:mounted", "--app-dir", str(HOSTS), "--fd", str(number), "--limit-max-requests", "4"]
+    with listener, (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=log, stderr=log, pass_fds=[number], env={**os.environ, "HOST_DB": f"sqlite:///{database}"},
+        )  # fmt: skip
+    try:
+        wait_for(lambda: b"Uvicorn running" in (tmp_path / "log").read_bytes(), START_DEADLINE_S, "uvicorn listens")
+        node = Host(tmp_path, "hosts:mounted")
+        node.port = port
+        stream = node.person("ben").opens_stream().live()
+        for text in "1234":
+            node.person("ada").sends("ben", text)
+        assert "draining" == stream.until("goodbye").data["reason"]
+        process.wait(PATIENCE_S)
+        stream.close()
+        node.http.close()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_end_of_the_lifespan_ends_streams_with_goodbye(tmp_path: Path) -> None:

@@ -46,17 +46,18 @@ class HostShutdown:
         self._former = {}
 
     async def watch_listeners(self, scope: Scope) -> None:
-        """Tell when nothing in this process listens any more where this request came in.
+        """Tell when a socket of this process does not listen any more where this request came in.
 
-        Where the sockets cannot be found (they are another process's, or there are none, as in tests), nothing is told.
+        One of several is enough: a socket that was inherited stays open beside the server's own copy of it. Where there
+        are none to be found (they are another process's, or nothing listens, as in tests), nothing is told.
         """
         port = scope["server"][1] if scope["server"] else None
-        found = listeners = {number for number in _open_files() if _listens(number, port)}
-        while listeners:
+        listeners = [number for number in _open_files() if _listens(number, port)]
+        if not listeners:
+            return
+        while all(_listens(number, port) for number in listeners):  # noqa: ASYNC110  # a socket wakes nobody by closing
             await asyncio.sleep(LISTENER_LOOK_S)
-            listeners = {number for number in listeners if _listens(number, port)}
-        if found:
-            self._told()
+        self._told()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._loop.is_closed():
