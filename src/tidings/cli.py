@@ -19,6 +19,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from tidings.errors import (
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print which Tidings this is")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> _Parser:
@@ -215,6 +217,14 @@ def _add_operating(command: Callable[..., _Parser]) -> None:
     doctor.add_argument(
         "--header", metavar="H", type=_field, action="append", default=[], help="such as 'X-Api-Key: k3v9'"
     )
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        print(f"tidings {version('tidings')}")
+        raise SystemExit(DONE)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -57,7 +57,7 @@ class DatabaseInUse(NotNow):
     def __init__(self, process_id: int | None) -> None:
         self.process_id = process_id
         owner = "another process" if process_id is None else f"process {process_id}"
-        super().__init__(f"database is served by {owner}; use one worker, or PostgreSQL for several")
+        super().__init__(f"database is served by {owner}; use one process")
 
 
 class DatabaseTooNew(TidingsError):

@@ -141,6 +141,6 @@ def test_a_second_node_on_the_same_database_refuses_with_the_sentence(
     with pytest.raises(AssertionError, match="ended with 1 at start"):
         starting.result(20)
     assert first.process is not None
-    sentence = f"database is served by process {first.process.pid}; use one worker, or PostgreSQL for several"
+    sentence = f"database is served by process {first.process.pid}; use one process"
     assert [f"tidings: {sentence}"] == second.stderr.splitlines()
     assert "hi" == first.person("ada").sends("ben", "hi")["text"]

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -448,6 +449,12 @@ def test_help_tells_the_exit_codes(command: tuple[str, ...]) -> None:
     told = re.findall(r"^  (\d+)  ", result.stdout, re.MULTILINE)
     document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     assert ["0", "1", "2", "3", "130", "141"] == told == re.findall(r"^\| (\d+) \|", document, re.MULTILINE)
+
+
+def test_the_version_is_printed() -> None:
+    """That of the installed distribution, on standard output."""
+    result = tidings("--version")
+    assert (0, f"tidings {version('tidings')}\n", "") == (result.returncode, result.stdout, result.stderr)
 
 
 def test_python_dash_m_is_the_same_command() -> None:

@@ -187,7 +187,7 @@ def test_reload_comes_back_with_streams_open(start_host: Callable[..., Host], tm
 def test_with_two_workers_the_second_refuses_with_the_sentence(start_host: Callable[..., Host]) -> None:
     """One process serves a database: the other says so in its log, and answers 503."""
     host = start_host("mounted", "--workers", "2")
-    sentence = "; use one worker, or PostgreSQL for several"
+    sentence = "; use one process"
 
     def said() -> bool:
         host.http.get(f"{host.url}/api/message/inbox/me", headers={**host.person("ada").headers, "Connection": "close"})

@@ -93,7 +93,7 @@ def test_another_process_on_the_same_file_is_refused_with_the_holders_number(tmp
             DatabaseLock(str(path)).acquire(wait_s=0.2)
         holder.stdin.close()
         assert 0 == holder.wait(10)
-    sentence = f"database is served by process {holder.pid}; use one worker, or PostgreSQL for several"
+    sentence = f"database is served by process {holder.pid}; use one process"
     assert sentence == str(caught.value)
 
     lock = DatabaseLock(str(path))
