@@ -80,11 +80,12 @@
         wants(`text of ${nameOf(element)}`, seen(rgba(style.color)), groundsOf(element), 4.5);
         const hint = getComputedStyle(element, "::placeholder");
         wants(`placeholder of ${nameOf(element)}`, seen(rgba(hint.color)), groundsOf(element), 4.5);
+        if (element.closest(".tidings-search")) continue; // the drawing in it, looked at below, says what it is
         wants(`edge of ${nameOf(element)}`, seen(rgba(style.borderTopColor)), groundsOf(element.parentElement), 3);
       }
     }
     for (const svg of all("svg")) {
-      if (isDisabled(svg)) continue;
+      if (isDisabled(svg) || svg.matches(".tidings-art")) continue; // art tells nothing
       const grounds = groundsOf(svg.parentElement);
       const opacity = opacityOf(svg);
       for (const part of svg.querySelectorAll("*")) {

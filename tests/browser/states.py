@@ -236,6 +236,64 @@ def new_message(scene: Scene) -> None:
 
 
 @state
+def new_message_chosen(scene: Scene) -> None:
+    """By name, among those one has written with and others."""
+    list_(scene)
+    scene.window.conversations.get_by_role("button", name="New message").first.click()
+    scene.window.page.get_by_role("combobox", name="To whom?").fill("o")
+    expect(scene.window.page.get_by_role("option").first).to_be_visible()
+
+
+@state
+def list_with_marks(scene: Scene) -> None:
+    """What is begun, what waits and what was not sent, above the others."""
+    list_(scene)
+    scene.opens(url=scene.network.url)
+    begun, refused, waiting = (scene.studio.person() for _ in range(3))
+    scene.window.goes_to(begun)
+    scene.window.composer.fill("Ten o'clock at the fountain works, but could we")
+    scene.window.goes_to(refused)
+    scene.window.says("A bell that no message may hold: \x07")
+    expect(scene.window.messages.filter(has_text="Not sent.")).to_be_visible()
+    scene.window.goes_to(waiting)
+    scene.network.stall(up=False)
+    scene.window.says("On its way")
+    scene.window.page.evaluate("location.hash = '#/'")
+    expect(scene.window.entry(refused)).to_contain_text("Not sent:")
+    expect(scene.window.entry(begun)).to_contain_text("Draft:")
+    expect(scene.window.entry(waiting)).to_contain_text("You: On its way")
+
+
+@state
+def list_searched(scene: Scene) -> None:
+    list_(scene)
+    scene.window.page.get_by_role("searchbox").fill("be")
+    expect(scene.window.page.locator("mark").first).to_be_visible()
+
+
+@state
+def list_not_found(scene: Scene) -> None:
+    list_(scene)
+    scene.window.page.get_by_role("searchbox").fill("zelda")
+    expect(scene.window.page.get_by_text("Nobody called “zelda”")).to_be_visible()
+
+
+@state
+def list_unread_only(scene: Scene) -> None:
+    list_(scene)
+    scene.window.page.get_by_role("button", name="Unread").click()
+    expect(scene.window.page.locator(".tidings-entry")).to_have_count(3)
+
+
+@state
+def settings(scene: Scene) -> None:
+    scene.peer_says("Hello")
+    scene.opens()
+    scene.window.page.get_by_role("button", name="Settings of").click()
+    expect(scene.window.page.get_by_role("dialog")).to_be_visible()
+
+
+@state
 def talking_to_oneself(scene: Scene) -> None:
     scene.opens()
     scene.window.goes_to(scene.me)

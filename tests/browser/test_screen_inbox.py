@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from host import Host
+from known_host import SECRET
 from node import Node, Person
 from playwright.sync_api import BrowserContext, Locator, expect
 from window import Window
@@ -268,3 +271,35 @@ def test_ctrl_k_finds_somebody_also_where_there_is_room_for_one_pane(
     page.keyboard.press("Enter")
     expect(list_pane(window)).to_be_hidden()
     expect(window.message("from Carol")).to_be_visible()
+
+
+class KnownHost(Host):
+    """`known_host.py`, whose people have tokens."""
+
+    def token(self, user_id: str, **_: object) -> str:  # type: ignore[override]
+        return Node.token(self, user_id, secret=SECRET)
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Iterator[KnownHost]:
+    host = KnownHost(tmp_path, "known_host:app", source=Path(__file__).parent)
+    host.start()
+    yield host
+    host.kill()
+
+
+def test_who_writes_to_nobody_is_told_so_and_keeps_the_text(
+    known: KnownHost, profile: Callable[[], BrowserContext]
+) -> None:
+    """`Ben` is a name, and the user is 2 (PROTOCOL.md 9.0.20). What was typed stays, there and in the list."""
+    window = Window.as_user(profile(), known.url, known.person("1"))
+    window.begins_conversation_with("Ben")
+    window.says("Hello Ben, are you there?")
+
+    expect(window.message("Hello Ben, are you there?")).to_contain_text("Nobody here has this id.")
+    expect(window.page.locator(".tidings-composer")).to_contain_text("Nobody here has this id.")
+    expect(window.entry("Ben")).to_contain_text("Not sent: Hello Ben, are you there?")
+
+    window.begins_conversation_with("2")
+    window.says("Hello Ben")
+    window.ticks("Hello Ben", "Sent")

@@ -25,12 +25,12 @@ export function Account(props: AccountProps): ReactNode {
       <button
         type="button"
         className="tidings-round page-me"
-        aria-label={words.settingsOf(me.name)}
         title={words.settings}
         aria-haspopup="dialog"
         onClick={() => setOpen(true)}
       >
         <Avatar person={me} />
+        <span className="tidings-hidden">{words.settingsOf(me.name)}</span>
       </button>
       {isOpen && <Settings {...props} onClose={() => setOpen(false)} />}
     </>

@@ -124,7 +124,7 @@ export const Entry = memo(EntryOf);
 /** In the place of conversations that are being loaded. */
 export function EntrySkeleton(): ReactNode {
   return (
-    <div className="tidings-entry" data-skeleton="true" aria-hidden="true">
+    <div className="tidings-entry tidings-moves" data-skeleton="true" aria-hidden="true">
       <span className="tidings-skeleton-disc" />
       <span className="tidings-entry-body">
         <span className="tidings-skeleton-line" />
