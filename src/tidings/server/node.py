@@ -200,7 +200,8 @@ class Node:
 
     def _end_streams(self) -> None:
         """The host's server is about to stop: it takes no more connections, and waits for those it has, so end them."""
-        self.hub.spawn(self.hub.drain(still_listens=False))
+        if self._running is not None:  # a signal's handler that somebody wrapped may outlive us
+            self.hub.spawn(self.hub.drain(still_listens=False))
 
     async def _leave_former_loop(self) -> None:
         """Tests of a host run each request in a new event loop: what lived in the closed one starts anew."""
