@@ -10,13 +10,16 @@ from node import wait_for
 
 def test_a_middleware_may_bound_each_write_and_look_at_its_context(start_host: Callable[..., Host]) -> None:
     """Live messages, typing, presence, heartbeats and the end reach both users, each written in a task and in the
-    context of their own request; the host's functions are asked there too. PROTOCOL 7.7.1, 7.8.1, 7.9.1, 14.0.12"""
+    context of their own request; the host's functions are asked there too.
+    PROTOCOL 7.7.1, 7.8.1, 7.9.1, 14.0.12, 5.0.8"""
     host = start_host("behind_care")
     ada, ben = host.person("ada"), host.person("ben")
     ben.sends(ada, "first")
     with ada.opens_stream() as of_ada, ben.opens_stream() as of_ben:
         of_ada.live()
         of_ben.live()
+        for answer in (of_ada, ada.gets("/inbox/me"), ada.gets("/inbox/ben")):
+            assert "nosniff" == answer.headers["x-content-type-options"]
         for number in range(20):
             ada.sends(ben, str(number))
             for stream in (of_ada, of_ben):
