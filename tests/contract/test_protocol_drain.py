@@ -45,18 +45,18 @@ def test_every_stream_is_told_and_ends_cleanly(tmp_path: Path, stop: signal.Sign
 
 
 def test_the_window_is_as_long_as_the_streams_need(tmp_path: Path) -> None:
-    """One stream's is over at once, though ten seconds are allowed; twelve at six a second take two. PROTOCOL 15.0.2,
-    15.0.6
+    """One stream's is over at once, though a minute is allowed; where one in two seconds may come back, it takes two.
+    PROTOCOL 15.0.2, 15.0.6
     """
     for streams_per_s, window_s in ((400.0, 0.0), (0.5, 2.0)):
-        with Node(tmp_path, drain_window_s=10, drain_streams_per_s=streams_per_s) as node:
+        with Node(tmp_path, drain_window_s=60, drain_streams_per_s=streams_per_s) as node:
             stream = node.person("ada").opens_stream().live()
             began = time.monotonic()
             node.signal_stop()
             goodbye = stream.until("goodbye")
             assert window_s * 1000 <= goodbye.data["retry_ms"] <= 2 * window_s * 1000 + 2000
             node.wait_exit()
-            assert window_s <= time.monotonic() - began < window_s + 5
+            assert window_s <= time.monotonic() - began < 30  # a busy machine takes some seconds, and no minute
 
 
 def test_what_is_refused_while_draining_is_answered(tmp_path: Path) -> None:
