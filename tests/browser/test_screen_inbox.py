@@ -171,7 +171,7 @@ def test_a_list_of_many_loads_on_as_one_scrolls_and_the_title_counts_what_it_has
 ) -> None:
     """120 people have written: the title says all of them before they are loaded, no button has to be clicked.
 
-    Alt and an arrow keep the chosen conversation in sight.
+    Alt and an arrow keep the chosen conversation in sight. On paper stands all of it.
     """
     popular = node.person("popular")
     for number in range(120):
@@ -207,6 +207,14 @@ def test_a_list_of_many_loads_on_as_one_scrolls_and_the_title_counts_what_it_has
         ),
         "the chosen conversation is in sight",
     )
+
+    page.evaluate("location.hash = '#/'")
+    expect(page.get_by_text("Your messages")).to_be_visible()
+    page.emulate_media(media="print")
+    last = window.entry("fan 000").bounding_box()
+    assert last is not None
+    assert last["y"] > 120 * 60, "on paper the whole list stands, below one another"
+    assert page.evaluate("document.scrollingElement.scrollHeight") > 120 * 60
 
 
 def test_a_preview_runs_below_the_time_to_the_end_of_the_row(
