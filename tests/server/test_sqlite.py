@@ -274,7 +274,10 @@ def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
 WRITE_UNTIL_KILLED = """
 import asyncio, sys, sqlite3
 from tidings.server.store import NewMessage
+from tidings.server.store import sqlite, threads
 from tidings.server.store.sqlite import SqliteStore
+
+threads.FOLD_ABOVE_BYTES = sqlite.FOLD_ABOVE_BYTES = 300_000  # as 4 MiB, and sooner
 
 async def run(path, copy, kind, count):
     store = SqliteStore(path, lambda events: None)
@@ -284,7 +287,7 @@ async def run(path, copy, kind, count):
     await asyncio.to_thread(sys.stdin.readline)
     for start in range(0, count, 100):
         await asyncio.gather(*(
-            store.append(NewMessage("alice", "bob", "x" * 300, "text", f"{start}-{n}", None)) for n in range(100)
+            store.append(NewMessage("alice", "bob", "x" * 300, "text", f"{kind}{start}-{n}", None)) for n in range(100)
         ))
     print("all", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
@@ -390,7 +393,7 @@ asyncio.run""",
             )
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
                 with subprocess.Popen(
-                    [sys.executable, "-c", script, str(path), "", "", "700"],
+                    [sys.executable, "-c", script, str(path), "", f"{is_held}{step}-", "1500"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,

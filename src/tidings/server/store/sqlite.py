@@ -21,6 +21,7 @@ from tidings.protocol.events import LogEvent, UserId, Watermarks
 from tidings.server.config import (
     CHECK_KEPT_S,
     COMMIT_WAIT_MAX_S,
+    FOLD_ABOVE_BYTES,
     PAGE_SIZE_MAX_BYTES,
     READ_WAIT_MAX_S,
     TRIM_PAUSE_S,
@@ -64,7 +65,6 @@ T = TypeVar("T")
 READER_THREADS = 2  # one slow page does not hold up the others; more only fight for the interpreter
 CACHE_SIZE_KIB = 65_536  # page cache of the writer's connection
 ROOM_SIZE_BYTES = 65_536  # what must be writable before a full disk counts as over: the longest message with its rows
-WAL_SIZE_MAX_BYTES = 64 << 20  # what a checkpoint leaves of the write-ahead log on the disk
 
 # What a restart does not mend; all else passes: a full disk, another program that holds the file, too many open files.
 _NOT_OURS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
@@ -280,7 +280,7 @@ class SqliteStore:
             connection = connect(self._path, CACHE_SIZE_KIB)
             try:
                 set_pragma(connection, "journal_mode", "wal")
-                set_pragma(connection, "journal_size_limit", WAL_SIZE_MAX_BYTES)
+                set_pragma(connection, "journal_size_limit", FOLD_ABOVE_BYTES)
                 version = schema_version(connection)
                 if version > 0:
                     _fold_if_there_is_room(connection)

@@ -56,6 +56,14 @@ class OpenFiles:
         self._path = lock.path
         self._keys = {ending: _key(self._path + ending) for ending in ("", *OPEN_BESIDE)}
 
+    @property
+    def log_size_bytes(self) -> int:
+        """What the log takes on the disk; 0 where there is none."""
+        try:
+            return os.stat(self._path + "-wal").st_size
+        except FileNotFoundError:
+            return 0
+
     def check(self) -> None:
         """Return when each is in its place.
 

@@ -45,11 +45,14 @@ def fold(connection: sqlite3.Connection, how: str = "PASSIVE") -> bool:
     Raises:
         sqlite3.OperationalError: Somebody else writes, or there is no room.
     """
-    with transaction(connection):
-        ids = read_mark(connection).ids
-        if len(ids) < _IDS_MAX:
-            ids = (*ids, _new_id())
-        _write_mark(connection, Mark(ids, is_whole=False))
+    try:
+        ids = _open_mark(connection)
+    except sqlite3.OperationalError as failure:
+        if failure.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        # No room for the mark behind the rest of the log; when all of that is in the file, the log begins anew.
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        ids = _open_mark(connection)
     is_complete = False
     try:
         busy, in_log, folded = connection.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
@@ -59,6 +62,15 @@ def fold(connection: sqlite3.Connection, how: str = "PASSIVE") -> bool:
             if read_mark(connection) == Mark(ids, is_whole=False):  # or somebody else folds, and will say so
                 _write_mark(connection, Mark(ids[-1:] if is_complete else ids, is_whole=True))
     return is_complete
+
+
+def _open_mark(connection: sqlite3.Connection) -> tuple[str, ...]:
+    with transaction(connection):
+        ids = read_mark(connection).ids
+        if len(ids) < _IDS_MAX:
+            ids = (*ids, _new_id())
+        _write_mark(connection, Mark(ids, is_whole=False))
+    return ids
 
 
 def mark_copy(connection: sqlite3.Connection) -> None:

@@ -12,7 +12,7 @@ Rules
 6. When there is no room or another program holds the file, the batch is refused as it is: alone each write would meet
    the same. ``trouble`` says so until a write succeeds.
 7. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
-8. After FOLD_EVERY_WRITES the log is folded into the file, once those who wrote were answered.
+8. A log above FOLD_ABOVE_BYTES is folded into the file, once those who wrote were answered.
 9. Only ``_start``, ``submit``, ``close`` and ``_run`` know that there are threads: the simulation (docs/simulation.md)
    replaces these, and serves the same jobs by the same code on a clock of its own.
 """
@@ -29,7 +29,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tidings.errors import Problem, Unavailable
-from tidings.server.config import FOLD_EVERY_WRITES, WRITER_BATCH_MAX, WRITER_QUEUE_MAX
+from tidings.server.config import FOLD_ABOVE_BYTES, WRITER_BATCH_MAX, WRITER_QUEUE_MAX
 from tidings.server.store import Committed, OnCommit
 from tidings.server.store.sqlite_place import OpenFiles, OutOfPlace
 from tidings.server.store.sqlite_wal import fold
@@ -98,7 +98,7 @@ class Writer:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._stopped: str | None = None
         self._is_closing = False
-        self._unfolded = 0  # writes since the last fold
+        self._fold_above_bytes = FOLD_ABOVE_BYTES
         self.trouble: str | None = None  # why the last write was refused, if it was
         self.died: asyncio.Future[bool] = self._loop.create_future()  # whether another process may go on
         self._start()
@@ -214,15 +214,15 @@ class Writer:
             self._answer(batch)
             raise
         self._answer(batch)
-        self._unfolded += len(batch)
-        if self._unfolded >= FOLD_EVERY_WRITES:
+        if self._files.log_size_bytes > self._fold_above_bytes:
             self._fold()
         return not is_last
 
     def _fold(self) -> None:
         try:
-            fold(self._connection)
-            self._unfolded = 0
+            is_complete = fold(self._connection)
+            # A reader holds it up: not again before there is as much once more.
+            self._fold_above_bytes = FOLD_ABOVE_BYTES + (0 if is_complete else self._files.log_size_bytes)
         except sqlite3.Error as failure:
             if _primary_code(failure) not in _NOT_NOW:
                 raise
@@ -236,6 +236,8 @@ class Writer:
             self._roll_back(failure)
             if _primary_code(failure) in _NOT_NOW:
                 self.trouble = str(failure)
+                if _primary_code(failure) == sqlite3.SQLITE_FULL:
+                    self._fold_above_bytes = 0  # there may be room in the log when it begins anew
                 log.warning("%d writes refused: %s", len(batch), failure)
                 for job in batch:
                     job.error = _not_stored()
