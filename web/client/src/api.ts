@@ -71,11 +71,12 @@ export function nextRequest(failures: number, error: unknown, random: number, op
   return nextAttempt(failures, { ...outcome, status, refreshed: true }, random, options);
 }
 
-/** Seconds of a `Retry-After`, which may be a date (RFC 9110 10.2.3). */
+/** Seconds of a `Retry-After`, which may be a date (RFC 9110 10.2.3): by the clock of who wrote it, where that is told. */
 function retryAfter(headers: Headers, now: number): number | undefined {
   const value = headers.get("retry-after");
   if (value === null) return undefined;
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1000;
+  const from = Date.parse(headers.get("date") ?? "") || now;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - from) / 1000;
   return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
 }
 

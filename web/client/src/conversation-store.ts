@@ -177,7 +177,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
 
   typing(): void {
     const { api } = this.deps;
-    const now = api.environment.now();
+    const now = api.environment.monotonic();
     if (now - this.#typingToldAt < TYPING_INTERVAL_MS) return;
     this.#typingToldAt = now;
     // Worth nothing later, so it is not repeated.

@@ -247,7 +247,8 @@ export class Outbox {
     if (!item) return this.#endTurn();
     if (lane.sending || lane.timer !== null || !this.#turn.take()) return;
     if (item.state === "cancelling") return void this.#cancel(peerId, lane, item);
-    if (this.environment.now() - Date.parse(item.createdAt) > EXPIRES_AFTER_MS) {
+    // Not before it was tried: the clock may have been wrong when it was written.
+    if (item.attempts > 0 && this.environment.now() - Date.parse(item.createdAt) > EXPIRES_AFTER_MS) {
       this.#replace(lane, { ...item, state: "failed", error: EXPIRED });
       this.handlers.failed(EXPIRED.message);
       return this.#pump(peerId, lane);

@@ -25,6 +25,7 @@ export interface ReceiptHandlers {
 interface Lane {
   wanted: Upto;
   told: Upto;
+  /** By the clock that never jumps: one that is set back must not make this wait for hours. */
   nextAt: number;
 }
 
@@ -44,7 +45,7 @@ export class Receipts {
 
   /** `known` is what the server has already. */
   note(peerId: string, wanted: Partial<Upto>, known: Upto): void {
-    const lane = this.#lanes.get(peerId) ?? { wanted: { ...known }, told: { ...known }, nextAt: 0 };
+    const lane = this.#lanes.get(peerId) ?? { wanted: { ...known }, told: { ...known }, nextAt: -Infinity };
     this.#lanes.set(peerId, lane);
     lane.told = highest(lane.told, known);
     lane.wanted = highest(highest(lane.wanted, known), { delivered_upto: 0, read_upto: 0, ...wanted });
@@ -88,10 +89,10 @@ export class Receipts {
     const due = [...this.#lanes.values()].filter(isDirty).map((lane) => lane.nextAt);
     if (due.length === 0) return;
     const at = Math.max(this.#notBefore, Math.min(...due));
-    const wait = Math.max(0, at - this.environment.now());
+    const wait = Math.max(0, at - this.environment.monotonic());
     this.#timer = this.environment.setTimer(() => {
       this.#timer = null;
-      void this.#post(this.environment.now());
+      void this.#post(this.environment.monotonic());
     }, wait);
   }
 
@@ -103,7 +104,7 @@ export class Receipts {
       const body: Partial<Upto> = {};
       if (wanted.delivered_upto > lane.told.delivered_upto) body.delivered_upto = wanted.delivered_upto;
       if (isNewlyRead(lane)) body.read_upto = wanted.read_upto;
-      lane.nextAt = this.environment.now() + INTERVAL_MS;
+      lane.nextAt = this.environment.monotonic() + INTERVAL_MS;
       batch.set(peerId, { lane, wanted, body });
     }
     if (batch.size === 0) return;
@@ -120,7 +121,7 @@ export class Receipts {
     if (failure !== null && mayRetry(failure)) {
       const next = nextRequest(this.#failures, failure, this.environment.random(), this.retryOptions);
       this.#failures = next.failures;
-      this.#notBefore = this.environment.now() + next.wait_ms;
+      this.#notBefore = this.environment.monotonic() + next.wait_ms;
     } else {
       this.#failures = 0;
       for (const [peerId, { lane, wanted }] of batch) {

@@ -32,6 +32,7 @@ import type {
   UnsentMessages,
 } from "./types.js";
 import {
+  ProtocolViolation,
   readHistory,
   readMessage,
   readPresence,
@@ -432,7 +433,10 @@ export class RealtimeService {
 
   #peerOf({ sender_id, recipient_id, client_id }: Message): string {
     const me = this.#connection.userId;
-    if (me !== null) return sender_id === me ? recipient_id : sender_id;
+    if (me !== null) {
+      if (sender_id !== me && recipient_id !== me) throw new ProtocolViolation("the message is between others");
+      return sender_id === me ? recipient_id : sender_id;
+    }
     // Polling without having been told who this is: only one's own messages show a client_id.
     return client_id !== null || this.#conversations.has(recipient_id) ? recipient_id : sender_id;
   }

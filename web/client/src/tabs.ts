@@ -97,7 +97,7 @@ export class Tabs {
     channel.onmessage = (event) => {
       if (this.#channel === channel) this.#receive(event.data as Envelope);
     };
-    this.#heardAt = this.environment.now();
+    this.#heardAt = this.environment.monotonic();
     this.#greet();
     this.#contend(false);
   }
@@ -165,7 +165,7 @@ export class Tabs {
 
   #greet(): void {
     this.#post({ type: "hello", visible: this.#visible });
-    this.#askedAt = this.environment.now();
+    this.#askedAt = this.environment.monotonic();
     this.#arm();
   }
 
@@ -220,7 +220,7 @@ export class Tabs {
       case "relay":
         if (word.fence < this.#fence) return;
         this.#fence = word.fence;
-        this.#heardAt = this.environment.now();
+        this.#heardAt = this.environment.monotonic();
         this.#askedAt = null;
         // A new leader does not know who is there.
         if (word.type === "lead") this.#post({ type: "hello", visible: this.#visible });
@@ -250,7 +250,7 @@ export class Tabs {
     if (this.#timer !== null) environment.clearTimer(this.#timer);
     this.#timer = null;
     if (this.#channel === null) return;
-    const now = environment.now();
+    const now = environment.monotonic();
     const at = this.leads
       ? now + BEAT_MS
       : this.#askedAt !== null
@@ -261,7 +261,7 @@ export class Tabs {
 
   #wake(): void {
     this.#timer = null;
-    const now = this.environment.now();
+    const now = this.environment.monotonic();
     if (this.leads) {
       this.#post({ type: "beat", fence: this.#fence });
     } else if (this.#askedAt !== null) {

@@ -272,6 +272,58 @@ describe("sending", () => {
   });
 });
 
+describe("a server that comes back sooner than it said", () => {
+  it("gets at once what it refused while it went", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = ({ path }) => (path === "/send" ? problem(503, "draining", { "Retry-After": "30" }) : null);
+    bob.send("hello");
+    await world.settle();
+    world.intercept = null;
+    world.stream("ada").frame("goodbye", { reason: "draining", retry_ms: 0 });
+    await world.pass(100);
+    expect(shown()).toEqual(["hello"]);
+  });
+
+  it("is waited for by who sends too fast", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = ({ path }) => (path === "/send" ? problem(429, "rate_limited", { "Retry-After": "30" }) : null);
+    bob.send("hello");
+    await world.settle();
+    world.intercept = null;
+    world.stream("ada").frame("goodbye", { reason: "max_age", retry_ms: 0 });
+    await world.pass(29_000);
+    expect(shown()).toEqual(["hello (queued)"]);
+  });
+});
+
+describe("a clock that is set back by a day", () => {
+  it("holds up neither receipts nor typing", async () => {
+    const { world, bob } = await chat();
+    world.says("bob", "ada", "one");
+    await world.pass(100);
+    bob.typing();
+    world.wallAhead = -86_400_000;
+    world.says("bob", "ada", "two");
+    await world.pass(3500);
+    bob.typing();
+    await world.settle();
+    expect(world.receipts.at(-1)).toEqual({ chatUserId: "bob", delivered_upto: 2 });
+    expect(world.requests("POST", "/typing")).toHaveLength(2);
+  });
+
+  it("set forward, takes no message for one that waited for two days and was never tried", async () => {
+    const { world, bob, shown } = await chat();
+    world.intercept = ({ path }) => (path === "/send" && world.wallAhead === 0 ? "hang" : null);
+    bob.send("first");
+    bob.send("second");
+    await world.settle();
+    world.wallAhead = 3 * 86_400_000;
+    world.intercept = null;
+    await world.pass(20_000);
+    expect(shown()).toEqual(["second", "first (failed)"]);
+  });
+});
+
 describe("receipts", () => {
   it("tells that messages arrived: the highest only, at most once a second per conversation", async () => {
     const { world } = await chat();

@@ -51,7 +51,10 @@ export function useSound(isOn: boolean, openId: string | null = null): void {
       const now = performance.now();
       if (now - last < PAUSE_MS) return;
       last = now;
-      void audio.resume().then(() => play(audio));
+      audio
+        .resume()
+        .then(() => play(audio))
+        .catch(() => undefined); // not allowed yet, or closed meanwhile
     });
     return () => {
       undo();
