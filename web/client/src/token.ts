@@ -10,6 +10,8 @@ import type { RealtimeOptions, TokenReason } from "./types.js";
 const TOKEN_TIMEOUT_MS = 10_000;
 /** A token this close to its end is not used for a new request. */
 const EXPIRY_MARGIN_MS = 10_000;
+/** A token is used for this long at least: not every request asks the host. */
+const ASK_INTERVAL_MS = 2000;
 
 export interface TokenClock {
   now(): number;
@@ -66,8 +68,9 @@ export class TokenSource {
       if (owner === this.#owner) {
         this.#token = token;
         this.#expiresAt = expiryOf(token);
-        // By this clock it was over when it came: then the clock is wrong, and only the server can tell.
-        if (this.clock.now() >= this.#expiresAt) this.#expiresAt = Infinity;
+        // By this clock it was over when it came: then the clock is wrong, and nobody here can tell when it ends.
+        const soonest = this.clock.now() + EXPIRY_MARGIN_MS + ASK_INTERVAL_MS;
+        this.#expiresAt = Math.max(this.#expiresAt, soonest);
       }
       return token;
     } finally {
