@@ -213,7 +213,9 @@ def test_where_tabs_cannot_share_a_stream_a_hidden_one_gives_its_own_back_after_
     talk.goes_on_until(visible, lambda: metric(node.url, "tidings_streams_open") == before + 1, 40)
 
     assert time.monotonic() - began > 28
-    assert [0, 1] == [len(each.open_streams) for each in (hidden, visible)]
+    visible.is_waiting_for(
+        lambda: [0, 1] == [len(each.open_streams) for each in (hidden, visible)], "only the hidden one has none"
+    )
     assert "hidden" == hidden.page.evaluate("document.visibilityState")
     talk.is_whole(visible)
     hidden.page.bring_to_front()

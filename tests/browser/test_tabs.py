@@ -22,7 +22,8 @@ from tally import NOTHING_LOST_OR_DOUBLED, tally
 from window import Window
 
 TABS = 8
-LIVE_AGAIN_S = 15.0
+LIVE_AGAIN_S = 30.0
+"""A silent leader is doubted after 7 s and robbed after 10; the rest is what a busy machine takes."""
 
 
 class Desk:

@@ -28,7 +28,7 @@ const DRAFT_INTERVAL_MS = 500;
 export interface InboxDependencies {
   api: Api;
   retry: RetryOptions;
-  outbox: Pick<Outbox, "all" | "list">;
+  outbox: Pick<Outbox, "people" | "list">;
   drafts: ReadonlyMap<string, Draft>;
   /** Of whom the server's list says nothing. */
   person(peerId: string): Person;
@@ -232,7 +232,7 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
       return entry;
     };
     const listed = this.#state.rows.map(show);
-    const others = new Set([...outbox.all().map((one) => one.recipient_id), ...drafts.keys()]);
+    const others = new Set([...outbox.people(), ...drafts.keys()]);
     for (const peerId of others) if (!shown.has(peerId)) listed.push(show(this.#rowOf(peerId)));
     this.#shown = shown;
     const entries = byMoment(listed);

@@ -79,6 +79,11 @@ export class Outbox {
     return this.#lanes.get(peerId)?.items ?? NOTHING;
   }
 
+  /** Those for whom something is pending. */
+  people(): string[] {
+    return [...this.#lanes].flatMap(([peerId, { items }]) => (items.length > 0 ? [peerId] : []));
+  }
+
   /** What is pending for anybody, oldest first. */
   all(): readonly PendingMessage[] {
     return inOrder([...this.#lanes.values()].flatMap((lane) => lane.items));
