@@ -34,7 +34,6 @@ def test_in_a_browser_in_arabic_the_page_is_in_arabic_and_laid_out_from_the_righ
         window.page.goto(node.url)
         expect(window.page.get_by_role("heading", name="تسجيل الدخول")).to_be_visible()
         window.page.goto(f"{node.url}/#token={alice.token}")
-        window.page.reload()
         expect(window.page.get_by_role("navigation", name="المحادثات")).to_be_visible()
         window.goes_to(bob.id)
         expect(window.message("مرحبا")).to_be_visible()
