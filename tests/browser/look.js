@@ -126,7 +126,7 @@
       const style = getComputedStyle(element);
       const box = element.getBoundingClientRect();
       if (box.width === 0 || box.height === 0) continue;
-      const isCutting = style.overflowX !== "visible" && style.textOverflow !== "ellipsis";
+      const isCutting = style.overflowX !== "visible" && style.textOverflow !== "ellipsis" && style.maskImage === "none";
       if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0 && isCutting) {
         found.push(`${nameOf(element)} is ${element.scrollWidth} px wide in ${element.clientWidth}`);
       }
@@ -157,7 +157,8 @@
       element.focus();
       if (document.activeElement !== element) continue;
       arrive();
-      const style = getComputedStyle(element);
+      const ringed = element.closest(".tidings-composer-card:has(textarea:focus-visible)") ?? element; // one sees one field
+      const style = getComputedStyle(ringed);
       const line = getComputedStyle(element, "::after"); // a separator shows its focus as a line
       const hasLine = element.role === "separator" && parseFloat(line.width) >= 2;
       if (!hasLine && (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 1)) {
@@ -166,7 +167,7 @@
       }
       rings += 1;
       const inside = parseFloat(style.outlineOffset) < 0;
-      const grounds = groundsOf(inside ? element : element.parentElement);
+      const grounds = groundsOf(inside ? ringed : ringed.parentElement);
       const is = least(rgba(hasLine ? line.backgroundColor : style.outlineColor), grounds);
       if (is < 3) found.push(`ring around ${nameOf(element)}: ${is.toFixed(2)}, not 3`);
       const box = element.getBoundingClientRect();

@@ -75,7 +75,7 @@ def test_a_text_turns_nothing_around_but_itself(demo: Demo, profile: Profile) ->
     window = Window.in_demo(profile(), demo.url, "turned", "turner")
     expect(window.messages).to_have_count(2)
 
-    reads_forward(window.messages.nth(1).locator(".tidings-text"), "plain after it")
+    reads_forward(window.messages.nth(1).locator(".tidings-words"), "plain after it")
     for time in window.messages.locator("time").all():
         shown = time.inner_text()
         reads_forward(time, shown)

@@ -62,7 +62,7 @@ def test_a_conversation_begins_with_any_user_id(odd: str, demo: Demo, profile: P
     window = Window.in_demo(profile(), demo.url, me)
     expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
     window.begins_conversation_with(odd)
-    expect(window.page.get_by_text(f"Say hello to {odd}.")).to_be_visible()
+    expect(window.page.get_by_text(f"Say hello to {odd}")).to_be_visible()
     window.says("hello, whoever you are")
     window.ticks("hello, whoever you are", "Sent")
 

@@ -206,14 +206,14 @@ def test_what_moves_still_moves(page: Page) -> None:
     wears(page, "styles", "unset")
     page.evaluate(
         """() => document.querySelector(".tidings-column").insertAdjacentHTML("beforeend",
-            '<div class="tidings-typing" id="dots"><span></span><span></span><span></span></div>')"""
+            '<div class="tidings-dots" id="dots"><i class="tidings-moves"></i></div>')"""
     )
     seen = page.evaluate(
         """() => new Promise((resolve) => {
             const seen = new Set();
             const until = performance.now() + 20_000;
             const look = () => {
-                seen.add(getComputedStyle(document.querySelector("#dots span")).opacity);
+                seen.add(getComputedStyle(document.querySelector("#dots i")).opacity);
                 if (seen.size > 2) resolve(seen.size);
                 else if (performance.now() > until) resolve(seen.size);
                 else requestAnimationFrame(look);

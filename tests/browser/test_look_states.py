@@ -155,7 +155,7 @@ def test_with_forced_colours_shapes_tell_what_grounds_told(state: Callable[[str]
         """() => Object.fromEntries(Object.entries({
             own: "[data-own=true] .tidings-bubble:not([data-emoji=true])",
             other: "[data-own=false] .tidings-bubble:not([data-emoji=true])",
-            avatar: ".tidings-avatar", field: ".tidings-input", send: ".tidings-send",
+            avatar: ".tidings-avatar", field: ".tidings-composer-card", send: ".tidings-send",
         }).map(([name, selector]) => {
             const style = getComputedStyle(document.querySelector(selector));
             return [name, style.borderTopStyle === "solid" ? parseFloat(style.borderTopWidth) : 0];

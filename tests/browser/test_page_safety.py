@@ -56,9 +56,9 @@ def test_hostile_texts_are_shown_as_they_were_written(demo: Demo, attacked: Wind
     expect(attacked.messages).to_have_count(len(HOSTILE))
 
     assert HOSTILE == attacked.texts
-    links = attacked.page.locator(".tidings-text a")
+    links = attacked.page.locator(".tidings-words a")
     assert ["https://example.invalid/"] == [link.get_attribute("href") for link in links.all()]
-    assert 0 == attacked.page.locator(".tidings-text :not(a)").count()
+    assert 0 == attacked.page.locator(".tidings-words :not(a)").count()
     expect(attacked.page.get_by_role("heading", name="Out of the list")).to_have_count(0)
 
 
@@ -69,7 +69,7 @@ def test_direction_marks_do_not_leave_their_text(demo: Demo, attacked: Window) -
     attacked.chooses("\u202enimda")
     expect(attacked.messages).to_have_count(1)
 
-    for place in (".tidings-text", ".tidings-header h2 > *", ".tidings-entry-name > *", ".tidings-entry-text > *"):
+    for place in (".tidings-words", ".tidings-header h2 > *", ".tidings-entry-name > *", ".tidings-entry-text > *"):
         direction = attacked.page.locator(place).first.evaluate("each => getComputedStyle(each).unicodeBidi")
         assert direction in ("isolate", "plaintext", "isolate-override"), place
 

@@ -111,7 +111,7 @@ class Window:
     @property
     def texts(self) -> list[str]:
         """The texts of all messages shown, as they stand in the document."""
-        return self.page.locator(".tidings-message .tidings-text").all_text_contents()
+        return self.page.locator(".tidings-message .tidings-words").all_text_contents()
 
     def goes_to(self, peer: str) -> None:
         """Follow a link to a conversation."""
@@ -145,11 +145,11 @@ class Window:
 
     def message(self, text: str) -> Locator:
         """The bubble with this text; there is one."""
-        return self.messages.filter(has=self.page.locator(".tidings-text").get_by_text(text, exact=True))
+        return self.messages.filter(has=self.page.locator(".tidings-words").get_by_text(text, exact=True))
 
     def shows(self, *texts: str) -> None:
         """These messages, each once, in this order, and no others."""
-        expect(self.page.locator(".tidings-message .tidings-text")).to_have_text(list(texts))
+        expect(self.page.locator(".tidings-message .tidings-words")).to_have_text(list(texts))
 
     def ticks(self, text: str, tick: str, timeout_ms: float | None = None) -> None:
         """The state of an own message: Sending, Waiting to be sent, Not sent, Sent, Delivered, Read."""

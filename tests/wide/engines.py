@@ -103,7 +103,7 @@ class Tab(ABC):
         assert list(texts) == shown
 
 
-TEXTS = "return [...document.querySelectorAll('.tidings-message .tidings-text')].map((each) => each.textContent)"
+TEXTS = "return [...document.querySelectorAll('.tidings-message .tidings-words')].map((each) => each.textContent)"
 
 
 class Browser(ABC):

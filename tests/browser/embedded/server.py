@@ -18,7 +18,7 @@ def named(request: HTTPConnection) -> str | None:
 
 
 HERE = Path(__file__).parent
-tidings = Tidings(Config(db=os.environ["HOST_DB"]), user=named)
+tidings = Tidings(Config(db=os.environ["HOST_DB"], sends_per_s=1000, sends_burst=1000), user=named)
 app = Starlette(
     routes=[
         Mount("/api/message", routes=tidings.routes()),

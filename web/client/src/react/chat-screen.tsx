@@ -10,6 +10,7 @@ import { mediaMatches } from "./media.js";
 import { MessageList } from "./message-list.js";
 import type { MessageActions } from "./message-menu.js";
 import { nameInSentence } from "./name-in-sentence.js";
+import { useNoDrop } from "./no-drop.js";
 import { useNotices } from "./notices.js";
 import { useTidings } from "./provider.js";
 import { BlockedNote, RefusedNote, Safety, type SafetySubject } from "./safety.js";
@@ -34,7 +35,10 @@ export interface ChatScreenProps {
    * later, such as a picture, should have its size from the start; if it has not, the list keeps its place nevertheless.
    */
   renderMessage?: RenderMessage;
-  /** True (the default): Enter sends, and Shift+Enter begins a line. False: Enter begins a line, and Ctrl or Cmd with Enter sends. */
+  /**
+   * True: Enter sends, and Shift+Enter begins a line. False: Enter begins a line, and Ctrl or Cmd with Enter sends. By default it
+   * is as the pointer is: on a phone a line begins, and the button sends.
+   */
   enterSends?: boolean;
   /** What to do in a conversation that has no messages yet: suggestions for a first one, say. */
   emptyAction?: ReactNode;
@@ -63,16 +67,7 @@ function hasFinePointer(): boolean {
 }
 
 function Thread(props: ChatScreenProps): ReactNode {
-  const {
-    chatUserId,
-    chatUserName,
-    onNotice,
-    onBack,
-    onSignIn,
-    renderMessage,
-    autoFocus = false,
-    enterSends = true,
-  } = props;
+  const { chatUserId, chatUserName, onNotice, onBack, onSignIn, renderMessage, autoFocus = false, enterSends } = props;
   const client = useTidings();
   const words = useWords();
   const language = useLanguage();
@@ -134,6 +129,7 @@ function Thread(props: ChatScreenProps): ReactNode {
 
   const [focusComposer, setFocusComposer] = useState(() => autoFocus && hasFinePointer());
   const screen = useRef<HTMLElement>(null);
+  useNoDrop(screen);
   const toComposer = (): void => {
     screen.current?.querySelector<HTMLElement>(".tidings-composer textarea")?.focus({ preventScroll: true });
   };
@@ -188,6 +184,7 @@ function Thread(props: ChatScreenProps): ReactNode {
           conversation={conversation}
           snapshot={snapshot}
           thread={thread}
+          person={{ ...person, name: heading }}
           name={name}
           emptyAction={props.emptyAction}
           actions={actions}

@@ -170,6 +170,15 @@ export function PenIcon(): ReactNode {
   );
 }
 
+export function CopyIcon(): ReactNode {
+  return (
+    <Icon name="copy">
+      <rect x="7" y="7" width="9.5" height="9.5" rx="2.2" />
+      <path d="M13 4.7A2.2 2.2 0 0 0 11 3.5H5.7a2.2 2.2 0 0 0-2.2 2.2V11a2.2 2.2 0 0 0 1.2 2" />
+    </Icon>
+  );
+}
+
 export function FlagIcon(): ReactNode {
   return (
     <Icon name="flag">
@@ -212,5 +221,13 @@ export function Dots(): ReactNode {
       <i className="tidings-moves" />
       <i className="tidings-moves" />
     </span>
+  );
+}
+export function AlertIcon(): ReactNode {
+  return (
+    <Icon name="alert">
+      <circle cx="10" cy="10" r="7" />
+      <path d="M10 6.2v4.6M10 13.6v.1" />
+    </Icon>
   );
 }

@@ -1,5 +1,5 @@
 /** The keyboard among messages: one stop of Tab, in which arrows, Home, End and the page keys move. */
-import { useCallback, useEffect, useRef, type KeyboardEvent } from "react";
+import { useCallback, useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { showWhole } from "./thread-place.js";
 import type { Thread } from "./thread.js";
 
@@ -17,10 +17,13 @@ function aPageFrom(articles: readonly HTMLElement[], from: number, page: number)
 
 /** The handler of keys for the list. It moves the focus, and what is focused is brought into view. */
 export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>) => void {
-  const { scroll, rows, hasStart, hasEnd } = thread;
+  const { scroll, hasStart, hasEnd, loadAll } = thread;
   const { list, toStart, toEnd } = scroll;
   /** Where the focus goes once it is in the document. */
   const wanted = useRef<"first" | "last" | null>(null);
+  /** Counts keys: what took long to load moves nobody who has gone on meanwhile. */
+  const asked = useRef(0);
+  const [, setArrived] = useState(0);
 
   const focus = useCallback(
     (article: HTMLElement | undefined) => {
@@ -35,10 +38,11 @@ export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>)
     if (wanted.current === null || !list.current) return;
     focus([...list.current.querySelectorAll("article")].at(wanted.current === "first" ? 0 : -1));
     wanted.current = null;
-  }, [rows, list, focus]);
+  });
 
   return useCallback(
     (event) => {
+      asked.current += 1;
       const from = event.target instanceof Element ? event.target.closest("article") : null;
       if (!from || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
       const articles = [...event.currentTarget.querySelectorAll("article")];
@@ -69,8 +73,14 @@ export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>)
       }
       event.preventDefault();
       if (event.key === "Home" && !hasStart) {
-        wanted.current = "first";
-        toStart();
+        const mine = asked.current;
+        void loadAll().then(() => {
+          if (mine !== asked.current) return;
+          wanted.current = "first";
+          toStart();
+          // Where all was in the document already, the rows stay the same.
+          setArrived(mine);
+        });
       } else if (event.key === "End" && !hasEnd) {
         wanted.current = "last";
         toEnd(false);
@@ -78,6 +88,6 @@ export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>)
         focus(articles[to]);
       }
     },
-    [list, hasStart, hasEnd, toStart, toEnd, focus],
+    [list, hasStart, hasEnd, loadAll, toStart, toEnd, focus],
   );
 }

@@ -1,6 +1,7 @@
 /** What a message says: its text, folded when it is long; what a host draws for types of its own; or that it was deleted. */
 import { createContext, useContext, useRef, useState, type ReactNode } from "react";
 import { useLayoutEffectOnClient } from "./hooks.js";
+import { FoldIcon, HideIcon } from "./icons.js";
 import { isEmojiOnly, RichText } from "./rich-text.js";
 import type { Bubble } from "./rows.js";
 import { useWords } from "./words/context.js";
@@ -35,51 +36,57 @@ export function textOf(bubble: Bubble, words: Words): string {
 
 interface BodyProps {
   bubble: Bubble;
+  /** Time and tick: they stand in the last line, and take one of their own only where that is full. */
+  meta: ReactNode;
   /** Called before the text is folded or unfolded. */
   onFold: () => void;
 }
 
-export function MessageBody({ bubble, onFold }: BodyProps): ReactNode {
+/** What stands in the bubble. */
+export function MessageBody({ bubble, meta, onFold }: BodyProps): ReactNode {
   const words = useWords();
-  if (bubble.type === DELETED) {
+  const render = useContext(RenderMessageContext);
+  const { type: message_type, text, own, seq, at: createdAt } = bubble;
+  if (message_type === DELETED) {
     return (
-      <div className="tidings-bubble" data-deleted="true">
-        {words.deleted}
+      <div className="tidings-text">
+        <HideIcon />
+        <span className="tidings-words">{words.deleted}</span>
+        {meta}
       </div>
     );
   }
-  if (bubble.type !== "text") return <CustomBody bubble={bubble} onFold={onFold} />;
-  return <TextBody bubble={bubble} onFold={onFold} />;
-}
-
-function CustomBody({ bubble, onFold }: BodyProps): ReactNode {
-  const render = useContext(RenderMessageContext);
-  const { type: message_type, text, own, seq, at: createdAt } = bubble;
-  const drawn = render?.({ message_type, text, own, seq, createdAt }) ?? null;
-  if (drawn === null) return <TextBody bubble={bubble} onFold={onFold} />;
+  const drawn = message_type === "text" ? null : (render?.({ message_type, text, own, seq, createdAt }) ?? null);
+  if (drawn !== null) {
+    return (
+      <>
+        <div className="tidings-slot">{drawn}</div>
+        {meta}
+      </>
+    );
+  }
+  if (text.length >= LENGTH_MIN || countsLines(text)) return <LongText text={text} meta={meta} onFold={onFold} />;
   return (
-    <div className="tidings-bubble" data-type={message_type}>
-      <div className="tidings-slot">{drawn}</div>
+    <div className="tidings-text" dir="auto">
+      <Words text={text} />
+      {meta}
     </div>
   );
 }
 
-function TextBody({ bubble, onFold }: BodyProps): ReactNode {
-  const { text } = bubble;
-  if (isEmojiOnly(text)) {
-    return (
-      <div className="tidings-bubble" data-emoji="true" dir="auto">
-        {text}
-      </div>
-    );
-  }
-  if (text.length >= LENGTH_MIN || countsLines(text)) return <LongText text={text} onFold={onFold} />;
+/** What its bubble is besides: without a ground for emoji alone, of a type, deleted. */
+export function kindOf({ type, text }: Bubble): Record<`data-${string}`, string | true> {
+  if (type === DELETED) return { "data-deleted": true };
+  if (isEmojiOnly(text)) return { "data-emoji": true };
+  return type === "text" ? {} : { "data-type": type };
+}
+
+/** The words by themselves, beside which the time stands. */
+function Words({ text }: { text: string }): ReactNode {
   return (
-    <div className="tidings-bubble">
-      <div className="tidings-text" dir="auto">
-        <RichText text={text} />
-      </div>
-    </div>
+    <span className="tidings-words">
+      <RichText text={text} />
+    </span>
   );
 }
 
@@ -88,7 +95,7 @@ function countsLines(text: string): boolean {
 }
 
 /** A text that may have more than twelve lines: how many it has depends on the width, and is measured. */
-function LongText({ text, onFold }: { text: string; onFold: () => void }): ReactNode {
+function LongText({ text, meta, onFold }: { text: string; meta: ReactNode; onFold: () => void }): ReactNode {
   const words = useWords();
   const [isOpen, setOpen] = useState(false);
   const [isLong, setLong] = useState(() => countsLines(text));
@@ -96,10 +103,16 @@ function LongText({ text, onFold }: { text: string; onFold: () => void }): React
 
   useLayoutEffectOnClient(() => {
     const element = field.current;
-    if (!element || isOpen) return;
+    if (!element) return;
     const measure = (): void => {
       // Not to be seen: nothing can be measured.
-      if (element.clientHeight > 0) setLong(element.scrollHeight > element.clientHeight + 1);
+      if (element.clientHeight === 0) return;
+      if (!isOpen) setLong(element.scrollHeight > element.clientHeight + 1);
+      // Tab does not lead to what is folded away.
+      const end = element.getBoundingClientRect().bottom;
+      for (const each of element.querySelectorAll<HTMLElement>("a, pre")) {
+        each.tabIndex = each.getBoundingClientRect().bottom <= end ? 0 : -1;
+      }
     };
     measure();
     if (typeof ResizeObserver === "undefined") return;
@@ -113,15 +126,19 @@ function LongText({ text, onFold }: { text: string; onFold: () => void }): React
     setOpen(!isOpen);
   };
   return (
-    <div className="tidings-bubble">
-      <div ref={field} className="tidings-text" dir="auto" data-clamped={!isOpen}>
-        <RichText text={text} />
+    <>
+      <div ref={field} className="tidings-text" dir="auto" data-clamped={!isOpen} data-long={isLong}>
+        <Words text={text} />
+        {!isLong && meta}
       </div>
       {isLong && (
-        <button type="button" className="tidings-fold" aria-expanded={isOpen} onClick={fold}>
-          {isOpen ? words.showLess : words.showMore}
-        </button>
+        <>
+          <button type="button" className="tidings-fold" aria-expanded={isOpen} onClick={fold}>
+            {isOpen ? words.showLess : words.showMore} <FoldIcon />
+          </button>
+          {meta}
+        </>
       )}
-    </div>
+    </>
   );
 }

@@ -33,6 +33,7 @@ function shown(tick: Tick, ageMs: number) {
         peerName: "Ben",
         tabStop: true,
         unread: false,
+        arrives: false,
         onFocus: nothing,
         onFold: nothing,
         onMenu: nothing,

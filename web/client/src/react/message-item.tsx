@@ -2,7 +2,8 @@ import { memo, useEffect, useId, useState, type ReactNode } from "react";
 import { MoreIcon, TickMark } from "./icons.js";
 import { SEEN_MARK } from "./read-receipts.js";
 import type { Bubble } from "./rows.js";
-import { MessageBody, textOf } from "./message-body.js";
+import { useLongPress } from "./long-press.js";
+import { kindOf, MessageBody, textOf } from "./message-body.js";
 import { ANCHOR } from "./thread-place.js";
 import { clockTime, fullTime } from "./time-text.js";
 import { useWords } from "./words/context.js";
@@ -20,6 +21,8 @@ interface ItemProps {
   tabStop: boolean;
   /** Carries the mark by which it is noticed as read. */
   unread: boolean;
+  /** It came while one looked. */
+  arrives: boolean;
   onFocus: (key: string) => void;
   /** Its text is about to be folded or unfolded. */
   onFold: (key: string) => void;
@@ -36,14 +39,14 @@ function labelOf(bubble: Bubble, peerName: string, words: Words): string {
   return words.messageName(bubble.own ? words.you : peerName, clockTime(bubble.at, words), text, state);
 }
 
-interface SlowNoteProps {
-  since: string;
+interface NoteProps {
   describedBy: string;
   onRetry: () => void;
-  onCancel: () => void;
+  onDelete: () => void;
 }
 
-function SlowNote({ since, describedBy, onRetry, onCancel }: SlowNoteProps): ReactNode {
+/** Below a message that is under way for long. */
+function SlowNote({ since, describedBy, onRetry, onDelete }: NoteProps & { since: string }): ReactNode {
   const words = useWords();
   const [slow, setSlow] = useState(false);
   useEffect(() => {
@@ -52,15 +55,37 @@ function SlowNote({ since, describedBy, onRetry, onCancel }: SlowNoteProps): Rea
   }, [since]);
   if (!slow) return null;
   return (
-    <span className="tidings-slow">
+    <div className="tidings-slow">
       <span>{words.stillSending}</span>
-      <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onRetry}>
-        {words.tryNow}
-      </button>
-      <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onCancel}>
-        {words.cancel}
-      </button>
-    </span>
+      <span className="tidings-acts">
+        <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onRetry}>
+          {words.tryNow}
+        </button>
+        <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onDelete}>
+          {words.cancel}
+        </button>
+      </span>
+    </div>
+  );
+}
+
+/** Below a message that was refused. */
+function FailedNote({ bubble, describedBy, onRetry, onDelete }: NoteProps & { bubble: Bubble }): ReactNode {
+  const words = useWords();
+  return (
+    <div className="tidings-failed">
+      <p>
+        <strong>{words.notSent}</strong> {words.refusal(bubble.problemCode ?? "", bubble.problem ?? "")}
+      </p>
+      <span className="tidings-acts">
+        <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onRetry}>
+          {words.retry}
+        </button>
+        <button type="button" className="tidings-link" aria-describedby={describedBy} onClick={onDelete}>
+          {words.delete}
+        </button>
+      </span>
+    </div>
   );
 }
 
@@ -72,15 +97,36 @@ function isSame(before: ItemProps, after: ItemProps): boolean {
   return rest.every((key) => before[key] === after[key]) && parts.every((key) => one[key] === after.bubble[key]);
 }
 
-/** One message: bubble, and below it time and tick, or why it was not sent and what can be done. */
+/** One message: its bubble with time and tick, and below it why it was not sent and what can be done. */
 export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNode {
-  const { rowKey, bubble, peerName, tabStop, unread, onFocus, onFold, onMenu, onRetry, onDelete } = props;
+  const { rowKey, bubble, peerName, tabStop, unread, arrives, onFocus, onFold, onMenu, onRetry, onDelete } = props;
   const { own, first, last, tick, clientId } = bubble;
   const words = useWords();
-  const failed = tick === "failed";
+  const isWaiting = tick === "waiting" || tick === "sending" || tick === "cancelling";
   const bodyId = useId();
+  const press = useLongPress((article) => onMenu(rowKey, article));
+  const note = clientId !== null && {
+    describedBy: bodyId,
+    onRetry: () => onRetry(clientId),
+    onDelete: () => onDelete(clientId),
+  };
+  const meta = (
+    <span className="tidings-meta">
+      <time dateTime={bubble.at} title={fullTime(bubble.at, words)}>
+        {clockTime(bubble.at, words)}
+      </time>
+      {tick !== null && <TickMark tick={tick} />}
+    </span>
+  );
   return (
-    <li className="tidings-item" data-own={own} data-first={first} data-last={last} data-failed={failed}>
+    <li
+      className="tidings-item"
+      data-own={own}
+      data-first={first}
+      data-last={last}
+      data-failed={tick === "failed"}
+      data-waiting={isWaiting}
+    >
       <article
         className="tidings-message"
         {...{ [ANCHOR]: rowKey }}
@@ -93,51 +139,30 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
           // Of what is inside, links and buttons, Enter is their own.
           if (event.target !== event.currentTarget || !["Enter", "ContextMenu"].includes(event.key)) return;
           event.preventDefault();
+          event.stopPropagation();
           onMenu(rowKey, event.currentTarget);
         }}
+        {...press}
       >
-        <div id={bodyId} className="tidings-body">
-          <MessageBody bubble={bubble} onFold={() => onFold(rowKey)} />
+        <div id={bodyId} className="tidings-bubble" data-new={arrives} {...kindOf(bubble)}>
+          <MessageBody bubble={bubble} meta={meta} onFold={() => onFold(rowKey)} />
         </div>
-        <div className="tidings-meta">
-          {(tick === "sending" || tick === "waiting") && clientId !== null && (
-            <SlowNote
-              since={bubble.at}
-              describedBy={bodyId}
-              onRetry={() => onRetry(clientId)}
-              onCancel={() => onDelete(clientId)}
-            />
-          )}
-          <time dateTime={bubble.at} title={fullTime(bubble.at, words)}>
-            {clockTime(bubble.at, words)}
-          </time>
-          {tick !== null && <TickMark tick={tick} />}
+        {note && (tick === "sending" || tick === "waiting") && <SlowNote since={bubble.at} {...note} />}
+        {note && tick === "failed" && <FailedNote bubble={bubble} {...note} />}
+        <div className="tidings-toolbar">
+          <button
+            type="button"
+            className="tidings-round"
+            tabIndex={-1}
+            aria-haspopup="menu"
+            aria-label={words.actions}
+            aria-describedby={bodyId}
+            title={words.actions}
+            onClick={(event) => onMenu(rowKey, event.currentTarget.closest("article") as HTMLElement)}
+          >
+            <MoreIcon />
+          </button>
         </div>
-        {failed && clientId !== null && (
-          <div className="tidings-failed">
-            <p>
-              <strong>{words.notSent}</strong> {words.refusal(bubble.problemCode ?? "", bubble.problem ?? "")}
-            </p>
-            <button type="button" className="tidings-link" aria-describedby={bodyId} onClick={() => onRetry(clientId)}>
-              {words.retry}
-            </button>
-            <button type="button" className="tidings-link" aria-describedby={bodyId} onClick={() => onDelete(clientId)}>
-              {words.delete}
-            </button>
-          </div>
-        )}
-        <button
-          type="button"
-          className="tidings-actions"
-          tabIndex={-1}
-          aria-haspopup="menu"
-          aria-label={words.actions}
-          aria-describedby={bodyId}
-          title={words.actions}
-          onClick={(event) => onMenu(rowKey, event.currentTarget.parentElement as HTMLElement)}
-        >
-          <MoreIcon />
-        </button>
         {unread && <span className="tidings-seen" {...{ [SEEN_MARK]: bubble.seq }} />}
       </article>
     </li>

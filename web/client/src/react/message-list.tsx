@@ -1,11 +1,13 @@
 import { useCallback, useMemo, useState, type ReactNode } from "react";
-import type { Conversation, ConversationSnapshot } from "../types.js";
-import { DownIcon } from "./icons.js";
+import type { Conversation, ConversationSnapshot, Person } from "../types.js";
+import { Avatar } from "./avatar.js";
+import { useCopying } from "./copying.js";
+import { Dots, DownIcon } from "./icons.js";
 import { MessageItem } from "./message-item.js";
 import { MessageMenu, type MessageActions } from "./message-menu.js";
 import { useReadReceipts } from "./read-receipts.js";
 import { useListKeys } from "./list-keys.js";
-import type { Row } from "./rows.js";
+import type { Bubble, Row } from "./rows.js";
 import { ANCHOR } from "./thread-place.js";
 import type { Thread } from "./thread.js";
 import { dayText, fullTime } from "./time-text.js";
@@ -16,6 +18,8 @@ interface MessageListProps {
   conversation: Conversation;
   snapshot: ConversationSnapshot;
   thread: Thread;
+  person: Person;
+  /** As it stands in a sentence. */
   name: string;
   /** Stands where there are no messages yet. */
   emptyAction?: ReactNode;
@@ -32,6 +36,7 @@ export function MessageList(props: MessageListProps): ReactNode {
   const readUpto = snapshot.watermarks.read_upto;
   const today = useToday();
   const onKeyDown = useListKeys(thread);
+  const onCopy = useCopying(rows, name);
 
   const keys = useMemo(() => rows.filter((row) => row.kind === "bubble").map((row) => row.key), [rows]);
   const tabStop = focused !== null && keys.includes(focused) ? focused : keys.at(-1);
@@ -40,6 +45,11 @@ export function MessageList(props: MessageListProps): ReactNode {
     [snapshot.messages, snapshot.peerId, readUpto],
   );
   useReadReceipts(scroll.list, conversation, rows);
+
+  // What is there when the list opens does not arrive.
+  const [openedAt, setOpenedAt] = useState<number | null>(null);
+  if (!opening && openedAt === null && snapshot.loaded) setOpenedAt(snapshot.messages.at(-1)?.seq ?? 0);
+  const arrives = ({ seq }: Bubble): boolean => openedAt !== null && (seq ?? Infinity) > openedAt;
 
   const onRetry = useCallback((clientId: string) => conversation.retry(clientId), [conversation]);
   const onDelete = useCallback((clientId: string) => conversation.discard(clientId), [conversation]);
@@ -83,6 +93,7 @@ export function MessageList(props: MessageListProps): ReactNode {
             peerName={name}
             tabStop={row.key === tabStop}
             unread={!row.bubble.own && row.bubble.seq !== null && row.bubble.seq > readUpto}
+            arrives={arrives(row.bubble)}
             onFocus={setFocused}
             onFold={scroll.onFold}
             onMenu={onMenu}
@@ -105,19 +116,18 @@ export function MessageList(props: MessageListProps): ReactNode {
           <ThreadState
             conversation={conversation}
             snapshot={snapshot}
+            person={props.person}
             name={name}
             opening={opening}
             empty={rows.length === 0}
             emptyAction={emptyAction}
           />
-          <ol className="tidings-list" aria-label={words.messagesWith(name)}>
+          <ol className="tidings-list" aria-label={words.messagesWith(name)} onCopy={onCopy}>
             {opening ? null : rows.map(item)}
           </ol>
           {snapshot.peerTyping && (
-            <div className="tidings-typing" title={words.typing(name)} aria-hidden="true">
-              <span />
-              <span />
-              <span />
+            <div className="tidings-typing" role="img" aria-label={words.typing(name)}>
+              <Dots />
             </div>
           )}
         </div>
@@ -154,6 +164,7 @@ export function MessageList(props: MessageListProps): ReactNode {
 interface ThreadStateProps {
   conversation: Conversation;
   snapshot: ConversationSnapshot;
+  person: Person;
   name: string;
   opening: boolean;
   empty: boolean;
@@ -162,7 +173,7 @@ interface ThreadStateProps {
 
 /** What stands above the messages or in their place: loading, could not load, nothing yet. */
 function ThreadState(props: ThreadStateProps): ReactNode {
-  const { conversation, snapshot, name, opening, empty, emptyAction } = props;
+  const { conversation, snapshot, person, name, opening, empty, emptyAction } = props;
   const words = useWords();
   if (snapshot.error !== null) {
     return (
@@ -182,20 +193,20 @@ function ThreadState(props: ThreadStateProps): ReactNode {
   }
   if (opening) {
     return (
-      <div className="tidings-skeleton">
+      <div className="tidings-skeleton tidings-moves">
         <p className="tidings-hidden">{words.loadingMessages}</p>
-        <span />
-        <span />
-        <span />
-        <span />
+        {["first", "second", "third", "fourth", "fifth"].map((which) => (
+          <span key={which} className="tidings-moves" />
+        ))}
       </div>
     );
   }
   if (empty) {
     return (
       <div className="tidings-empty">
-        <p className="tidings-empty-title">{words.noMessages}</p>
-        <p>{words.sayHello(name)}</p>
+        <Avatar person={person} />
+        <h3>{words.sayHello(name)}</h3>
+        <p>{words.noMessages}</p>
         <div className="tidings-slot">{emptyAction}</div>
       </div>
     );

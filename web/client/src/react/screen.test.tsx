@@ -85,7 +85,7 @@ describe("a conversation on the screen", () => {
     const list = await screen.findByRole("list", { name: "Messages with Ben" });
     await within(list).findByText("Hello");
     const articles = within(list).getAllByRole("article");
-    expect(articles.map((article) => article.querySelector(".tidings-bubble")?.textContent)).toEqual([
+    expect(articles.map((article) => article.querySelector(".tidings-words")?.textContent)).toEqual([
       "Hello",
       "Hi there",
     ]);
@@ -145,7 +145,7 @@ describe("a conversation on the screen", () => {
     server.has("ben", "", { message_type: "deleted" });
     await openBen();
     const deleted = await screen.findByRole("article", { name: /Message deleted/ });
-    expect(deleted.querySelector(".tidings-bubble")?.textContent).toBe("Message deleted");
+    expect(deleted.querySelector(".tidings-words")?.textContent).toBe("Message deleted");
   });
 
   it("lets the host draw messages of its own types, and shows the text of those it does not draw", async () => {
@@ -166,7 +166,7 @@ describe("a conversation on the screen", () => {
     );
     client.connect("ada");
     expect(await screen.findByText("a map of 52.5,13.4")).toBeTruthy();
-    expect(screen.getByText("a wave").className).toBe("tidings-text");
+    expect(screen.getByText("a wave").className).toBe("tidings-words");
     expect(drawn.map(({ text, own, seq }) => [text, own, seq])).toContainEqual(["52.5,13.4", false, 1]);
     expect(new Set(drawn.map((message) => message.message_type))).toEqual(new Set(["place", "wave"]));
   });

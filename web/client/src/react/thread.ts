@@ -6,6 +6,7 @@
  */
 import { useCallback, useEffect, useMemo, useState } from "react";
 import type { Conversation, ConversationSnapshot, Inbox } from "../types.js";
+import { usePrinting } from "./printing.js";
 import { useTidings } from "./provider.js";
 import { rowsOf, unreadOf, type Row, type Unread } from "./rows.js";
 import { useThreadScroll, type ThreadScroll } from "./thread-scroll.js";
@@ -21,9 +22,11 @@ export interface Thread {
   scroll: ThreadScroll;
   /** Nothing is shown yet: it is loading. */
   opening: boolean;
-  /** The first message that is loaded is in the document, and the last one. */
+  /** The first message that there is is in the document, and the last one. */
   hasStart: boolean;
   hasEnd: boolean;
+  /** Load all that there is; it stays for some minutes. */
+  loadAll: () => Promise<void>;
   /** An own message was queued: the unread line goes, and the list follows its end. */
   sent: () => void;
 }
@@ -70,7 +73,9 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
     if (missing > 0) void conversation.loadOlder(missing);
   }, [conversation, missing]);
 
-  const { start, end } = rangeOf(messages, window, pinned);
+  // Paper has no window: all that is loaded is printed.
+  const isPrinting = usePrinting();
+  const { start, end } = isPrinting ? { start: 0, end: messages.length } : rangeOf(messages, window, pinned);
   const range = useMemo(() => ({ start, end }), [start, end]);
   const rows = useMemo(
     () => rowsOf({ peerId, messages, pending, watermarks, hasOlder }, unread ?? null, { start, end }),
@@ -109,10 +114,20 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
   }, [conversation, pinned]);
 
   const { toEnd } = scroll;
+  const loadAll = useCallback(async () => {
+    const { messages: loaded, hasOlder: more } = conversation.getSnapshot();
+    const oldest = loaded[0];
+    const release = conversation.hold();
+    try {
+      if (more && oldest) await conversation.loadOlder(oldest.seq - 1);
+    } finally {
+      setTimeout(release, HOLD_MS);
+    }
+  }, [conversation]);
   const sent = useCallback(() => {
     setUnread(null);
     toEnd(false);
   }, [toEnd]);
 
-  return { rows, scroll, opening: !isShown, hasStart: start === 0, hasEnd, sent };
+  return { rows, scroll, opening: !isShown, hasStart: start === 0 && !hasOlder, hasEnd, loadAll, sent };
 }

@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import type { Conversation, PendingMessage } from "../types.js";
+import { AlertIcon } from "./icons.js";
 import { useWords } from "./words/context.js";
 
 /** One has its own buttons in its place; from two on it is work. */
@@ -24,13 +25,14 @@ export function Unsent({ pending, conversation, onDone }: UnsentProps): ReactNod
   return (
     <div className="tidings-banner" data-kind="unsent">
       <p>
+        <AlertIcon />
         <strong>{words.notSentMany(failed.length)}</strong>
       </p>
       <span className="tidings-banner-actions">
-        <button type="button" className="tidings-button" onClick={each((id) => conversation.retry(id))}>
+        <button type="button" className="tidings-link" onClick={each((id) => conversation.retry(id))}>
           {words.retryAll}
         </button>
-        <button type="button" className="tidings-button" onClick={each((id) => conversation.discard(id))}>
+        <button type="button" className="tidings-link" onClick={each((id) => conversation.discard(id))}>
           {words.deleteAll}
         </button>
       </span>

@@ -132,7 +132,7 @@ export const arabic: Words = {
   messagesWith: (name) => `الرسائل مع ${isolated(name)}`,
   you: "أنت",
   noMessages: "لا رسائل بعد",
-  sayHello: (name) => `ألقِ التحية على ${isolated(name)}.`,
+  sayHello: (name) => `ألقِ التحية على ${isolated(name)}`,
   loadingMessages: "جارٍ تحميل الرسائل…",
   loadingOlder: "جارٍ تحميل رسائل أقدم…",
   loadFailed: "تعذّر تحميل الرسائل.",

@@ -81,7 +81,7 @@ export const english = {
   messagesWith: (name: string) => `Messages with ${name}`,
   you: "You",
   noMessages: "No messages yet",
-  sayHello: (name: string) => `Say hello to ${name}.`,
+  sayHello: (name: string) => `Say hello to ${name}`,
   loadingMessages: "Loading messages…",
   loadingOlder: "Loading older messages…",
   loadFailed: "Could not load messages.",
