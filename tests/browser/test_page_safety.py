@@ -69,7 +69,7 @@ def test_direction_marks_do_not_leave_their_text(demo: Demo, attacked: Window) -
     attacked.chooses("\u202enimda")
     expect(attacked.messages).to_have_count(1)
 
-    for place in (".tidings-words", ".tidings-header h2 > *", ".tidings-entry-name > *", ".tidings-entry-text > *"):
+    for place in (".tidings-text", ".tidings-header h2 > *", ".tidings-entry-name > *", ".tidings-entry-text > *"):
         direction = attacked.page.locator(place).first.evaluate("each => getComputedStyle(each).unicodeBidi")
         assert direction in ("isolate", "plaintext", "isolate-override"), place
 
