@@ -5,16 +5,13 @@
  * one) or `ProtocolViolation`. An aborted request fails with `RequestLost`, reason `aborted`.
  */
 import { deadlineSignal } from "./environment.js";
-import { isTemporary, nextAttempt, type NextAttempt, type Outcome, type RetryOptions } from "./retry.js";
+import { isTemporary, nextAttempt, NOT_YOURS, type NextAttempt, type Outcome, type RetryOptions } from "./retry.js";
 import { TokenSource } from "./token.js";
 import type { Environment, TokenReason } from "./types.js";
 import { parseJson, ProtocolViolation } from "./wire.js";
 
 /** An answer that takes longer is taken for lost. */
 const REQUEST_TIMEOUT_MS = 15_000;
-
-/** The request names one user, and its token another. */
-const NOT_YOURS = "not_yours";
 
 /** The server answered with an error: RFC 9457 problem details. */
 export class ServerProblem extends Error {
@@ -50,7 +47,8 @@ export class RequestLost extends Error {
 export function outcomeOf(error: unknown): { outcome: Outcome; reason: string } {
   if (error instanceof ServerProblem) {
     const { status, retryAfterS } = error;
-    return { outcome: { kind: "status", status, retry_after_s: retryAfterS }, reason: `status_${status}` };
+    const reason = error.code === NOT_YOURS ? NOT_YOURS : `status_${status}`;
+    return { outcome: { kind: "status", status, retry_after_s: retryAfterS }, reason };
   }
   if (error instanceof ProtocolViolation) return { outcome: { kind: "violation" }, reason: "violation" };
   const reason = error instanceof RequestLost ? error.reason : "network";

@@ -26,7 +26,7 @@ import {
   type MachineState,
   type StreamState,
 } from "./machine-state.js";
-import { nextAttempt, type Outcome } from "./retry.js";
+import { nextAttempt, NOT_YOURS, type Outcome } from "./retry.js";
 import type { TokenReason } from "./types.js";
 
 /** One step. Whatever has become due at `context.now` happens too, whichever event it was. */
@@ -294,7 +294,9 @@ class Move {
   private refuse(outcome: Outcome, reason: string): void {
     if (outcome.kind === "status" && outcome.status === 204) return this.stop("closed", reason);
     this.stop("refused", reason);
-    this.effects.push({ type: "connection_failed", message: `The server refused: ${reason}`, polling: false });
+    // What a developer meets first is worth its own sentence.
+    const why = reason === NOT_YOURS ? "who is signed in is another user than the one given to connect()" : reason;
+    this.effects.push({ type: "connection_failed", message: `The server refused: ${why}`, polling: false });
   }
 
   private reject(): void {

@@ -5,6 +5,9 @@
  * that no draw of luck hammers it; no limit of attempts, because a page that gave up is deaf for good.
  */
 
+/** The code of a refusal: the request names one user, and its token another. */
+export const NOT_YOURS = "not_yours";
+
 /** How an attempt ended. */
 export type Outcome =
   | { kind: "network" | "timeout" | "mute" | "violation" }

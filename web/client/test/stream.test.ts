@@ -196,8 +196,13 @@ describe("the stream", () => {
     service.on("connection_failed", (payload) => failed.push(payload));
     service.connect("ada");
     await world.pass(60_000);
-    expect(service.connection.getSnapshot()).toMatchObject({ status: "refused", reason: "status_403" });
-    expect(failed).toHaveLength(1);
+    expect(service.connection.getSnapshot()).toMatchObject({ status: "refused", reason: "not_yours" });
+    expect(failed).toEqual([
+      {
+        message: "The server refused: who is signed in is another user than the one given to connect()",
+        polling: false,
+      },
+    ]);
     expect(notices.map((notice) => notice.kind)).toEqual(["connection_failed"]);
     expect(world.seen).toHaveLength(1);
   });
