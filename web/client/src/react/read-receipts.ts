@@ -124,11 +124,13 @@ class Watch {
     const now = performance.now();
     const seqs: number[] = [];
     for (const [mark, since] of this.#inView) {
-      if (!isSeen(mark, this.list)) this.#inView.set(mark, null);
+      if (!mark.isConnected) this.#forget(mark);
+      else if (!isSeen(mark, this.list)) this.#inView.set(mark, null);
       else if (since === null) this.#inView.set(mark, now);
       else if (now - since >= SEEN_MS) {
+        // It is said again until the mark is gone: who is told may not have been able to note it.
         seqs.push(Number(mark.getAttribute(SEEN_MARK)));
-        this.#forget(mark);
+        this.#inView.set(mark, now);
       }
     }
     if (this.#inView.size > 0) this.#timer = setTimeout(this.look, SEEN_MS);
