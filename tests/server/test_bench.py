@@ -216,6 +216,8 @@ def test_so_many_of_each_pair_are_sent_and_their_receipts_are_counted(node: Node
             await audience.close(keep=3)
             frames.append(len(audience.streams))
             await audience.close()
+            for writes, reads in pairs:  # what was read is told to those who were answered
+                node.person(reads).sends(node.person(writes), "an answer")
         return frames
 
     assert [20, 40, 0, 3] * 2 == asyncio.run(work())

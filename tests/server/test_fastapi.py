@@ -188,7 +188,9 @@ def test_no_operation_of_the_document_lets_in_whom_the_host_does_not_know(start_
 def test_every_route_is_described(tmp_path: Path) -> None:
     """A route of the server's that OpenAPI does not know would be served, and not be found by anybody."""
     messages = DirectMessages(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda: "ada")
-    assert [] == [route for route in messages.router.routes if not getattr(route, "include_in_schema", False)]
+    routes = [route for route in messages.router.routes if getattr(route, "methods", None) != {"OPTIONS"}]
+    assert 11 < len(routes)
+    assert [] == [route for route in routes if not getattr(route, "include_in_schema", False)]
 
 
 def test_the_shapes_in_openapi_are_those_of_the_answers(tmp_path: Path) -> None:

@@ -124,5 +124,5 @@ def test_the_sentences_of_refusals_are_those_of_the_server() -> None:
     said = source.replace("{self.user_claim}", "sub")
     explained = re.findall(r"^\| `(The token.*?)` \|", (DOCS / "identity.md").read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert 7 == len(explained)
+    assert 10 == len(explained)
     assert [] == [sentence for sentence in explained if sentence not in said]

