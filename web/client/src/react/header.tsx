@@ -3,7 +3,7 @@ import { useEffect, useRef, useState, type ReactNode, type RefObject } from "rea
 import type { ConversationSnapshot, Person } from "../types.js";
 import { Avatar } from "./avatar.js";
 import { BackIcon, BlockIcon, Dots, FlagIcon, MoreIcon } from "./icons.js";
-import { Menu, MenuItem } from "./header-menu.js";
+import { Menu, type MenuItem } from "./menu.js";
 import { nameInSentence } from "./name-in-sentence.js";
 import { useWords } from "./words/context.js";
 import type { Words } from "./words/en.js";
@@ -51,7 +51,7 @@ function textOf(doing: Doing, words: Words): string {
 export function Header(props: HeaderProps): ReactNode {
   const { person, snapshot, isReached, focus, onBack, moreButton, onReport, onBlock } = props;
   const words = useWords();
-  const [isMenuOpen, setMenuOpen] = useState(false);
+  const [menuBeside, setMenuBeside] = useState<Element | null>(null);
   const name = nameInSentence(person.name);
   const doing = doingOf(snapshot, isReached);
   const heading = useRef<HTMLHeadingElement>(null);
@@ -61,13 +61,18 @@ export function Header(props: HeaderProps): ReactNode {
 
   /** The focus is on the button before what opens next remembers where it was. */
   const close = (returns: boolean): void => {
-    setMenuOpen(false);
+    setMenuBeside(null);
     if (returns) moreButton.current?.focus({ preventScroll: true });
   };
   const choose = (act: () => void) => (): void => {
     close(true);
     act();
   };
+  const items: MenuItem[] = [{ label: words.report(name), icon: <FlagIcon />, danger: true, act: choose(onReport) }];
+  // Where somebody is blocked, the composer's place says so and takes it back.
+  if (!snapshot.blocked) {
+    items.push({ label: words.block(name), icon: <BlockIcon />, danger: true, act: choose(onBlock) });
+  }
   return (
     <header className="tidings-header">
       {onBack && (
@@ -101,24 +106,12 @@ export function Header(props: HeaderProps): ReactNode {
           aria-label={words.more(name)}
           title={words.more(name)}
           aria-haspopup="menu"
-          aria-expanded={isMenuOpen}
-          onClick={() => (isMenuOpen ? close(true) : setMenuOpen(true))}
+          aria-expanded={menuBeside !== null}
+          onClick={({ currentTarget }) => (menuBeside ? close(true) : setMenuBeside(currentTarget))}
         >
           <MoreIcon />
         </button>
-        {isMenuOpen && (
-          <Menu label={words.more(name)} onClose={close}>
-            <MenuItem icon={<FlagIcon />} danger onClick={choose(onReport)}>
-              {words.report(name)}
-            </MenuItem>
-            {/* Where somebody is blocked, the composer's place says so and takes it back. */}
-            {!snapshot.blocked && (
-              <MenuItem icon={<BlockIcon />} danger onClick={choose(onBlock)}>
-                {words.block(name)}
-              </MenuItem>
-            )}
-          </Menu>
-        )}
+        {menuBeside && <Menu label={words.more(name)} items={items} anchor={menuBeside} onClose={close} />}
       </div>
     </header>
   );
