@@ -103,13 +103,14 @@
 
   const CONTROLS = "a[href], button, input, textarea, select, [tabindex='0'], [role='separator']";
 
-  /** Controls under 24 px either way (WCAG 2.2, 2.5.8), except links in a text; and ours under 40. */
+  /** Controls under 24 px either way (WCAG 2.2, 2.5.8), except links in a text; and ours under 40, what a mouse brings up under 32. */
   const targets = () => {
+    arrive();
     const found = [];
     for (const element of all(CONTROLS)) {
       if (element.closest(".tidings-text, p") && element.localName === "a") continue;
       const { width, height } = element.getBoundingClientRect();
-      const least = element.matches(".tidings-fold, article, [role='separator'], .page a") ? 24 : 40;
+      const least = element.matches(".tidings-fold, article, [role='separator'], .page a") ? 24 : element.closest(".tidings-toolbar") ? 32 : 40;
       if (width < least || height < least) found.push(`${nameOf(element)}: ${width.toFixed(1)} x ${height.toFixed(1)}`);
     }
     return found;
