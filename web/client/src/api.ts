@@ -32,7 +32,7 @@ export class ServerProblem extends Error {
 }
 
 /** There was no answer; the request may or may not have been carried out. */
-export class RequestLost extends Error {
+class RequestLost extends Error {
   override readonly name = "RequestLost";
 
   constructor(

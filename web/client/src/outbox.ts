@@ -17,7 +17,7 @@ import type { RetryOptions } from "./retry.js";
 import { Turn } from "./turn.js";
 import type { Environment, Message, PendingMessage, TimerHandle } from "./types.js";
 
-export const EXPIRES_AFTER_MS = 48 * 3_600_000;
+const EXPIRES_AFTER_MS = 48 * 3_600_000;
 const EXPIRED = { code: "expired", message: "It could not be sent for 48 hours." };
 
 /** What changed in the outbox of one tab, for the others. */

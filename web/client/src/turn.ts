@@ -8,7 +8,7 @@ import { isAbort } from "./environment.js";
 import type { Environment, TimerHandle } from "./types.js";
 
 /** More than a request and the wait after it take; a holder at work tells each attempt. */
-export const SILENCE_MS = 50_000;
+const SILENCE_MS = 50_000;
 
 export class Turn {
   #name: string | null = null;

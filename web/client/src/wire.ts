@@ -42,7 +42,7 @@ export interface HistoryPage {
   blocked: boolean;
 }
 
-export interface InboxRow {
+interface InboxRow {
   user: Person;
   last_message: Message | null;
   unread: number;

@@ -4,7 +4,7 @@ import type { ConnectionStatus } from "../src/types.js";
 import { Rig } from "./rig.js";
 
 /** What happened, in the words of `vectors/connection.json`. */
-export function causeOf(event: MachineEvent): string {
+function causeOf(event: MachineEvent): string {
   switch (event.type) {
     case "tick":
       return "time";

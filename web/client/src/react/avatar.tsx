@@ -4,7 +4,7 @@ import type { Person } from "../types.js";
 const HUES = 8;
 
 /** First letters of the first and the last word of a name, at most two; whole characters, whatever the script. */
-export function initialsOf(name: string): string {
+function initialsOf(name: string): string {
   const letters = name
     .split(/[\s@._|-]+/u)
     .map((word) => firstCharacter(word))

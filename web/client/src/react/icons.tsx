@@ -14,7 +14,7 @@ interface IconProps {
   children: ReactNode;
 }
 
-export function Icon({ name, box = "0 0 20 20", solid = false, turns = false, children }: IconProps): ReactNode {
+function Icon({ name, box = "0 0 20 20", solid = false, turns = false, children }: IconProps): ReactNode {
   const kinds = `${solid ? " tidings-icon-solid" : ""}${turns ? " tidings-icon-turns" : ""}`;
   return (
     <svg className={`tidings-icon tidings-icon-${name}${kinds}`} viewBox={box} aria-hidden="true" focusable="false">

@@ -24,7 +24,7 @@ export function distanceToEnd(list: HTMLElement): number {
   return list.scrollHeight - list.scrollTop - list.clientHeight;
 }
 
-export function anchorsOf(list: HTMLElement): HTMLElement[] {
+function anchorsOf(list: HTMLElement): HTMLElement[] {
   return [...list.querySelectorAll<HTMLElement>(`[${ANCHOR}]`)];
 }
 
@@ -68,7 +68,7 @@ function scrollBy(list: HTMLElement, px: number): void {
 }
 
 /** Bring the message back to where it was; false when it is not there any more. */
-export function restore(list: HTMLElement, place: Place): boolean {
+function restore(list: HTMLElement, place: Place): boolean {
   const anchor = anchorOf(list, place.key);
   if (anchor) scrollBy(list, offsetOf(list, anchor) - place.offset);
   return anchor !== null;
@@ -100,7 +100,7 @@ export function restoreFolded(list: HTMLElement, place: Place): void {
 }
 
 /** Show this element from its upper edge. */
-export function showTop(list: HTMLElement, element: HTMLElement): void {
+function showTop(list: HTMLElement, element: HTMLElement): void {
   list.scrollTop += offsetOf(list, element) - MARGIN_PX;
 }
 
