@@ -326,7 +326,11 @@ export class Connection extends Store<ConnectionSnapshot> {
         this.#running.get(effect.generation)?.abort();
         this.#running.delete(effect.generation);
         return;
-      default:
+      case "connected":
+      case "connection_failed":
+      case "reachable":
+      case "reconnecting":
+      case "unauthorized":
         this.#say({ type: "effect", effect, connected: this.#connected });
     }
   }

@@ -14,11 +14,11 @@
 import { isAbort, randomId } from "./environment.js";
 import type { Channel, Environment, Locks, TimerHandle } from "./types.js";
 
-export const BEAT_MS = 5000;
+const BEAT_MS = 5000;
 /** Without a word from the leader for this long, a follower asks. */
-export const DOUBT_MS = 7000;
+const DOUBT_MS = 7000;
 /** How long the leader has to answer. */
-export const ANSWER_MS = 3000;
+const ANSWER_MS = 3000;
 
 type Word =
   /** From the leader, to its followers. */
@@ -226,8 +226,13 @@ export class Tabs {
         if (word.type === "lead") this.#post({ type: "hello", visible: this.#visible });
         if (word.type === "relay" && !this.leads) this.handlers.relayed(word.body);
         return;
+      case "hello":
+      case "show":
+      case "ping":
+      case "bye":
+      case "ask":
+        if (!this.leads) return;
     }
-    if (!this.leads) return;
     switch (word.type) {
       case "hello":
       case "show":

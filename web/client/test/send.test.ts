@@ -412,7 +412,7 @@ describe("many conversations", () => {
     await opened.load();
     let answer = (_: Response) => {};
     world.intercept = ({ path }) => (path === "/receipts" ? new Promise<Response>((done) => (answer = done)) : null);
-    for (let i = 0; i < 650; i++) service.conversation(`peer ${i}`).load();
+    for (let i = 0; i < 650; i++) void service.conversation(`peer ${i}`).load();
     await world.settle();
     opened.markRead(1);
     await world.pass(5000);

@@ -16,7 +16,7 @@ const CATCH_UP_MS = 1000;
 /** This long without an answer is more than a bad moment. */
 const UNREACHABLE_MS = 180_000;
 
-export type Trouble = "reconnecting" | "polling" | "offline" | "unreachable" | "unauthorized" | "refused" | "closed";
+type Trouble = "reconnecting" | "polling" | "offline" | "unreachable" | "unauthorized" | "refused" | "closed";
 export type BannerKind = Trouble | "back";
 
 /** What a user must know at once, for nothing goes on by itself, or has not for long. */
@@ -45,7 +45,8 @@ function troubleOf({ status, attempt, reason }: ConnectionSnapshot): Trouble | n
     case "connecting":
       // The first connection is not a lost one; a later attempt is.
       return attempt > 0 ? "reconnecting" : null;
-    default:
+    case "idle":
+    case "connected":
       return null;
   }
 }

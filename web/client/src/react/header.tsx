@@ -3,7 +3,7 @@ import { useEffect, useRef, useState, type ReactNode, type RefObject } from "rea
 import type { ConversationSnapshot, Person } from "../types.js";
 import { Avatar } from "./avatar.js";
 import { BackIcon, BlockIcon, Dots, FlagIcon, MoreIcon } from "./icons.js";
-import { Menu, type MenuItem } from "./menu.js";
+import { Menu } from "./menu.js";
 import { nameInSentence } from "./name-in-sentence.js";
 import { useWords } from "./words/context.js";
 import type { Words } from "./words/en.js";
@@ -64,15 +64,14 @@ export function Header(props: HeaderProps): ReactNode {
     setMenuBeside(null);
     if (returns) moreButton.current?.focus({ preventScroll: true });
   };
-  const choose = (act: () => void) => (): void => {
+  const choose = (act: () => void): void => {
     close(true);
     act();
   };
-  const items: MenuItem[] = [{ label: words.report(name), icon: <FlagIcon />, danger: true, act: choose(onReport) }];
+  const report = { label: words.report(name), icon: <FlagIcon />, danger: true, act: () => choose(onReport) };
+  const block = { label: words.block(name), icon: <BlockIcon />, danger: true, act: () => choose(onBlock) };
   // Where somebody is blocked, the composer's place says so and takes it back.
-  if (!snapshot.blocked) {
-    items.push({ label: words.block(name), icon: <BlockIcon />, danger: true, act: choose(onBlock) });
-  }
+  const items = snapshot.blocked ? [report] : [report, block];
   return (
     <header className="tidings-header">
       {onBack && (

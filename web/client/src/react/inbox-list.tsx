@@ -311,7 +311,7 @@ function useInView(scroller: RefObject<HTMLElement | null>, activeId: string | n
     const row = list?.querySelector("[aria-current]")?.getBoundingClientRect();
     if (!list || !row) return;
     const { top, bottom } = list.getBoundingClientRect();
-    if (row.top < top) list.scrollTop -= top - row.top;
-    else if (row.bottom > bottom) list.scrollTop += row.bottom - bottom;
+    if (row.top < top) list.scrollBy(0, row.top - top);
+    else if (row.bottom > bottom) list.scrollBy(0, row.bottom - bottom);
   }, [scroller, activeId, isLoaded]);
 }

@@ -30,7 +30,8 @@ interface MessageListProps {
 /** The messages of a conversation, with days, the unread line, what is under way, and the way to the latest. */
 export function MessageList(props: MessageListProps): ReactNode {
   const { conversation, snapshot, thread, name, emptyAction, actions } = props;
-  const { rows, scroll, opening } = thread;
+  const { rows, opening } = thread;
+  const { list, column, pinned, onScroll, onFold, toEnd } = thread.scroll;
   const words = useWords();
   const [focused, setFocused] = useState<string | null>(null);
   const readUpto = snapshot.watermarks.read_upto;
@@ -44,7 +45,7 @@ export function MessageList(props: MessageListProps): ReactNode {
     () => snapshot.messages.filter((message) => message.sender_id === snapshot.peerId && message.seq > readUpto).length,
     [snapshot.messages, snapshot.peerId, readUpto],
   );
-  useReadReceipts(scroll.list, conversation, rows);
+  useReadReceipts(list, conversation, rows);
 
   // What is there when the list opens does not arrive.
   const [openedAt, setOpenedAt] = useState<number | null>(null);
@@ -95,7 +96,7 @@ export function MessageList(props: MessageListProps): ReactNode {
             unread={!row.bubble.own && row.bubble.seq !== null && row.bubble.seq > readUpto}
             arrives={arrives(row.bubble)}
             onFocus={setFocused}
-            onFold={scroll.onFold}
+            onFold={onFold}
             onMenu={onMenu}
             onRetry={onRetry}
             onDelete={onDelete}
@@ -106,13 +107,8 @@ export function MessageList(props: MessageListProps): ReactNode {
 
   return (
     <div className="tidings-thread">
-      <div
-        ref={scroll.list}
-        className="tidings-scroll"
-        aria-busy={opening || snapshot.loading}
-        onScroll={scroll.onScroll}
-      >
-        <div ref={scroll.column} className="tidings-column" onKeyDown={onKeyDown}>
+      <div ref={list} className="tidings-scroll" aria-busy={opening || snapshot.loading} onScroll={onScroll}>
+        <div ref={column} className="tidings-column" onKeyDown={onKeyDown}>
           <ThreadState
             conversation={conversation}
             snapshot={snapshot}
@@ -145,13 +141,13 @@ export function MessageList(props: MessageListProps): ReactNode {
           }}
         />
       )}
-      {!scroll.pinned && (
+      {!pinned && (
         <button
           type="button"
           className="tidings-pill"
           data-new={newCount > 0}
           aria-label={newCount > 0 ? words.jumpToNewName(newCount) : words.jumpToLatest}
-          onClick={() => scroll.toEnd(true)}
+          onClick={() => toEnd(true)}
         >
           <DownIcon />
           {newCount > 0 && <span>{words.jumpToNew(newCount)}</span>}

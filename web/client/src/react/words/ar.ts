@@ -94,8 +94,10 @@ function cause(reason: string | null): string {
       return "عدد النوافذ المفتوحة كبير.";
     case "token":
       return "تعذّر تجديد تسجيل دخولك.";
+    case null:
+      return "";
     default:
-      return /^status_5/.test(reason ?? "") ? "في الخادم خلل." : "";
+      return /^status_5/.test(reason) ? "في الخادم خلل." : "";
   }
 }
 

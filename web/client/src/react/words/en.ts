@@ -38,8 +38,10 @@ function cause(reason: string | null): string {
       return "Too many windows are open.";
     case "token":
       return "Your sign-in could not be renewed.";
+    case null:
+      return "";
     default:
-      return /^status_5/.test(reason ?? "") ? "The server has a problem." : "";
+      return /^status_5/.test(reason) ? "The server has a problem." : "";
   }
 }
 
