@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -49,6 +50,54 @@ def test_a_key_server_is_shown_without_what_opens_it(start_node: Callable[..., N
         assert "it answered 500" in told
         wait_for(lambda: "keys not fetched" in node.stderr)
         tells_nothing(told + node.output)
+
+
+@pytest.mark.parametrize("is_embedded", [False, True])
+def test_what_a_key_server_says_is_in_no_log_of_a_library(
+    start_node: Callable[..., Node], tmp_path: Path, is_embedded: bool
+) -> None:
+    """Where it sends on to, its cookies, and what was asked: neither at level debug, nor in a host's own log."""
+    with KeyServer() as provider:
+        provider.add("k1")
+        provider.fields = {"Location": f"{secretive(provider)}&again=1", "Set-Cookie": "session=p4ssw0rd"}
+        settings = {"secret": SECRET, "jwks_url": secretive(provider), "issuer": provider.issuer, "audience": "chat"}
+        if is_embedded:
+            provider.status = 302
+            settings |= {"db": f"sqlite:///{tmp_path}/host.db", "audience": ["chat"]}
+            done = subprocess.run(
+                [sys.executable, "-c", EMBEDS, json.dumps(settings)],
+                capture_output=True, text=True, timeout=60, check=True,
+            )  # fmt: skip
+            said = done.stderr
+            assert "the host's own line" in said
+        else:
+            node = start_node(log_level="debug", **settings)
+            provider.status = 302
+            Person(node, "ada", provider.token("k2", aud="chat", sub="ada")).gets("/inbox/me")
+            wait_for(lambda: "keys not fetched" in node.stderr)
+            said = node.output
+    assert "it sends on to" in said
+    tells_nothing(said)
+
+
+EMBEDS = """
+import asyncio, json, logging, sys
+
+logging.basicConfig(level=logging.DEBUG)
+from tidings import Config, Tidings
+
+async def main():
+    tidings = Tidings(Config(**json.loads(sys.argv[1])))
+    told = asyncio.Event()
+    ours = logging.Handler()
+    ours.emit = lambda record: told.set() if record.getMessage().startswith("keys not fetched") else None
+    logging.getLogger("tidings.keys").addHandler(ours)
+    async with tidings.lifespan(), asyncio.timeout(30):
+        await told.wait()
+    logging.getLogger("httpcore2.http11").debug("the host's own line")
+
+asyncio.run(main())
+"""
 
 
 @pytest.mark.parametrize(

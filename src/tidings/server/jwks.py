@@ -46,6 +46,7 @@ from tidings.server.config import (
     KEYS_SIZE_MAX_BYTES,
 )
 from tidings.server.limits import RateLimit
+from tidings.server.log import unlogged
 from tidings.server.metrics import Metrics
 
 log = logging.getLogger("tidings.keys")
@@ -232,21 +233,32 @@ class KeySet:
     async def _get(self, url: str) -> bytes:
         if self._tls is None:
             self._tls = await asyncio.to_thread(httpx2.create_ssl_context)  # reads the certificates: 30 ms
-        async with (
-            httpx2.AsyncClient(verify=self._tls, timeout=KEYS_FETCH_MAX_S) as client,
-            client.stream(
-                "GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
-            ) as response,
-        ):
-            if response.has_redirect_location:
-                target = shown_url(str(response.url.join(response.headers["location"])))
-                raise KeysUnusable(
-                    f"it sends on to {target[:TOLD_LENGTH_MAX]} ({response.status_code}), which is not followed:"
-                    " set TIDINGS_JWKS_URL to the address that answers"
-                )
-            if response.status_code != 200:
-                raise KeysUnusable(f"it answered {response.status_code}")
-            return await _read_body(response)
+        client = httpx2.AsyncClient(verify=self._tls, timeout=KEYS_FETCH_MAX_S)
+        with unlogged():  # what the client consists of is loaded with the first one
+            async with (
+                client,
+                client.stream(
+                    "GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
+                ) as response,
+            ):
+                return await _read_answer(response)
+
+
+async def _read_answer(response: httpx2.Response) -> bytes:
+    """The body of a 200.
+
+    Raises:
+        KeysUnusable: It is none, or its body cannot be used.
+    """
+    if response.has_redirect_location:
+        target = shown_url(str(response.url.join(response.headers["location"])))
+        raise KeysUnusable(
+            f"it sends on to {target[:TOLD_LENGTH_MAX]} ({response.status_code}), which is not followed:"
+            " set TIDINGS_JWKS_URL to the address that answers"
+        )
+    if response.status_code != 200:
+        raise KeysUnusable(f"it answered {response.status_code}")
+    return await _read_body(response)
 
 
 async def _read_body(response: httpx2.Response) -> bytes:

@@ -5,7 +5,9 @@ Rules
 2. A line with fields is a ``Line``: one string for people, separate members in JSON.
 3. Every line that is written while a request or a stream is served carries its id: the ``X-Request-Id`` that came
    with it, if it is sane, else one of ours. The answer names it too.
-4. Neither a text nor a token is ever in a line.
+4. Neither a text nor a token is ever in a line. What libraries write of their work has whole addresses and heads:
+   below warnings nothing of theirs is written, and nothing at all of a call that carries secrets (``unlogged``), also
+   where the host configures logging.
 5. Logging waits for nobody: a thread writes, and where nobody reads (a pipe that is full, a disk that hangs) lines are
    lost and not service. So are lines beyond a rate, which somebody causes. What was lost is counted and told.
 """
@@ -47,6 +49,7 @@ _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,64}")  # what else would steer a termina
 _BARE = re.compile(r"[\w.,:+-]+", re.ASCII)
 
 _request_id: ContextVar[str] = ContextVar("tidings_request_id")
+_is_secret: ContextVar[bool] = ContextVar("tidings_is_secret", default=False)
 
 
 class Line:
@@ -93,9 +96,30 @@ def configure(log_format: str, level: str) -> None:
     """Write all logs of this process to standard error, as ``text`` or ``json``, from ``level`` on."""
     _lines.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(TEXT_FORMAT))
     _listener.start_once()
-    logging.basicConfig(handlers=[_lines], level=level.upper())
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it says at INFO, we say
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it writes whole addresses, with passwords and keys
+    least = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(handlers=[_lines], level=max(least, logging.WARNING))
+    logging.getLogger("tidings").setLevel(least)
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Let nobody but us write lines of what is done in this block: no library below us, at no level."""
+    for logger in [*logging.root.manager.loggerDict.values()]:
+        if isinstance(logger, logging.Logger) and not _is_ours(logger.name):
+            logger.addFilter(_is_told)  # nothing where it is there already
+    token = _is_secret.set(True)
+    try:
+        yield
+    finally:
+        _is_secret.reset(token)
+
+
+def _is_ours(logger_name: str) -> bool:
+    return logger_name.partition(".")[0] == "tidings"
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    return _is_ours(record.name) or not _is_secret.get()
 
 
 def say(text: str) -> None:
@@ -152,6 +176,7 @@ class _Lines(QueueHandler):
         self._tell_at = 0.0
         self._of_people = _Budget(LOG_LINES_PER_S, LOG_LINES_BURST)
         self._of_faults = _Budget(LOG_WARNINGS_PER_S, LOG_WARNINGS_BURST)
+        self.addFilter(_is_told)  # of loggers that came since, too
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put the line with those that wait, or lose it."""
