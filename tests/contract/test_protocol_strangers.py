@@ -218,6 +218,31 @@ def test_a_block_and_the_hosts_no_answer_alike(start_host: Callable[..., Host]) 
     assert [201, 409, 403, 403, 403, 429, 429, 429] == [status for status, _detail in by_host]
 
 
+def test_who_may_begin_nothing_finds_no_block_out(start_host: Callable[..., Host]) -> None:
+    """At the limit of new conversations, and of ids that nobody has, whoever blocks is answered like everybody.
+    PROTOCOL 9.0.23, 14.0.6, 14.0.28"""
+    host = start_host({"may_send": lambda _sender, recipient: recipient != "u9"}, new_conversations_per_h=3)
+
+    def answers(*recipients: str) -> set[tuple[int, str]]:
+        told = (host.writes("eve", recipient).json() for recipient in recipients)
+        return {(each["status"], each["code"]) for each in told}
+
+    for blocker in ("ben", "u1", "ghost"):
+        host.posts(blocker, "/block", chatUserId="eve")
+    assert {(404, "unknown_person")} == answers("ghost", "nobody")
+    assert {(403, "not_allowed")} == answers("ben", "u9")
+    assert 404 == host.writes("eve", "nobody").status_code
+    assert {(429, "rate_limited")} == answers("ben", "ghost", "nobody", "ada", "u9")
+    for number in range(2, 5):
+        assert 201 == host.writes("zoe", f"u{number}").status_code
+    host.posts("ben", "/block", chatUserId="zoe")
+    told = [host.writes("zoe", recipient).json() for recipient in ("ben", "ghost", "nobody", "ada", "u9")]
+    assert {(429, "new_conversations_limited")} == {(each["status"], each["code"]) for each in told}
+    assert 201 == host.writes("zoe", "u2").status_code
+    host.posts("u2", "/block", chatUserId="zoe")
+    refused(host.writes("zoe", "u2"), 403, "not_allowed")
+
+
 def test_ids_of_messages_count_nothing(alice: Person, bob: Person, carol: Person) -> None:
     """Who begins conversations now and then does not see how many others began meanwhile. PROTOCOL 4.1.14, 4.1.2"""
     numbers = [int(alice.sends(f"{alice.id}-{number}", "x")["_id"][1:-6], 16) for number in range(12)]

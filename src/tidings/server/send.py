@@ -99,7 +99,8 @@ async def _append_to_known(node: Node, new: NewMessage) -> Message:
         return await append(node, new._replace(may_begin=False))
     except BeginsConversation:
         node.unknown_person_rate.check(new.sender)
-        if new.recipient not in await ask_people(node, [new.recipient]):
+        # Whoever may not write does not learn either whether there is anybody.
+        if not new.is_refused and new.recipient not in await ask_people(node, [new.recipient]):
             node.unknown_person_rate.take(new.sender)
             raise
     return await append(node, new)

@@ -207,9 +207,9 @@ class Store(Protocol):
 
         Raises:
             Conflict: The client_id was used for another recipient, type or text.
-            Forbidden: One of both blocks the other and the message does not pass blocks, or it is refused.
-            BeginsConversation: It would, and may not.
             TooManyRequests: It would begin one conversation more than ``opening_limit_per_h``.
+            BeginsConversation: It would, and may not.
+            Forbidden: One of both blocks the other and the message does not pass blocks, or it is refused.
             Unavailable: Not committed, or not known to be.
         """
 

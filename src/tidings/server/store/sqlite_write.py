@@ -71,15 +71,16 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
         return Written(Appended(_find_stored(connection, stored, new, digest), is_new=False), [])
     if erased_ms is not None:
         raise Forbidden("not_allowed", "This person has left; nobody can write to them.")
-    if not new.passes_blocks:
-        refuse_blocked(blocks=blocks, is_blocked=is_blocked or new.is_refused)
     now_ms = time.time_ns() // 1_000_000
-    told: list[Committed] = []
-    if conversation is None:
+    if conversation is None:  # before a block: else whoever may begin none, or with nobody, would find blocks out
         if sender is not None and new.opening_limit_per_h is not None:
             _check_openings(connection, sender, new.opening_limit_per_h, now_ms)
         if not new.may_begin:
             raise BeginsConversation()
+    if not new.passes_blocks:
+        refuse_blocked(blocks=blocks, is_blocked=is_blocked or new.is_refused)
+    told: list[Committed] = []
+    if conversation is None:
         # Checks are done; from here on everything writes.
         if sender is None:
             sender, sender_head = _add_user(connection, new.sender), 0
