@@ -54,9 +54,45 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(
     head = f"POST {API}/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token}\r\n".encode()
     with Wire(node.address) as wire:
         wire.writes(head + b"Content-Type: application/json\r\n" + fields + b"\r\n" + body + SECOND).ends()
-    assert wire.statuses in ([400], [])  # no answer where the body is wrong: its request is being answered already
+    assert [400] == wire.statuses
+    assert b"bad_http" in wire.received
     assert b'"api"' not in wire.received
     assert [] == alice.history("smuggled")["messages"]
+
+
+BAD_CHUNKS = {name: body for name, (_fields, body) in AMBIGUOUS.items() if "chunk" in name and body[:1] != b"0"}
+
+
+@pytest.mark.parametrize("body", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
+def test_a_body_that_turns_out_to_be_none_is_refused_like_a_head(start_node: Callable[..., Node], body: bytes) -> None:
+    """Also where its request is being answered already, as long as nothing was said; the log says what the peer was
+    told. PROTOCOL 14.0.13, 5.0.1"""
+    node = start_node(log_format="json", log_level="debug")
+    head = (
+        f"POST {API}/send HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n"
+    ).encode()
+    token = f"Authorization: Bearer {node.person('ada').token}\r\n".encode()
+    with Wire(node.address) as wire:
+        wire.writes(head + token + b"\r\n").hears(b"100 Continue").writes(body + SECOND).ends()
+    assert [100, 400] == wire.statuses
+    assert b"bad_http" in wire.received
+    with Wire(node.address) as wire:
+        wire.writes(head + token + b"\r\n" + body + SECOND).ends()
+    assert [400] == wire.statuses
+    with Wire(node.address) as wire:
+        wire.writes(head + b"\r\n" + body + SECOND).ends()
+    assert [400] == wire.statuses, "who asks was not looked at"
+    with Wire(node.address) as wire:
+        wire.writes(head + b"\r\n").hears(b"unauthorized").writes(body + SECOND).ends()
+    assert [401] == wire.statuses, "no request has two answers"
+
+    def told() -> list[tuple[int, str]]:
+        lines = [json.loads(line) for line in node.stderr.splitlines(keepends=True) if line.endswith("\n")]
+        return [(line["status"], line["code"]) for line in lines if line["event"] == "request"]
+
+    wait_for(lambda: (401, "unauthorized") in told())
+    assert [(400, "bad_http"), (401, "unauthorized")] == told()
 
 
 NO_HTTP: dict[str, bytes] = {

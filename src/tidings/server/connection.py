@@ -6,8 +6,9 @@ Rules
 2. A head has at most HEAD_SIZE_MAX_BYTES and HEADER_FIELDS_MAX, and one ``Host``: the parser itself would gather any
    number of fields, and each costs some calls before anybody is known. A body has at most BODY_CHUNKS_MAX.
 3. At most PIPELINED_MAX requests wait behind the one that is being answered.
-4. What is no HTTP is answered by a problem, unless an answer is under way: nothing is written into the middle of one.
-   It is counted, and no line of the log: anybody could write those.
+4. What is no HTTP is answered by a problem, also where only the body is none, unless an answer is under way: nothing is
+   written into the middle of one, and no request has two. It is counted, and no line of the log: anybody could write
+   those.
 5. An open stream leaves uvicorn where it can: ``detach.py``. Its place is given back when its connection is lost.
 6. An answer is taken at ANSWER_RATE_MIN_BYTES_PER_S at least: until then it is in our memory, and may be a megabyte.
    All of one user, and all of one address, that are not taken have a share of it together: ``untaken.py``.
@@ -160,6 +161,7 @@ class Connection(HttpToolsProtocol):
 
     __slots__ = (
         "_answering",
+        "_begun",
         "_chunks",
         "_connections",
         "_counted_as",
@@ -189,6 +191,7 @@ class Connection(HttpToolsProtocol):
         self._write_patience: asyncio.TimerHandle | None = None
         self._unsent_bytes = 0
         self._answering: RequestResponseCycle | None = None
+        self._begun: asyncio.Task[None] | None = None  # it answers a request that came in what is being read
         self._postponed: tuple[RequestResponseCycle, Any] | None = None
         self.user = ""  # who asked for what is being answered, as soon as that is known
         self._is_in_head = True  # of the first request, which has not begun
@@ -325,6 +328,7 @@ class Connection(HttpToolsProtocol):
             self._parse(data)
         except httptools.HttpParserError:
             self._refuse(self._refusal)
+        self._begun = None
         if self.transport.is_closing():
             return
         if was_in_head and self._is_in_head:
@@ -425,7 +429,9 @@ class Connection(HttpToolsProtocol):
         if self.flow.write_paused:
             self._postponed = cycle, app
             return
-        super()._start_asgi_task(cycle, app)
+        self._begun = self.loop.create_task(cycle.run_asgi(app))  # uvicorn does the same, and does not keep it
+        self._begun.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._begun)
         self._answering = cycle
         self.user = ""
 
@@ -442,6 +448,13 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         self._connections.ended(problem.code)
         self._stop_waiting()
+        cycle = self.cycle
+        if self._is_in_body and cycle is not None and cycle.scope is self.scope:  # its head was good
+            if cycle.response_complete:
+                self.transport.close()
+                return
+            if cycle is self._answering and not cycle.response_started:
+                self._take_back(cycle)
         if self._is_answering:
             self.transport.abort()
             return
@@ -456,6 +469,14 @@ class Connection(HttpToolsProtocol):
         ]
         self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
         self.transport.close()
+
+    def _take_back(self, cycle: RequestResponseCycle) -> None:
+        """Let nobody answer this request any more: whoever has not begun never does, others see that it is over."""
+        if self._begun is not None:
+            self._begun.cancel()
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self._answering = None
 
     def _watch_reader(self) -> None:
         self._unsent_bytes = self.transport.get_write_buffer_size()

@@ -248,7 +248,7 @@ async def _read_body(receive: Receive, size_max_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise BadRequest("not_json", "The body ended early.")
+            raise BadRequest("bad_http", "The body ended early.")
         part: bytes = message.get("body", b"")
         body += part
         if len(body) > size_max_bytes:
