@@ -45,7 +45,7 @@ export function completeEnvironment(given: Partial<Environment> = {}): Environme
     random: () => Math.random(),
     // Not `randomUUID`: that exists in secure contexts only, and a chat in a local network may have no TLS.
     randomBytes: (count) => globalThis.crypto.getRandomValues(new Uint8Array(count)),
-    setTimer: (fn, ms) => setTimeout(fn, ms),
+    setTimer: (fn, ms) => setTimeout(fn, Math.ceil(ms)), // a browser cuts fractions off, and would fire before the moment
     clearTimer: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
     fetch: (input, init) => globalThis.fetch(input, init),
     onLine: () => typeof navigator === "undefined" || navigator.onLine !== false,

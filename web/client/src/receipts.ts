@@ -92,7 +92,8 @@ export class Receipts {
     const wait = Math.max(0, at - this.environment.monotonic());
     this.#timer = this.environment.setTimer(() => {
       this.#timer = null;
-      void this.#post(this.environment.monotonic());
+      // A timer may fire a fraction of a millisecond early: what it was set for is due.
+      void this.#post(Math.max(at, this.environment.monotonic()));
     }, wait);
   }
 
