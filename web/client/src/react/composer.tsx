@@ -58,7 +58,7 @@ function isComposing(event: KeyboardEvent): boolean {
 function grow(field: HTMLTextAreaElement): void {
   const isFull = field.value.length > FULL_LENGTH;
   field.dataset["full"] = String(isFull);
-  if (CSS.supports?.("field-sizing", "content")) return;
+  if (globalThis.CSS?.supports?.("field-sizing", "content")) return; // a test's DOM has no CSS
   const become = (height: string): void => field.style.setProperty("height", height, "important"); // not a host's
   become("auto");
   if (isFull) return;
