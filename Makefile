@@ -31,7 +31,7 @@ help:
 	@echo "make bench    what a message and a stream cost, beside other servers; QUICK=1 within three minutes; make bench-docs, bench-growth"
 	@echo "make setup    .venv/bin/tidings and the page; both commands above begin with it"
 	@echo "make package  the npm package, in build/package"
-	@echo "make check    format, lint, types, layout, documents; seconds"
+	@echo "make check    format, lint, types, layout, documents; about a minute"
 	@echo "make format   bring the code into the format that make check wants"
 	@echo "make docs     write anew what the documents have from the code"
 	@echo "make screenshots   pictures of every state of the page, to look at; some minutes"
