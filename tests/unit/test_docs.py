@@ -31,6 +31,7 @@ PROGRAMS = {
     "install",
     "podman",
     "systemctl",
+    "cat",
     "cd",
     "curl",
     "git",
