@@ -62,6 +62,7 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
+    _open_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 gets escapes, not a traceback
@@ -79,6 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return _exit_code(error)
     return code
+
+
+def _open_standard_files() -> None:
+    """Open /dev/null in place of standard files that are closed, as some start a service: else what is opened next
+    gets their numbers, the database for one, and our lines are written into it."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "w" if descriptor else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _parser() -> argparse.ArgumentParser:

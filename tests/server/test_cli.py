@@ -546,3 +546,84 @@ def test_serve_says_that_a_database_cannot_be_written() -> None:
     env = environment(TIDINGS_SECRET=SECRET)
     result = tidings("serve", "--port", "0", "--db", "sqlite:////nowhere/at/all.db", env=env)
     assert_fails(result, 2, "/nowhere/at/all.db cannot be opened: No such file or directory", "--db")
+
+
+def test_serve_names_no_file_that_no_start_will_open(tmp_path: Path) -> None:
+    """A link that leads to itself, and a name that is too long, are a wrong configuration: exit 2."""
+    env = environment(TIDINGS_SECRET=SECRET)
+    (tmp_path / "x.db").symlink_to("y.db")
+    (tmp_path / "y.db").symlink_to("x.db")
+    for name in ("x.db", "x.db/z.db", "x" * 300):
+        result = tidings("serve", "--port", "0", "--db", f"sqlite:///{tmp_path}/{name}", env=env)
+        assert_fails(result, 2, "cannot be opened", "--db")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TIDINGS_SESSION_COOKIE", "a b;"),
+        ("TIDINGS_SESSION_COOKIE", "é"),
+        ("TIDINGS_SENDS_PER_S", "\uff11"),
+        ("TIDINGS_SENDS_BURST", "\u0661\u0660"),
+    ],
+)
+def test_serve_refuses_what_only_looks_like_a_value(tmp_path: Path, name: str, value: str) -> None:
+    """A cookie of no such name ever comes (RFC 6265 4.1.1); digits are those of ASCII."""
+    env = environment(TIDINGS_SECRET=SECRET, **{name: value})
+    assert_fails(tidings("serve", "--db", f"sqlite:///{tmp_path}/no/x.db", env=env), 2, name)
+
+
+def test_serve_suggests_only_what_is_near(tmp_path: Path) -> None:
+    """What all settings begin with makes none of them near."""
+    db = f"sqlite:///{tmp_path}/x.db"
+    far = tidings("serve", "--db", db, env=environment(TIDINGS_SECRET=SECRET, TIDINGS_FOO="1"))
+    assert_fails(far, 2, "TIDINGS_FOO is no setting", "docs/configuration.md")
+    assert "did you mean" not in far.stderr
+    near = tidings("serve", "--db", db, env=environment(TIDINGS_SEKRET=SECRET))
+    assert_fails(near, 2, "did you mean TIDINGS_SECRET?")
+
+
+CLOSED = {"<&-": (0,), ">&-": (1,), "2>&-": (2,), ">&- 2>&-": (1, 2), "<&- >&- 2>&-": (0, 1, 2)}
+
+
+@pytest.mark.parametrize(("closing", "closed"), CLOSED.items(), ids=CLOSED.keys())
+def test_serve_started_with_closed_standard_files_ends_when_it_is_told(
+    tmp_path: Path, closing: str, closed: tuple[int, ...]
+) -> None:
+    """As some start a service: nothing of the server gets their numbers, where its own lines would be written."""
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        port = chosen.getsockname()[1]
+    serve = f'exec "$0" serve --port {port} --db sqlite:///{tmp_path}/x.db {closing}'
+    process = subprocess.Popen(
+        ["sh", "-c", serve, PROGRAM],
+        env=environment(TIDINGS_SECRET=SECRET), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+
+    def listens() -> bool:
+        assert process.poll() is None, process.communicate()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+
+    try:
+        wait_for(listens, PATIENCE_S, "it listens")
+        assert [os.devnull] * len(closed) == [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in closed]
+        process.terminate()
+        _stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert 0 == process.returncode, stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_command_with_closed_standard_files_ends_as_ever() -> None:
+    """Not with a traceback that nobody sees."""
+    for arguments, code in (("token ada", 0), ("token a/b", 2), ("--help", 0), ("nothing", 2)):
+        for closing in CLOSED:
+            line = f'exec "$0" {arguments} {closing}'
+            done = subprocess.run(
+                ["sh", "-c", line, PROGRAM], env=environment(TIDINGS_SECRET=SECRET), capture_output=True, check=False
+            )
+            assert (code, False) == (done.returncode, b"Traceback" in done.stderr), (line, done.stderr)

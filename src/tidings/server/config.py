@@ -24,6 +24,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 # What Kubernetes puts into the environment of every container near a service that is called tidings.
 _OF_A_CLUSTER = re.compile(r"TIDINGS_(?:SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
 
+_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 6265 4.1.1
+
 # Limits that nobody needs to set. Their reasons stand beside them, as with the settings below.
 HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and what one answer may cost
 INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX = 30, 100  # conversations; one tall screen
@@ -251,6 +253,11 @@ class Config:
                 raise ConfigurationError(
                     "message_types (TIDINGS_MESSAGE_TYPES): deleted is reserved for messages of erased users"
                 )
+        if self.session_cookie and not _COOKIE_NAME.fullmatch(self.session_cookie):
+            raise ConfigurationError(
+                f"session_cookie (TIDINGS_SESSION_COOKIE): {self.session_cookie!r} is no name of a cookie,"
+                " which has letters, digits, - and _"
+            )
         if self.metrics_port > 65535:
             raise ConfigurationError(f"metrics_port (TIDINGS_METRICS_PORT) is at most 65535, not {self.metrics_port}")
         for name, allowed in (("log_format", LOG_FORMATS), ("log_level", LOG_LEVELS)):
@@ -270,8 +277,10 @@ class Config:
         known = {environment_name(each.name) for each in fields(cls)} | CLIENT_VARIABLES
         for name in environment:
             if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not _OF_A_CLUSTER.fullmatch(name):
-                near = difflib.get_close_matches(name, known, n=1)
-                perhaps = f"did you mean {near[0]}?" if near else "docs/configuration.md lists them"
+                # Without the beginning, in which all are alike.
+                rest = [each.removeprefix(ENVIRONMENT_PREFIX) for each in known]
+                near = difflib.get_close_matches(name.removeprefix(ENVIRONMENT_PREFIX), rest, n=1)
+                perhaps = f"did you mean {ENVIRONMENT_PREFIX}{near[0]}?" if near else "docs/configuration.md lists them"
                 raise ConfigurationError(f"{name} is no setting; {perhaps}")
         values: dict[str, Any] = {}
         for each in fields(cls):
@@ -323,6 +332,8 @@ def _read(each: Field[Any], raw: str) -> Any:
     if kind is str:
         return raw
     try:
+        if not raw.isascii():  # Python reads the digits of every script
+            raise ValueError(raw)
         return kind(raw)
     except ValueError:
         wanted = "a whole number" if kind is int else "a number"

@@ -68,7 +68,16 @@ ROOM_SIZE_BYTES = 65_536  # what must be writable before a full disk counts as o
 
 # What a restart does not mend; all else passes: a full disk, another program that holds the file, too many open files.
 _NOT_OURS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
-_NOT_OURS_BY_FILE = {errno.EACCES, errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+_NOT_OURS_BY_FILE = {
+    errno.EACCES,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
 
 
 class SqliteStore:
