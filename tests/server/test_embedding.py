@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -22,7 +23,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from tidings import Config, Tidings, create_app
-from tidings.errors import ConfigurationError
+from tidings.errors import BadRequest, ConfigurationError, Problem
 
 
 @pytest.mark.parametrize("app", ["mounted", "with_lifespan", "fast", "fast_mounted", "behind_middleware"])
@@ -69,6 +70,51 @@ def test_the_hosts_own_code_sends(start_host: Callable[..., Host]) -> None:
         assert "system" == stream.until("new_message").data["message_type"]
     assert first == buyer.history("shop")["messages"][0]["_id"]
     refused(buyer.posts("/send", {"recipientId": "shop", "text": "x", "message_type": "system"}), 422, "reserved_type")
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"text": "\udcff"}, "not_utf8"),
+        ({"text": b"x"}, "wrong_type"),
+        ({"text": None}, "missing_fields"),
+        ({"recipient": 5}, "wrong_type"),
+        ({"recipient": None}, "wrong_type"),
+        ({"recipient": "a\udcff"}, "bad_user_id"),
+        ({"sender": b"shop"}, "wrong_type"),
+        ({"type": 7}, "wrong_type"),
+        ({"client_id": 7}, "wrong_type"),
+        ({"client_id": "\udcff"}, "bad_client_id"),
+    ],
+)
+def test_the_hosts_own_code_is_refused_like_a_client(tmp_path: Path, given: dict[str, Any], code: str) -> None:
+    """By our own errors, with the codes of the routes, and nothing is stored."""
+
+    async def send() -> None:
+        tidings = Tidings(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda _request: "shop")
+        async with tidings.lifespan():
+            with pytest.raises(Problem) as refusal:
+                await tidings.send(**{"sender": "shop", "recipient": "a", "text": "x", **given})
+            assert code == refusal.value.code
+            assert 1 == (await tidings.send("shop", "a", "the first")).seq
+
+    asyncio.run(send())
+
+
+def test_the_hosts_own_code_blocks_and_revokes_only_texts(tmp_path: Path) -> None:
+    """What is no user id is refused as in a request."""
+
+    async def ask() -> None:
+        tidings = Tidings(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda _request: "shop")
+        wrong: Any = 5
+        async with tidings.lifespan():
+            for call in (
+                tidings.block("a", wrong), tidings.block(wrong, "a"), tidings.unblock(wrong, "a"), tidings.revoke(wrong)
+            ):  # fmt: skip
+                with pytest.raises(BadRequest, match="A user id is a string"):
+                    await call
+
+    asyncio.run(ask())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -21,7 +21,7 @@ from tidings.server.follow import STREAM_ROUTE, follow
 from tidings.server.history import get_history, get_inbox
 from tidings.server.log import Elapsed, Line, begin_request
 from tidings.server.node import MaySend, Node, People, TakeReport
-from tidings.server.request import read_peer, read_user_id
+from tidings.server.request import allow, read_peer, read_user_id, require
 from tidings.server.send import append, check_message, send_message
 from tidings.server.signals import post_presence, post_receipts, post_typing
 
@@ -64,6 +64,7 @@ class Tidings:
         and passes a block between both.
 
         Raises:
+            BadRequest: Something is missing, or no text.
             Unprocessable: It breaks a rule; the code says which.
             Forbidden: One of both blocks the other.
             Conflict: The client_id was used for another message.
@@ -71,6 +72,8 @@ class Tidings:
         """
         await self._node.start()
         sender_id, recipient_id = read_user_id(sender), read_user_id(recipient)
+        require({"text": text, "type": type}, text=str, type=str)
+        allow({"client_id": client_id}, client_id=str)
         new = check_message(self._node, sender_id, recipient_id, text, type, client_id, opening_limit_per_h=None)
         return await append(self._node, new)
 

@@ -79,8 +79,11 @@ def read_user_id(text: str) -> UserId:
     """The user id that a client sent.
 
     Raises:
+        BadRequest: It is no text.
         Unprocessable: It breaks a rule; the detail says which.
     """
+    if not isinstance(text, str):  # from the host's own code
+        raise BadRequest("wrong_type", "A user id is a string.")
     try:
         return check_user_id(text)
     except ValueError as wrong:

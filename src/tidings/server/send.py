@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
-from tidings.errors import Unprocessable
+from tidings.errors import BadRequest, Unprocessable
 from tidings.protocol.events import Message, UserId, encode_json
 from tidings.server.answer import Answer
 from tidings.server.config import CLIENT_ID_LENGTH_MAX
@@ -67,13 +67,17 @@ def check_message(
     """A message that may be stored.
 
     Raises:
+        BadRequest: Its text cannot be UTF-8.
         Unprocessable: It breaks a rule of PROTOCOL.md; the code says which.
     """
     if recipient == sender:
         raise Unprocessable("to_oneself", "A message goes to somebody else.")
     if not text or text.isspace():
         raise Unprocessable("empty_text", "The text is empty.")
-    size = len(text.encode())
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # from the host's own code
+        raise BadRequest("not_utf8", "The text has half a surrogate pair, which is no character.") from None
     if size > node.config.text_bytes_max:
         raise Unprocessable(
             "text_too_long", f"The text has {size} bytes; at most {node.config.text_bytes_max} are allowed."
