@@ -150,9 +150,6 @@ def test_signing_out_leaves_nothing_on_the_device(scene: Scene) -> None:
 def signs_out(tab: Tab) -> None:
     tab.run("location.hash = ''")
     for label in ("Settings", "Sign out"):
-        button = (
-            "[...document.querySelectorAll('button')]"
-            f".find((each) => each.textContent.includes('{label}'))"
-        )
+        button = f"[...document.querySelectorAll('button')].find((each) => each.textContent.includes('{label}'))"
         tab.waits_for(button, label)
         tab.run(f"{button}.click()")
