@@ -3,9 +3,11 @@
 import ast
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.metadata import requires
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -279,6 +281,21 @@ def test_the_embedding_example_of_the_readme_works(tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.communicate(timeout=30)
+
+
+def test_what_the_readme_installs_for_its_example_is_an_extra_of_the_installed_package() -> None:
+    """After `make setup` pip finds Tidings installed and adds what the extra names: nothing of ours is downloaded."""
+    (installs,) = re.findall(r"^\.venv/bin/pip (install '\S+')", DOCUMENTS["README.md"], re.MULTILINE)
+    (code,) = [code for document, code in snippets("python") if document == "README.md"]
+    (package,) = re.findall(r"^install 'tidings\[(\w+)\]'$", installs)
+    assert f"from {package} import" in code
+    extra = [each for each in requires("tidings") or [] if f'extra == "{package}"' in each.replace("'", '"')]
+    assert [package] == [re.split(r"[^\w-]", each)[0] for each in extra]
+    found = subprocess.run(
+        [sys.executable, "-m", "pip", *shlex.split(installs), "--dry-run", "--no-index", "--quiet"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert 0 == found.returncode, found.stderr
 
 
 @pytest.mark.parametrize(("document", "code"), snippets("ts", "tsx"))
