@@ -49,6 +49,7 @@ PAST = {
     "pill": conversation("pill", 60),
     "manyunread": conversation("manyunread", 220, unread=170),
     "fewunread": conversation("fewunread", 60, unread=2),
+    "deepunread": conversation("deepunread", 700, unread=690),
     "unseen": conversation("unseen", 60),
     "hidden": conversation("hidden", 60),
     "once": [Written("once", "carol", f"{number}") for number in range(5)],
@@ -56,7 +57,7 @@ PAST = {
     "tabs": conversation("tabs", 5),
     "days": [Written("days", "ada", "before midnight in London", time.time() - LATE), Written("days", "ada", "now", 0)],
 }  # fmt: skip
-UNREAD = {"manyunread": 170, "fewunread": 2}
+UNREAD = {"manyunread": 170, "fewunread": 2, "deepunread": 690}
 
 
 class Setting:
@@ -257,6 +258,29 @@ def test_it_opens_at_the_first_unread_message_if_they_fill_more_than_the_view(op
     window, view = opens("fewunread")
     expect(window.page.locator("[data-unread-line]")).to_have_text("2 new messages")
     assert view.view["left"] <= 1
+
+
+def test_of_more_unread_messages_than_it_loads_those_never_shown_are_not_read(setting: Setting, opens: Opens) -> None:
+    """It stands at the oldest of the 500 that it loads and counts all; whoever goes to the end has read them."""
+    window, view = opens("deepunread")
+    ada = setting.ada
+
+    def read_upto() -> int:
+        upto: int = ada.history("deepunread")["watermarks"]["read_upto"]
+        return upto
+
+    line = window.page.locator("[data-unread-line]")
+    pill = window.page.locator(".tidings-pill")
+    expect(line).to_have_text("690 new messages")
+    expect(line).to_be_in_viewport()
+    assert 0 <= view.top_of("deepunread 201 ") < 120
+    expect(pill).to_have_accessible_name("690 new messages, go to the latest")
+    view.scrolls_up(-300)
+    window.page.wait_for_timeout(1500)
+    assert 10 == read_upto()
+    expect(pill).to_have_accessible_name("690 new messages, go to the latest")
+    pill.click()
+    window.is_waiting_for(lambda: 700 == read_upto(), "the end is in view")
 
 
 def test_a_message_is_read_when_its_end_was_in_view_and_not_before(setting: Setting, opens: Opens) -> None:

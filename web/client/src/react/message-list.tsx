@@ -30,7 +30,7 @@ interface MessageListProps {
 /** The messages of a conversation, with days, the unread line, what is under way, and the way to the latest. */
 export function MessageList(props: MessageListProps): ReactNode {
   const { conversation, snapshot, thread, name, emptyAction, actions } = props;
-  const { rows, opening } = thread;
+  const { rows, opening, newCount } = thread;
   const { list, column, pinned, onScroll, onFold, toEnd } = thread.scroll;
   const words = useWords();
   const [focused, setFocused] = useState<string | null>(null);
@@ -41,11 +41,7 @@ export function MessageList(props: MessageListProps): ReactNode {
 
   const keys = useMemo(() => rows.filter((row) => row.kind === "bubble").map((row) => row.key), [rows]);
   const tabStop = focused !== null && keys.includes(focused) ? focused : keys.at(-1);
-  const newCount = useMemo(
-    () => snapshot.messages.filter((message) => message.sender_id === snapshot.peerId && message.seq > readUpto).length,
-    [snapshot.messages, snapshot.peerId, readUpto],
-  );
-  useReadReceipts(list, conversation, rows);
+  useReadReceipts(list, thread.seen, rows);
 
   // What is there when the list opens does not arrive.
   const [openedAt, setOpenedAt] = useState<number | null>(null);

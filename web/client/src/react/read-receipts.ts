@@ -7,7 +7,6 @@
  * changes: it is asked, twice a second, for the bubbles in the window that are not read yet, and for nothing else.
  */
 import { useEffect, useRef, type RefObject } from "react";
-import type { Conversation } from "../types.js";
 
 /** How long a bubble must have been seen before it counts as read. */
 const SEEN_MS = 500;
@@ -159,10 +158,10 @@ class Watch {
   }
 }
 
-/** `version` changes whenever there may be other marks. */
+/** `seen` is told of the newest message that was; `version` changes whenever there may be other marks. */
 export function useReadReceipts(
   list: RefObject<HTMLElement | null>,
-  conversation: Conversation,
+  seen: (seq: number) => void,
   version: unknown,
 ): void {
   const watch = useRef<Watch | null>(null);
@@ -170,7 +169,7 @@ export function useReadReceipts(
   useEffect(() => {
     const thread = list.current?.parentElement;
     if (!thread || typeof IntersectionObserver === "undefined") return;
-    const made = (watch.current = new Watch(thread, (seq) => conversation.markRead(seq)));
+    const made = (watch.current = new Watch(thread, seen));
     document.addEventListener("visibilitychange", made.look);
     window.addEventListener("focus", made.look);
     window.addEventListener("blur", made.look);
@@ -181,10 +180,10 @@ export function useReadReceipts(
       window.removeEventListener("focus", made.look);
       window.removeEventListener("blur", made.look);
     };
-  }, [list, conversation]);
+  }, [list, seen]);
 
   useEffect(() => {
     const { current } = list;
     if (current) watch.current?.observe(current.querySelectorAll(`[${SEEN_MARK}]`));
-  }, [list, conversation, version]);
+  }, [list, seen, version]);
 }

@@ -42,6 +42,8 @@ export type Row =
 export interface Unread {
   after: number;
   upto: number;
+  /** How many they are, where the list of conversations has told. */
+  listed?: number | undefined;
 }
 
 /** What is unread in a loaded conversation; null when nothing is. */
@@ -184,10 +186,10 @@ function isUnread(message: Message, unread: Unread, peerId: string): boolean {
   return message.sender_id === peerId && message.seq > unread.after;
 }
 
-/** How many; null while older unread messages may not be loaded yet. */
+/** How many; while older ones may not be loaded yet, what the list has told, or null. */
 function unreadCount(snapshot: ThreadContent, unread: Unread): number | null {
   const oldest = snapshot.messages[0];
-  if (snapshot.hasOlder && oldest && oldest.seq > unread.after + 1) return null;
+  if (snapshot.hasOlder && oldest && oldest.seq > unread.after + 1) return unread.listed ?? null;
   return snapshot.messages.filter(
     (message) => message.sender_id === snapshot.peerId && message.seq > unread.after && message.seq <= unread.upto,
   ).length;

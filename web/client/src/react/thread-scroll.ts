@@ -76,6 +76,8 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
   const size = useRef({ client: 0, content: 0 });
   /** The visit that has been opened. */
   const opened = useRef(-1);
+  /** The reader has moved it since then. */
+  const hasMoved = useRef(false);
   const left = useRef(false);
   /** Where to go once the messages there are in the document. */
   const wanted = useRef<"start" | "end" | null>(null);
@@ -111,7 +113,10 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     if (opened.current !== visit) return;
     const near = Math.max(NEAR_EDGE_PX, element.clientHeight / 2);
     if (element.scrollTop < near) {
-      if (range.start === 0) onNearTop();
+      // A reader who stands where it opened has asked for nothing older; at the very top nobody can ask by scrolling.
+      if (range.start === 0) {
+        if (hasMoved.current || element.scrollTop === 0) onNearTop();
+      }
       // Who follows sees the end; a view so high that it shows the beginning of the window too changes nothing.
       else if (!isPinned.current) setWindow(older(messages, range));
     } else if (range.end < messages.length && distanceToEnd(element) < near) {
@@ -144,7 +149,10 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     if (!element || !ready || element.clientHeight === 0) return;
     const isOpen = opened.current === visit;
     const samePlace = isOpen && keep(element);
-    if (!isOpen) open(element);
+    if (!isOpen) {
+      hasMoved.current = false;
+      open(element);
+    }
     lastKey.current = now.current.lastKey;
     remember(samePlace);
     if (fresh || !isPinned.current) opened.current = visit;
@@ -182,6 +190,7 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     if (place.current && !isPinned.current && element.scrollHeight !== size.current.content) {
       makeGood(element, place.current);
     }
+    hasMoved.current = true;
     remember(false);
     fill();
   }, [remember, fill]);

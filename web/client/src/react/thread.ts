@@ -12,7 +12,7 @@ import { rowsOf, unreadOf, type Row, type Unread } from "./rows.js";
 import { useThreadScroll, type ThreadScroll } from "./thread-scroll.js";
 import { around, placeOfSeq, rangeOf, type Window } from "./thread-window.js";
 
-/** A conversation opens at the first unread message when at most this many older ones must be loaded for it. */
+/** A conversation opens at its first unread message; where that is further back than so many, at the first of these. */
 const UNREAD_LOADED_MAX = 500;
 /** How long a screen that is hidden or gone can come back to what it had loaded. */
 const HOLD_MS = 5 * 60_000;
@@ -25,24 +25,35 @@ export interface Thread {
   /** The first message that there is is in the document, and the last one. */
   hasStart: boolean;
   hasEnd: boolean;
+  /** How many messages are unread, those included that are not loaded. */
+  newCount: number;
+  /** The message with this `seq` was seen. */
+  seen: (seq: number) => void;
   /** Load all that there is; it stays for some minutes. */
   loadAll: () => Promise<void>;
   /** An own message was queued: the unread line goes, and the list follows its end. */
   sent: () => void;
 }
 
+function unreadHere({ peerId, messages, watermarks }: ConversationSnapshot): number {
+  return messages.filter((one) => one.sender_id === peerId && one.seq > watermarks.read_upto).length;
+}
+
 /**
- * How many messages before the loaded ones may be unread too; 0 when they are not worth waiting for. `unread`: how many are,
- * own ones not counted, where the list of conversations has told.
+ * How many messages before the loaded ones may be unread too. `unread`: how many are in all, own ones not counted, where the
+ * list of conversations has told.
  */
 function missingOf(snapshot: ConversationSnapshot, unread: number | undefined): number {
-  const { peerId, messages, watermarks, hasOlder, error } = snapshot;
-  const oldest = messages[0];
-  if (!oldest || !hasOlder || error !== null) return 0;
-  const here = messages.filter((one) => one.sender_id === peerId && one.seq > watermarks.read_upto).length;
-  if (unread !== undefined && unread <= here) return 0;
-  const missing = oldest.seq - 1 - watermarks.read_upto;
-  return missing > 0 && missing <= UNREAD_LOADED_MAX ? missing : 0;
+  const oldest = snapshot.messages[0];
+  if (!oldest || !snapshot.hasOlder) return 0;
+  if (unread !== undefined && unread <= unreadHere(snapshot)) return 0;
+  return Math.max(0, oldest.seq - 1 - snapshot.watermarks.read_upto);
+}
+
+/** How many of them to wait for; 0 also where they could not be loaded. */
+function wantedOf(snapshot: ConversationSnapshot, unread: number | undefined): number {
+  if (snapshot.error !== null) return 0;
+  return Math.max(0, Math.min(missingOf(snapshot, unread), UNREAD_LOADED_MAX - snapshot.messages.length));
 }
 
 function unreadInList(inbox: Inbox, peerId: string): number | undefined {
@@ -59,19 +70,20 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
   const [isShown, setShown] = useState(false);
   const [visit, setVisit] = useState(0);
 
-  const missing = unread === undefined && loaded && !stored ? missingOf(snapshot, unreadInList(inbox, peerId)) : 0;
-  if (unread === undefined && loaded && !stored && missing === 0) {
+  const listed = unreadInList(inbox, peerId);
+  const wanted = unread === undefined && loaded && !stored ? wantedOf(snapshot, listed) : 0;
+  if (unread === undefined && loaded && !stored && wanted === 0) {
     const found = unreadOf(snapshot);
-    setUnread(found);
+    setUnread(found && { ...found, listed });
     if (found && placeOfSeq(messages, found.after + 1) < rangeOf(messages, window, pinned).start) {
       setWindow(around(messages, found.after + 1));
     }
   }
   // What was written while nothing could be loaded is seen all the same.
-  if (!isShown && (pending.length > 0 || (loaded && missing === 0))) setShown(true);
+  if (!isShown && (pending.length > 0 || (loaded && wanted === 0))) setShown(true);
   useEffect(() => {
-    if (missing > 0) void conversation.loadOlder(missing);
-  }, [conversation, missing]);
+    if (wanted > 0) void conversation.loadOlder(wanted);
+  }, [conversation, wanted]);
 
   // Paper has no window: all that is loaded is printed.
   const isPrinting = usePrinting();
@@ -113,6 +125,17 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
     return () => void setTimeout(release, HOLD_MS);
   }, [conversation, pinned]);
 
+  // A receipt speaks for all that came before: not while some of that was never loaded, until the reader has gone to the end.
+  const seen = useCallback(
+    (seq: number) => {
+      const now = conversation.getSnapshot();
+      const newest = now.messages.filter((one) => one.sender_id === peerId).at(-1);
+      if (seq >= (newest?.seq ?? 0) || missingOf(now, unreadInList(inbox, peerId)) === 0) conversation.markRead(seq);
+    },
+    [conversation, inbox, peerId],
+  );
+  const newCount = missingOf(snapshot, listed) > 0 && listed !== undefined ? listed : unreadHere(snapshot);
+
   const { toEnd } = scroll;
   const loadAll = useCallback(async () => {
     const { messages: loaded, hasOlder: more } = conversation.getSnapshot();
@@ -129,5 +152,6 @@ export function useThread(conversation: Conversation, snapshot: ConversationSnap
     toEnd(false);
   }, [toEnd]);
 
-  return { rows, scroll, opening: !isShown, hasStart: start === 0 && !hasOlder, hasEnd, loadAll, sent };
+  const hasStart = start === 0 && !hasOlder;
+  return { rows, scroll, opening: !isShown, hasStart, hasEnd, newCount, seen, loadAll, sent };
 }
