@@ -209,3 +209,41 @@ def tidings(*arguments: object, db: Path, code: int = 0) -> None:
     words = [PROGRAM, *map(str, arguments), "--db", f"sqlite:///{db}"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (code, False) == (done.returncode, "Traceback" in done.stderr), done.stderr
+
+
+WATCHED = """
+import os, sys
+def watch(event, arguments):
+    if os.geteuid() != 0 and event == "import":
+        sys.stderr.write(f"imported as another user: {arguments[0]}\\n")
+        os._exit(99)
+    own = sys.prefix, sys.base_prefix, sys.argv[1]
+    if os.geteuid() != 0 and event == "open" and str(arguments[0]).startswith(own):
+        sys.stderr.write(f"opened as another user: {arguments[0]}\\n")
+        os._exit(99)
+from tidings.cli import main
+sys.addaudithook(watch)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("words", OPERATING, ids=[" ".join(words[:2]) for words in OPERATING])
+def test_a_command_of_root_s_needs_nothing_of_its_own_once_it_acts_as_another(tmp_path: Path, words: list[str]) -> None:
+    """Its installation may be closed to the service's user: modules, codecs and files of its own are there before."""
+    with TemporaryDirectory(prefix="tidings-") as name:
+        folder = Path(name)
+        database = folder / "tidings.db"
+        assert [0, 0] == [main(["migrate", "--db", f"sqlite:///{each}"]) for each in (database, tmp_path / "copy.db")]
+        if os.geteuid() == 0:
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, 12345, 12345)
+        filled = [word.format(folder=folder, elsewhere=tmp_path) for word in words]
+        package = str(Path(sys.modules["tidings"].__file__ or "").parent)
+        done = subprocess.run(
+            [sys.executable, "-c", WATCHED, package, *filled, "--db", f"sqlite:///{database}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (True, "") == (done.returncode in (0, 1), done.stderr if "as another user" in done.stderr else "")

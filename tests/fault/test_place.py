@@ -96,6 +96,133 @@ def test_what_was_acknowledged_before_a_file_was_removed_is_there_after_the_rest
         node.person("ada").sends("ben", "and on")
 
 
+def emptied(node: Node) -> None:
+    """Its log, in place."""
+    os.truncate(f"{node.database}-wal", 0)
+
+
+def overwritten(node: Node) -> None:
+    """Its file, in place, by a copy of before, as ``cp`` does."""
+    with open(node.database, "r+b") as file:
+        file.truncate(0)
+        file.write((node.directory / "copy").read_bytes())
+
+
+def log_overwritten(node: Node) -> None:
+    """Its log, in place, by itself as it was when it was shorter."""
+    with open(f"{node.database}-wal", "r+b") as file:
+        file.truncate(0)
+        file.write((node.directory / "log").read_bytes())
+
+
+@pytest.mark.parametrize("change", [emptied, overwritten, log_overwritten], ids=lambda change: change.__name__)
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["running", "stopping"])
+def test_files_that_are_changed_under_a_running_server_are_noticed_and_what_it_has_is_saved(
+    node: Node, change: Callable[[Node], None], is_stopped: bool
+) -> None:
+    """In place, so that each name leads to the same file as before. It takes nothing any more, writes nothing into
+    them, also when it is told to stop before it has looked, and exits with 2: another start would not mend it. That is
+    refused with the name of the copy that it left, which has everything.
+    """
+    node.start()
+    ada = node.person("ada")
+    sent = [ada.sends("ben", "before")["text"]]
+    assert 0 == command(node, "backup", node.directory / "copy").returncode
+    shutil.copyfile(f"{node.database}-wal", node.directory / "log")
+    sent += [ada.sends("ben", f"after {number}" + "x" * 4000)["text"] for number in range(20)]
+    change(node)
+    changed = node.database.read_bytes()
+    if is_stopped:
+        node.signal_stop()
+    elif change is log_overwritten:
+        wait_for(lambda: "was changed in its place" in node.stderr, what="a look")  # sends would fill the gap for it
+    else:
+        sent += sends_until_refused(ada)
+
+    assert 2 == ended(node)
+    assert 1 == node.stderr.count("was changed in its place by another program; nothing is taken until a restart")
+    assert changed == node.database.read_bytes()
+    (rescued,) = node.directory.glob("tidings.db.rescued-*")
+    if change is not log_overwritten:  # such a log may be one that a power cut left
+        assert f"tidings restore {rescued}" in refused_start(node)
+    assert 0 == command(node, "restore", rescued).returncode
+    node.restart()
+    assert sent == texts(node.person("ben"), "ada")
+    node.person("ada").sends("ben", "and on")
+    node.kill()
+
+
+def test_a_log_that_another_was_put_in_place_of_does_not_stand_in_the_way_of_the_restart(node: Node) -> None:
+    """All is in the file then; the other one is moved aside, under a name that says so, and not removed."""
+    with node:
+        ada = node.person("ada")
+        sent = [ada.sends("ben", "before")["text"]]
+        copy = node.directory / "copy"
+        shutil.copyfile(f"{node.database}-wal", copy)
+        before = copy.read_bytes()
+        os.replace(copy, f"{node.database}-wal")
+        sent += sends_until_refused(ada)
+        assert 1 == ended(node)
+        (aside,) = node.directory.glob("tidings.db-wal.not-its-own-*")
+        assert before == aside.read_bytes()
+        assert str(aside) in node.stderr
+        node.restart()
+        assert sent == texts(node.person("ben"), "ada")
+
+
+def test_a_log_that_was_emptied_is_missed(node: Node) -> None:
+    """Of a server that was killed, as one that was removed: a start without a word would lose what was acknowledged."""
+    with node:
+        node.person("ada").sends("ben", "lost with the log")
+        node.kill()
+        log = Path(f"{node.database}-wal")
+        kept = log.read_bytes()
+        for left in (b"", kept[:32], bytes(len(kept))):
+            log.write_bytes(left)
+            assert "-wal was emptied" in refused_start(node)
+        assert "-wal was emptied" in command(node, "backup", node.directory / "copy").stderr
+        log.write_bytes(kept)
+        node.restart()
+        assert ["lost with the log"] == texts(node.person("ben"), "ada")
+
+
+def test_a_database_that_turns_out_damaged_is_served_no_more(node: Node) -> None:
+    """Met by a reader: sends are refused from then on, and it exits with 2. No start of it says that it serves."""
+    with node:
+        ada = node.person("ada")
+        for number in range(40):
+            ada.sends("ben", f"{number} " + "x" * 4000)
+        node.stop()
+        node.restart()  # so that the pages are read from the file
+        size = node.database.stat().st_size
+        with open(node.database, "r+b") as file:
+            file.seek(2 * 4096)
+            file.write(b"\xff" * (size - 2 * 4096))
+        answer = node.person("ben").gets("/ada")
+        assert 503 == answer.status_code
+        sends_until_refused(node.person("ada"))
+        assert 2 == ended(node)
+        assert "restore the last backup" in refused_start(node)
+
+
+def test_what_a_stop_finds_without_a_directory_is_put_elsewhere(node: Node, tmp_path: Path) -> None:
+    """The process has the only one, and may not go on: the copy is where it can be, and the exit code is not 0."""
+    node.database = tmp_path / "parent" / "data" / "tidings.db"
+    node.database.parent.mkdir(parents=True)
+    with node:
+        sent = [node.person("ada").sends("ben", "before")["text"]]
+        shutil.rmtree(node.database.parent)
+        node.signal_stop()
+        assert 2 == ended(node)
+        (rescued,) = (tmp_path / "parent").glob("tidings-rescued-*/tidings.db.rescued-*")
+        assert f"all that was acknowledged is in {rescued}" in node.stderr
+        assert (0o600, 0o700) == (rescued.stat().st_mode & 0o777, rescued.parent.stat().st_mode & 0o777)
+        node.database.parent.mkdir()
+        assert 0 == command(node, "restore", rescued).returncode
+        node.restart()
+        assert sent == texts(node.person("ben"), "ada")
+
+
 def test_a_file_that_was_removed_just_before_a_stop_is_there_after_it(node: Node) -> None:
     """The last look is taken when the server stops."""
     with node:
@@ -126,6 +253,7 @@ def test_a_file_that_another_was_put_in_place_of_is_kept_beside_it(node: Node, t
         assert 0o600 == rescued.stat().st_mode & 0o777
 
         node.restart()
+        assert f"{rescued} is what a server saved" in node.stderr
         assert ["of another"] == texts(node.person("ben"), "ada")
         node.stop()
         assert 0 == command(node, "restore", rescued).returncode

@@ -368,10 +368,10 @@ def test_a_log_that_was_folded_and_not_removed_is_no_hindrance(tmp_path: Path) -
 
 
 def test_a_kill_while_the_log_is_folded_leaves_one_that_is_the_file_s_own(tmp_path: Path) -> None:
-    """At each of its steps, with a reader that holds it up and without."""
+    """At each of its steps, with a reader that holds it up and without; also of one that empties the log."""
     path = tmp_path / "x.db"
-    for is_held in (False, True):
-        for step in range(1, 6):
+    for is_held, how, steps in ((False, "PASSIVE", 5), (True, "PASSIVE", 5), (False, "TRUNCATE", 5)):
+        for step in range(1, steps + 1):
             script = WRITE_UNTIL_KILLED.replace(
                 "asyncio.run",
                 f"""
@@ -387,13 +387,13 @@ class Stopping:
         if steps == {step}:
             os.kill(os.getpid(), 9)
         return self.real.execute(*words)
-threads.fold = lambda connection: sqlite_wal.fold(Stopping(connection))
+threads.fold = lambda connection: sqlite_wal.fold(Stopping(connection), "{how}")
 asyncio.run""",
                 1,
             )
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
                 with subprocess.Popen(
-                    [sys.executable, "-c", script, str(path), "", f"{is_held}{step}-", "1500"],
+                    [sys.executable, "-c", script, str(path), "", f"{is_held}{how}{step}-", "1500"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,

@@ -142,7 +142,7 @@ async def _serve(
             watching.cancel()
     finally:
         await node.stop()
-    return status
+    return STORE_GONE if node.store.is_lost else status  # the last look is taken when it stops
 
 
 def _on_signals(tasks: asyncio.TaskGroup, node: Node, server: uvicorn.Server) -> None:

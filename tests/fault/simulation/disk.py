@@ -120,8 +120,8 @@ class SimulatedWriter(Writer):
     def _start(self) -> None:
         """No thread."""
 
-    def submit(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
-        future = super().submit(work)
+    def submit(self, work: Callable[[sqlite3.Connection], Any], *, goes_first: bool = False) -> asyncio.Future[Any]:
+        future = super().submit(work, goes_first=goes_first)
         self._wake()
         return future
 
@@ -170,9 +170,9 @@ class SimulatedWriter(Writer):
 class SimulatedReaders(Readers):
     """The readers without their threads: a read sees the database at one moment, and its answer comes later."""
 
-    def __init__(self, connections: list[sqlite3.Connection], disk: Disk) -> None:
+    def __init__(self, connections: list[sqlite3.Connection], meet: Callable[[Exception], None], disk: Disk) -> None:
         self._disk = disk
-        super().__init__(connections)
+        super().__init__(connections, meet)
 
     def _start(self, connections: list[sqlite3.Connection]) -> None:
         self._connections = connections
@@ -218,7 +218,7 @@ class SimulatedStore(SqliteStore):
         self._writer = SimulatedWriter(
             WriterConnection(writing, self._disk), self._on_commit, self._files, self._disk, self._crashed
         )
-        self._readers = SimulatedReaders(reading, self._disk)
+        self._readers = SimulatedReaders(reading, self._writer.meet, self._disk)
 
     def abandon(self) -> None:
         """The process is gone."""

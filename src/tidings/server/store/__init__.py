@@ -202,6 +202,10 @@ class Store(Protocol):
         The disk was not to be trusted, or the database is not in its place: then what could be saved is.
         """
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has failed, and another process may not go on by itself; also after ``close``."""
+
     async def append(self, message: NewMessage) -> Appended:
         """Put a message into the logs of both participants.
 

@@ -41,6 +41,7 @@ class DatabaseLock:
         self.path = path
         self._descriptor: int | None = None
         self._key = (0, 0)
+        self._beside: list[int] = []
 
     @property
     def descriptor(self) -> int:
@@ -79,8 +80,16 @@ class DatabaseLock:
         """Let no connection that closes delete a log by its name: what bears it now may be another's."""
         _lock(self.descriptor, fcntl.F_RDLCK, _SHARED_FIRST, _SHARED_SIZE)
 
+    def open_beside(self, ending: str) -> int:
+        """A descriptor of a file that SQLite locks, too, to be read until this is released: rule 2 holds for it."""
+        descriptor = os.open(self.path + ending, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self._beside.append(descriptor)
+        return descriptor
+
     def release(self) -> None:
         """Let go. All connections to the file must be closed."""
+        while self._beside:
+            os.close(self._beside.pop())
         with _guard:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None and _open_here.get(self._key) == (descriptor, os.getpid()):
@@ -154,11 +163,11 @@ def _check_place(descriptor: int, path: str) -> None:
         os.close(directory)
 
 
-def _mount(descriptor: int) -> str | None:
+def _mount(descriptor: int) -> bytes | None:
     """Which mount a descriptor was opened through; None where the kernel does not tell."""
     try:
-        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:
-            return next((line for line in lines if line.startswith("mnt_id")), None)
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as lines:  # bytes: a codec may be one that is not loaded yet
+            return next((line for line in lines if line.startswith(b"mnt_id")), None)
     except OSError:
         return None
 

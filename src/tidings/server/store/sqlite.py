@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import sqlite3
 import time
@@ -47,6 +48,7 @@ from tidings.server.store import sqlite_read as read
 from tidings.server.store import sqlite_write as write
 from tidings.server.store.lock import DatabaseLock
 from tidings.server.store.sqlite_file import (
+    check_served,
     connect,
     known_version,
     migrate,
@@ -54,11 +56,12 @@ from tidings.server.store.sqlite_file import (
     schema_version,
     set_pragma,
     settle,
-    touch_tables,
 )
 from tidings.server.store.sqlite_place import OpenFiles
-from tidings.server.store.sqlite_wal import check_log, fold
+from tidings.server.store.sqlite_wal import check_log, fold, rescued_beside
 from tidings.server.store.threads import Readers, Writer, Written
+
+log = logging.getLogger("tidings.store")
 
 T = TypeVar("T")
 
@@ -93,6 +96,7 @@ class SqliteStore:
         self._checking: asyncio.Future[int] | None = None
         self._check_begun = 0.0
         self._check_trouble: str | None = None
+        self._died: asyncio.Future[bool] | None = None
 
     @property
     def epoch(self) -> str:
@@ -103,10 +107,12 @@ class SqliteStore:
         """Lock, open and migrate the file; see ``Store.start``."""
         writing = await asyncio.to_thread(self._open)
         self._start_threads(writing, [connect(self._path, read_only=True) for _ in range(READER_THREADS)])
+        assert self._writer is not None
+        self._died = self._writer.died
 
     def _start_threads(self, writing: sqlite3.Connection, reading: list[sqlite3.Connection]) -> None:
         self._writer = Writer(writing, self._on_commit, self._files)
-        self._readers = Readers(reading)
+        self._readers = Readers(reading, self._writer.meet)
 
     async def close(self) -> None:
         """Finish what was accepted, and let go of the file."""
@@ -125,7 +131,8 @@ class SqliteStore:
         now, trouble = asyncio.get_running_loop().time(), self._writer.trouble
         is_old = now - self._check_begun > CHECK_KEPT_S or trouble != self._check_trouble
         if self._checking is None or (is_old and self._checking.done()):
-            self._checking = self._writer.submit(self._look if trouble is None else self._look_for_room)
+            look = self._look if trouble is None else self._look_for_room
+            self._checking = self._writer.submit(look, goes_first=True)
             self._checking.add_done_callback(self._checked)
             self._check_begun, self._check_trouble = now, trouble
         return await _within(COMMIT_WAIT_MAX_S, asyncio.shield(self._checking), "The database did not answer in time.")
@@ -136,13 +143,14 @@ class SqliteStore:
             self._writer.trouble = None
 
     def _look(self, connection: sqlite3.Connection) -> Written[int]:
-        self._files.check()
+        self._files.check(connection)
         return Written(sqlite_erase.count(connection), [])
 
     def _look_for_room(self, connection: sqlite3.Connection) -> Written[int]:
         """After a refusal write as much as a message, to see whether what caused it is over."""
+        looked = self._look(connection)
         connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('room', zeroblob(?))", (ROOM_SIZE_BYTES,))
-        return self._look(connection)
+        return looked
 
     async def note_forgotten(self, erasures: int) -> None:
         """See ``Store.note_forgotten``."""
@@ -150,8 +158,13 @@ class SqliteStore:
 
     async def failed(self) -> bool:
         """See ``Store.failed``."""
-        assert self._writer is not None, "start it first"
-        return await asyncio.shield(self._writer.died)
+        assert self._died is not None, "start it first"
+        return await asyncio.shield(self._died)
+
+    @property
+    def is_lost(self) -> bool:
+        """See ``Store.is_lost``."""
+        return self._died is not None and self._died.done() and not self._died.result()
 
     async def append(self, message: NewMessage) -> Appended:
         """See ``Store.append``."""
@@ -298,7 +311,7 @@ class SqliteStore:
                     _fold_if_there_is_room(connection)
                 self._lock.sign()
                 self._epoch = read_epoch(connection)
-                touch_tables(connection)
+                check_served(connection)
                 self._files = OpenFiles(self._lock)
             except BaseException:
                 connection.close()
@@ -318,6 +331,8 @@ class SqliteStore:
         except TidingsError:
             self._lock.release()
             raise
+        for copy in rescued_beside(self._path):
+            log.warning("%s is what a server saved whose files were changed: restore it, or remove it", copy)
         return connection
 
 

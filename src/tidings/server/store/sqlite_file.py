@@ -16,6 +16,7 @@ from tidings.errors import ConfigurationError, DatabaseTooNew
 BUSY_WAIT_MS = 5_000  # a backup tool, or a command of ours beside a server, may hold the file for a moment
 READER_CACHE_SIZE_KIB = 16_384
 EPOCH_SIZE_BYTES = 4  # 8 hex digits
+CHECK_WHOLE_BYTES = 64 << 20  # looked through at each start: 0.2 s; a million messages (311 MiB) would take 1 s
 
 
 def connect(path: str, cache_size_kib: int = READER_CACHE_SIZE_KIB, *, read_only: bool = False) -> sqlite3.Connection:
@@ -135,15 +136,28 @@ def read_epoch(connection: sqlite3.Connection) -> str:
     return str(epoch)
 
 
-def touch_tables(connection: sqlite3.Connection) -> None:
-    """Read a row of each table, so that a file that is damaged all over is noticed at the start.
+def check_served(connection: sqlite3.Connection) -> None:
+    """Return when a database looks sound: all of it up to CHECK_WHOLE_BYTES, else the rows that a use touches first.
 
     Raises:
-        sqlite3.DatabaseError: It is.
+        sqlite3.DatabaseError: It is damaged.
     """
+    sizes = [connection.execute(f"PRAGMA {each}").fetchone()[0] for each in ("page_count", "page_size")]
+    if sizes[0] * sizes[1] <= CHECK_WHOLE_BYTES:
+        ((fault,),) = connection.execute("PRAGMA quick_check(1)")
+        if fault != "ok":
+            raise damaged(fault)
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     for (name,) in names:
-        connection.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchone()
+        for order in ("ASC", "DESC"):
+            connection.execute(f'SELECT * FROM "{name}" ORDER BY 1 {order} LIMIT 1').fetchone()
+
+
+def damaged(fault: str) -> sqlite3.DatabaseError:
+    """What SQLite raises where it meets a page that cannot be."""
+    failure = sqlite3.DatabaseError(f"database disk image is malformed: {fault}")
+    failure.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return failure
 
 
 def check_whole(connection: sqlite3.Connection, name: str) -> None:

@@ -5,13 +5,15 @@ one, and undoes the copy or damages it; and it does not miss a log that was remo
 
 Rules
 1. A mark is a list of ids and a word. Each fold adds an id that nobody else has. ``whole`` says that nothing is
-   missing when this is all there is, ``open`` that a log belongs to it.
+   missing when this is all there is, ``open`` that a log belongs to it, ``emptying`` that it is just being emptied.
 2. A fold writes ``open`` with a new id, lets SQLite checkpoint, and writes ``whole``, which goes into the log. So
    while there is a log the file alone says ``open``, and both together say ``whole``; so does a file that was closed,
    and every copy made through SQLite.
 3. The log belongs to the file if the file's last id is in the mark of both together. Ids of folds that a reader held
    up stay in it: SQLite may have brought any of them into the file.
 4. Nothing but ``fold`` checkpoints: our connections have no automatic checkpoint.
+5. A fold that empties the log writes ``emptying`` for ``open``, and another fold follows: a kill between its steps
+   leaves an empty log that is right, and in all other times one that is empty or has no header was emptied by others.
 """
 
 from __future__ import annotations
@@ -30,13 +32,16 @@ BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database, by
 _ID_BYTES = 6
 _IDS_MAX = 8  # of folds that a reader holds up; then the last one is tried again under the same id
 _EMPTY_LOG_BYTES = 32  # a header, and no page
+_LOG_MAGIC = (0x377F0682, 0x377F0683)  # the first four bytes of a log: SQLite file format, 4.1
+
+WHOLE, OPEN, EMPTYING = "whole", "open", "emptying"
 
 
 class Mark(NamedTuple):
     """What a database says of its log; ``None`` in the table means the first one."""
 
     ids: tuple[str, ...] = ("0",)
-    is_whole: bool = True
+    word: str = WHOLE
 
 
 def fold(connection: sqlite3.Connection, how: str = "PASSIVE") -> bool:
@@ -45,31 +50,39 @@ def fold(connection: sqlite3.Connection, how: str = "PASSIVE") -> bool:
     Raises:
         sqlite3.OperationalError: Somebody else writes, or there is no room.
     """
+    if how == "TRUNCATE":
+        is_complete = _fold(connection, how, EMPTYING)
+        _fold(connection, "PASSIVE", OPEN)
+        return is_complete
+    return _fold(connection, how, OPEN)
+
+
+def _fold(connection: sqlite3.Connection, how: str, word: str) -> bool:
     try:
-        ids = _open_mark(connection)
+        ids = _open_mark(connection, word)
     except sqlite3.OperationalError as failure:
         if failure.sqlite_errorcode != sqlite3.SQLITE_FULL:
             raise
         # No room for the mark behind the rest of the log; when all of that is in the file, the log begins anew.
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        ids = _open_mark(connection)
+        ids = _open_mark(connection, word)
     is_complete = False
     try:
         busy, in_log, folded = connection.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
         is_complete = not busy and in_log == folded
     finally:
         with transaction(connection):
-            if read_mark(connection) == Mark(ids, is_whole=False):  # or somebody else folds, and will say so
-                _write_mark(connection, Mark(ids[-1:] if is_complete else ids, is_whole=True))
+            if read_mark(connection) == Mark(ids, word):  # or somebody else folds, and will say so
+                _write_mark(connection, Mark(ids[-1:] if is_complete else ids))
     return is_complete
 
 
-def _open_mark(connection: sqlite3.Connection) -> tuple[str, ...]:
+def _open_mark(connection: sqlite3.Connection, word: str) -> tuple[str, ...]:
     with transaction(connection):
         ids = read_mark(connection).ids
         if len(ids) < _IDS_MAX:
             ids = (*ids, _new_id())
-        _write_mark(connection, Mark(ids, is_whole=False))
+        _write_mark(connection, Mark(ids, word))
     return ids
 
 
@@ -84,7 +97,7 @@ def check_log(path: str) -> None:
     No connection of this process may be open: reading the file alone takes back the locks of others.
 
     Raises:
-        ConfigurationError: The log is another's, or it is gone, or something leads out of the directory.
+        ConfigurationError: The log is another's, or it is gone or emptied, or something leads out of the directory.
     """
     for ending in BESIDE:
         if os.path.islink(path + ending):
@@ -92,7 +105,7 @@ def check_log(path: str) -> None:
     log = f"{path}-wal"
     log_size = os.path.getsize(log) if os.path.exists(log) else None
     is_empty = not os.path.exists(path) or os.path.getsize(path) == 0
-    if log_size == 0 or (is_empty and (log_size is None or log_size <= _EMPTY_LOG_BYTES)):
+    if is_empty and (log_size is None or log_size <= _EMPTY_LOG_BYTES):
         return
     if is_empty:
         raise ConfigurationError(
@@ -100,23 +113,44 @@ def check_log(path: str) -> None:
             " or move the other one away to begin anew"
         )
     alone = _mark_of(path, "immutable=1&mode=ro")
-    if log_size is None or log_size <= _EMPTY_LOG_BYTES:
-        if alone is not None and not alone.is_whole:
+    if log_size is None or log_size <= _EMPTY_LOG_BYTES or not _has_header(log):
+        if alone is not None and alone.word == OPEN:
             raise ConfigurationError(
-                f"db (TIDINGS_DB): {log} is missing, and what was committed last was in it. Bring it back;"
-                f" or go on without it, so that clients reload: tidings restore {path}"
+                f"db (TIDINGS_DB): {log} {'is missing' if log_size is None else 'was emptied'}, and what was committed"
+                f" last was in it. Bring it back{_or_rescued(path)}; or go on without it, so that clients reload:"
+                f" tidings restore {path}"
             )
         return
     together = _mark_of(path, "mode=ro")  # which closes without a checkpoint
     if alone is None or together is None:
         return  # too damaged to tell, which opening it says better
-    may_be_copy = alone == together and alone.is_whole and alone.ids != ("0",) and len(alone.ids) == 1
+    may_be_copy = alone == together and alone.word == WHOLE and alone.ids != ("0",) and len(alone.ids) == 1
     if alone.ids[-1] not in together.ids or (may_be_copy and not _is_in_file(log, path)):
         raise ConfigurationError(
             f"db (TIDINGS_DB): {log} belongs to another file than {path}: a copy was put in its place, or another"
             " program wrote to it. For the copy: move the -wal away, or let tidings restore put the copy there."
-            f" For what was written: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+            f" For what was written: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'{_or_rescued(path)}"
         )
+
+
+def rescued_beside(path: str) -> list[str]:
+    """The copies that a server made which found its files changed: beside the file, the newest last."""
+    directory, name = os.path.split(path)
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return sorted(os.path.join(directory, each) for each in names if each.startswith(f"{name}.rescued-"))
+
+
+def _or_rescued(path: str) -> str:
+    copies = rescued_beside(path)
+    return f"; or take what the last server saved: tidings restore {copies[-1]}" if copies else ""
+
+
+def _has_header(log: str) -> bool:
+    with open(log, "rb") as of_log:
+        return int.from_bytes(of_log.read(4), "big") in _LOG_MAGIC
 
 
 def _is_in_file(log: str, path: str) -> bool:
@@ -149,7 +183,7 @@ def read_mark(connection: sqlite3.Connection) -> Mark:
     if row is None:
         return Mark()
     word, *ids = str(row[0]).split()
-    return Mark(tuple(ids), word == "whole")
+    return Mark(tuple(ids), word)
 
 
 def _mark_of(path: str, query: str) -> Mark | None:
@@ -164,7 +198,7 @@ def _mark_of(path: str, query: str) -> Mark | None:
 
 
 def _write_mark(connection: sqlite3.Connection, mark: Mark) -> None:
-    text = " ".join(["whole" if mark.is_whole else "open", *mark.ids])
+    text = " ".join([mark.word, *mark.ids])
     connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('log', ?)", (text,))
 
 

@@ -8,7 +8,7 @@ Rules
 4. After a commit the whole batch is answered by one call into the event loop.
 5. When the disk says that it cannot be trusted (IOERR, CORRUPT, NOTADB), the writer stops for good: a commit that
    failed in fsync must not be tried again, only a restart reads what is really on the disk. So it does when its file is
-   not in its place any more, and saves what only this process has (sqlite_place.py).
+   not in its place any more, and saves what only this process has (sqlite_place.py); and when a reader meets damage.
 6. When there is no room or another program holds the file, the batch is refused as it is: alone each write would meet
    the same. ``trouble`` says so until a write succeeds.
 7. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
@@ -25,6 +25,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -39,6 +40,7 @@ log = logging.getLogger("tidings.store")
 T = TypeVar("T")
 
 _FAIL_STOP = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}  # which no restart mends
 _NOT_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
 _PRIMARY_CODE_MASK = 0xFF  # the low byte of an extended result code
 
@@ -51,10 +53,13 @@ class Written(NamedTuple, Generic[T]):
 
 
 class _Job:
-    __slots__ = ("error", "future", "outcome", "work")
+    __slots__ = ("error", "future", "goes_first", "outcome", "work")
 
-    def __init__(self, work: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, work: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any], *, goes_first: bool = False
+    ) -> None:
         self.work = work
+        self.goes_first = goes_first
         self.future = future
         self.outcome: Any = None
         self.error: BaseException | None = None
@@ -74,6 +79,10 @@ class _Job:
             self.future.set_result(answer)
 
 
+def _raise(failure: Exception, _connection: sqlite3.Connection) -> Written[None]:
+    raise failure
+
+
 def _unavailable(detail: str) -> Unavailable:
     return Unavailable("unavailable", detail, retry_after_s=2)
 
@@ -82,7 +91,7 @@ def _not_stored() -> Unavailable:
     return _unavailable("The message could not be stored; send it again with the same client_id.")
 
 
-def _primary_code(failure: Exception) -> int:
+def _primary_code(failure: BaseException) -> int:
     code: int = getattr(failure, "sqlite_errorcode", 0)
     return code & _PRIMARY_CODE_MASK
 
@@ -107,8 +116,12 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[sqlite3.Connection], Written[T]]) -> asyncio.Future[T]:
+    def submit(
+        self, work: Callable[[sqlite3.Connection], Written[T]], *, goes_first: bool = False
+    ) -> asyncio.Future[T]:
         """Queue a write; the future resolves after its commit, with ``Written.answer``.
+
+        One that ``goes_first`` sees the database before the others of its batch have written.
 
         Raises:
             Unavailable: The queue is full or the writer has stopped.
@@ -116,7 +129,7 @@ class Writer:
         self.refuse_if_stopped()
         if self._queue.qsize() >= WRITER_QUEUE_MAX:
             raise _unavailable("Too many messages are waiting for the disk; send again later.")
-        job = _Job(work, self._loop.create_future())
+        job = _Job(work, self._loop.create_future(), goes_first=goes_first)
         self._queue.put(job)
         if self._stopped is not None:  # it stopped between the check and the put
             self._fail_queued()
@@ -130,6 +143,11 @@ class Writer:
         """
         if self._stopped is not None:
             raise _unavailable(self._stopped)
+
+    def meet(self, failure: Exception) -> None:
+        """In the event loop: stop for good, as if the writer had met what a reader has."""
+        with contextlib.suppress(Unavailable):  # it has stopped
+            self.submit(partial(_raise, failure), goes_first=True).add_done_callback(asyncio.Future.exception)
 
     @property
     def queued(self) -> int:
@@ -151,26 +169,54 @@ class Writer:
         try:
             if self._serve_batch():
                 return True
-            self._files.check()  # what is not in its place is saved before it is let go
+            self._look()  # what is not in its place is saved before it is let go
             self._stopped = "The server is stopping."
             with contextlib.suppress(sqlite3.Error):  # then the next start does it
                 fold(self._connection)
-        except OutOfPlace as lost:
-            self._stopped = "The database is not in its place any more; nothing is taken until a restart."
-            log.critical("%s of the database is not in its place any more; nothing is taken until a restart", lost)
-            self._fail_queued()
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            rescued = self._files.rescue(self._connection, lost, self._wait)
-            log.critical("the database that was not in its place: %s", rescued.text)
-            self._die(may_go_on=rescued.may_go_on)
-        except BaseException:
-            log.critical("the writer thread died; sends are refused until a restart", exc_info=True)
-            self._stopped = "The database cannot be written; the server needs a restart."
-            self._die(may_go_on=True)
+        except BaseException as failure:
+            lost = self._cause(failure)
+            if lost is not None:
+                self._save(lost)
+            else:
+                log.critical("the writer thread died; sends are refused until a restart", exc_info=True)
+                self._stopped = "The database cannot be written; the server needs a restart."
+                self._die(may_go_on=_primary_code(failure) not in _DAMAGED)
         self._fail_queued()
         self._connection.close()
         return False
+
+    def _look(self) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as failure:
+            if _primary_code(failure) not in _NOT_NOW:
+                raise
+        try:
+            self._files.check(self._connection)
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _cause(self, failure: BaseException) -> OutOfPlace | None:
+        """What became of the files, if that is why something failed."""
+        if isinstance(failure, OutOfPlace):
+            return failure
+        if isinstance(failure, sqlite3.Error) and _primary_code(failure) in _FAIL_STOP:
+            try:
+                self._files.check(None)
+            except OutOfPlace as lost:
+                return lost
+        return None
+
+    def _save(self, lost: OutOfPlace) -> None:
+        self._stopped = "The database is not in its place any more; nothing is taken until a restart."
+        log.critical("%s; nothing is taken until a restart", lost)
+        self._fail_queued()
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        rescued = self._files.rescue(self._connection, lost, self._wait)
+        log.critical("the database that was not in its place: %s", rescued.text)
+        self._die(may_go_on=rescued.may_go_on)
 
     def _die(self, *, may_go_on: bool) -> None:
         def tell() -> None:
@@ -200,6 +246,8 @@ class Writer:
                 job = self._queue.get_nowait()
                 if job is None:
                     is_last = True
+                elif job.goes_first:
+                    batch.insert(0, job)
                 else:
                     batch.append(job)
         except Empty:
@@ -220,6 +268,7 @@ class Writer:
 
     def _fold(self) -> None:
         try:
+            self._look()
             is_complete = fold(self._connection)
             # A reader holds it up: not again before there is as much once more.
             self._fold_above_bytes = FOLD_ABOVE_BYTES + (0 if is_complete else self._files.log_size_bytes)
@@ -307,8 +356,9 @@ class Writer:
 class Readers:
     """A few threads with read-only connections; each read is one snapshot."""
 
-    def __init__(self, connections: list[sqlite3.Connection]) -> None:
+    def __init__(self, connections: list[sqlite3.Connection], meet: Callable[[Exception], None]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._meet = meet  # told, in the event loop, of damage
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._start(connections)
 
@@ -348,7 +398,11 @@ class Readers:
             try:
                 job.run(connection)
             finally:
-                connection.execute("ROLLBACK")
-        except Exception:
+                if connection.in_transaction:  # SQLite itself ends it when the file cannot be read
+                    connection.execute("ROLLBACK")
+        except Exception as failure:
             log.exception("a read failed")
+            if _primary_code(failure) in _DAMAGED:
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(self._meet, failure)
             job.error = _unavailable("The database could not be read; try again.")
