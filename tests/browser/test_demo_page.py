@@ -247,3 +247,17 @@ def test_a_hidden_page_gives_its_stream_back_after_30_s_and_takes_it_up_again(de
     window.is_connected()
     assert (1, 2) == (len(window.open_streams), window.streams_opened)
     assert [] == window.complaints
+
+
+def test_on_paper_the_demo_s_own_bar_does_not_stand(demo: Demo, profile: Profile) -> None:
+    """Neither it nor the drawer that it opens: a conversation is printed, and nothing that can only be clicked."""
+    window = Window.in_demo(profile(), demo.url, "ada", "ben")
+    window.page.get_by_role("button", name="Break it").click()
+    panel = window.page.locator(".demo-panel")
+    expect(panel).to_be_visible()
+
+    window.page.emulate_media(media="print")
+
+    for only_on_screen in (panel, window.page.locator(".demo-bar")):
+        expect(only_on_screen).to_be_hidden()
+    expect(window.messages.first).to_be_visible()

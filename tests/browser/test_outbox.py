@@ -298,7 +298,7 @@ def test_after_signing_out_nothing_of_the_user_is_left_in_any_tab_or_on_the_devi
     expect(other.message("never sent")).to_have_count(1)
     keeps(window, f"draft/{bob.id}/")
 
-    window.signs_out()
+    window.signs_out(deleting="1 message and 1 draft were not sent. Sign out and delete them?")
 
     for tab in (window, other):
         expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()

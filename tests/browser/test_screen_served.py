@@ -71,3 +71,28 @@ def test_somebody_else_who_signs_in_on_a_fresh_page_finds_nothing_of_who_left_wi
 
     fresh.is_waiting_for(lambda: [carol.id] == kept_users(fresh), "nothing of Alice is left")
     expect(fresh.composer).to_have_value("")
+
+
+@pytest.mark.parametrize(
+    ("impossible", "why"),
+    [
+        ("a/b", "A user id has no / or \\."),
+        ("x" * 300, "A user id has at most 128 characters."),
+        ("me", "“me” is not a user id."),
+    ],
+)
+def test_an_address_that_nobody_can_have_opens_no_conversation(
+    node: Node, profile: Callable[[], BrowserContext], alice: Person, impossible: str, why: str
+) -> None:
+    """It may come out of a link: the page says so, and why, and leads back to the list."""
+    window = Window.as_user(profile(), node.url, alice)
+    expect(window.conversations).to_be_visible()
+
+    window.goes_to(impossible)
+
+    nobody = window.page.get_by_role("region", name="Nobody has this address")
+    expect(nobody).to_contain_text(why)
+    expect(window.composer).to_have_count(0)
+    nobody.get_by_role("button", name="Back").click()
+    expect(window.page.get_by_role("heading", name="Your messages")).to_be_visible()
+    assert [] == window.complaints

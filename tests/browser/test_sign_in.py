@@ -60,14 +60,15 @@ def test_what_is_no_token_is_refused_in_words(garbage: str, node: Node, profile:
 
 
 def test_a_token_that_the_server_refuses_leads_back_to_the_sign_in(node: Node, profile: Profile) -> None:
-    """A token of another secret, an expired one; then a good one works in the same tab."""
+    """Of another secret, expired, of nobody: no sign-in has ended. Then a good one works in the same tab."""
     window = Window(profile())
     for bad in (
         node.token("guest", secret="another secret of thirty-two bytes or more"),
         node.token("guest", ttl_s=-99),
+        node.token(""),
     ):
         window.page.goto(f"{node.url}/#token={bad}")
-        expect(window.page.get_by_role("heading", name="Your sign-in has ended")).to_be_visible()
+        expect(window.page.get_by_role("heading", name="This link is not valid any more.")).to_be_visible()
 
     window.page.goto(f"{node.url}/#token={node.token('guest')}")
 
@@ -93,7 +94,7 @@ def test_a_link_of_somebody_else_asks_and_deletes_nothing(start_node: Callable[.
         assert "token" not in window.page.url
         question.get_by_role("button", name="Change nothing").click()
 
-        window.goes_to(ben.id)
+        assert window.page.url.endswith(f"#/{ben.id}")
         expect(window.composer).to_have_value("a draft")
         window.ticks("never sent", "Sent")
         assert [] == eve.inbox()["conversations"]
@@ -115,9 +116,77 @@ def test_a_link_in_a_fresh_tab_asks_whoever_uses_the_browser(node: Node, profile
     expect(mine.conversations).to_be_visible()
 
 
-@pytest.mark.parametrize("name", ["unsigned", "of another secret", "expired"])
+def test_signing_out_asks_before_it_deletes_what_was_not_sent(
+    start_node: Callable[..., Node], profile: Profile
+) -> None:
+    """It says how much, whichever tab it was typed in; answered no, all is sent later. Nothing unsent: no question."""
+    node = start_node()
+    with Proxy(node.address) as proxy:
+        ada, ben, cleo = node.person("ada"), node.person("ben"), node.person("cleo")
+        browser = profile()
+        window = Window.as_user(browser, proxy.url, ada, ben.id)
+        beside = Window.as_user(browser, proxy.url, ada, cleo.id)
+        proxy.refuse()
+        window.says("important")
+        window.ticks("important", "Waiting to be sent")
+        beside.says("too")
+        beside.ticks("too", "Waiting to be sent")
+        expect(window.entry(cleo.id)).to_contain_text("too")
+
+        settings = window.page.get_by_role("dialog", name="Settings")
+        window.signs_out()
+        asked = "2 messages were not sent. Sign out and delete them?"
+        expect(settings.get_by_role("alert")).to_have_text(asked)
+        window.page.keyboard.press("Enter")
+        expect(settings.get_by_role("alert")).to_have_count(0)
+        window.page.keyboard.press("Escape")
+        proxy.restore()
+        window.ticks("important", "Sent")
+        beside.ticks("too", "Sent")
+        window.signs_out()
+
+        for tab in (window, beside):
+            expect(tab.page.get_by_role("heading", name="Sign in to your messages")).to_be_visible()
+        assert ["important"] == [message["text"] for message in ben.history(ada)["messages"]]
+        assert ["too"] == [message["text"] for message in cleo.history(ada)["messages"]]
+
+
+@pytest.mark.parametrize("answer", ["Escape", "Back", "a refused link", "a junk link"])
+def test_a_question_that_is_left_is_answered_with_no(node: Node, profile: Profile, answer: str) -> None:
+    """Whichever way: the user is signed in as before, where they were, and the address says so."""
+    ada, ben = node.person(f"asked-{answer}"), node.person("ben")
+    window = Window.as_user(profile(), node.url, ada, ben.id)
+    window.page.evaluate("token => { location.hash = `token=${token}` }", node.token("eve"))
+    expect(window.page.get_by_role("heading", name="Sign in as somebody else?")).to_be_visible()
+    assert window.page.url.endswith(f"#/{ben.id}")
+    if answer == "Escape":
+        window.page.keyboard.press("Escape")
+    elif answer == "Back":
+        window.page.go_back()
+    else:
+        bad = node.token("eve", ttl_s=-99) if answer == "a refused link" else "hello"
+        window.page.evaluate("token => { location.hash = `token=${token}` }", bad)
+        expect(window.page.get_by_text("That link is not valid any more. You are still signed in")).to_be_visible()
+
+    expect(window.composer).to_be_visible()
+    assert window.page.url.endswith(f"#/{ben.id}")
+    window.says("still Ada")
+    window.ticks("still Ada", "Sent")
+
+
+def test_whoever_accepts_to_be_somebody_else_sees_their_list(node: Node, profile: Profile) -> None:
+    """Not the conversation that the former user had open."""
+    window = Window.as_user(profile(), node.url, node.person("former"), "ben")
+    eve = node.person("latter")
+    window.page.evaluate("token => { location.hash = `token=${token}` }", eve.token)
+    window.page.get_by_role("button", name=f"Sign in as {eve.id}").click()
+    expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
+    assert window.page.url.endswith("/#/")
+
+
+@pytest.mark.parametrize("name", ["unsigned", "of another secret", "expired", "junk"])
 def test_a_link_that_the_server_refuses_changes_nothing(node: Node, profile: Profile, name: str) -> None:
-    """Whoever it says it is: what is typed and not sent stays, and so does the sign-in."""
+    """Whoever it says it is: the conversation stays open, and so do what is typed in it and the sign-in."""
     ada, ben = node.person(f"kept-{name}"), node.person("ben")
     window = Window.as_user(profile(), node.url, ada, ben.id)
     window.composer.fill("a draft")
@@ -125,13 +194,16 @@ def test_a_link_that_the_server_refuses_changes_nothing(node: Node, profile: Pro
         "unsigned": jwt.encode({"sub": "eve", "exp": 2**32}, None, algorithm="none"),
         "of another secret": node.token("eve", secret="another secret of thirty-two bytes or more"),
         "expired": node.token("eve", ttl_s=-99),
+        "junk": "hello",
     }[name]
-    with window.page.expect_response(lambda answer: answer.url.endswith("/events/me") and answer.status == 401):
-        window.page.evaluate("token => { location.hash = `token=${token}` }", bad)
-    window.goes_to(ben.id)
+    window.page.evaluate("token => { location.hash = `token=${token}` }", bad)
+    told = window.page.get_by_text(f"That link is not valid any more. You are still signed in as {ada.id}.")
+    expect(told).to_be_visible()
+    assert window.page.url.endswith(f"#/{ben.id}")
     expect(window.composer).to_have_value("a draft")
+    window.page.get_by_role("main").get_by_role("button", name="Close").click()
+    expect(told).to_have_count(0)
     window.page.reload()
-    window.goes_to(ben.id)
     expect(window.composer).to_have_value("a draft")
     window.says("still Ada")
     window.ticks("still Ada", "Sent")
@@ -166,7 +238,7 @@ def test_where_site_data_is_blocked_the_page_works(chromium: Browser, node: Node
         ben.sends(ada, "and back")
         window.shows("hello", "and back")
         window.composer.fill("a draft")
-        window.signs_out()
+        window.signs_out(deleting="1 draft was not sent. Sign out and delete it?")
         expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
         assert [] == [said for said in window.complaints if not said.startswith("Tidings: ")]
     finally:

@@ -126,10 +126,14 @@ class Window:
         named = self.page.locator(".tidings-entry-name").get_by_text(name, exact=True)
         return self.conversations.get_by_role("link").filter(has=named)
 
-    def signs_out(self) -> None:
-        """By the settings, which the own picture opens."""
+    def signs_out(self, *, deleting: str | None = None) -> None:
+        """By the settings, which the own picture opens; `deleting` is the question that the page asks first, if any."""
+        settings = self.page.get_by_role("dialog", name="Settings")
         self.conversations.get_by_role("button", name=re.compile("^Settings of ")).click()
-        self.page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+        settings.get_by_role("button", name="Sign out").click()
+        if deleting is not None:
+            expect(settings.get_by_role("alert")).to_have_text(deleting)
+            settings.get_by_role("button", name="Sign out and delete").click()
 
     def begins_conversation_with(self, user_id: str) -> None:
         """ "New message", to this user id as it is typed."""

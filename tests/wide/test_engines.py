@@ -137,6 +137,8 @@ def test_signing_out_leaves_nothing_on_the_device(scene: Scene) -> None:
     """Neither conversation nor stream is there afterwards, nor after a reload."""
     scene.tab.says("private")
     scene.tab.shows("private")
+    sent = "document.querySelector('.tidings-tick:is([title=Sent], [title=Delivered], [title=Read])')"
+    scene.tab.waits_for(sent, "nothing is unsent, so that nothing is asked")
     signs_out(scene.tab)
     scene.tab.waits_for("!document.querySelector('.tidings-message')", "the conversation is gone")
     scene.streams_are(0)

@@ -4,8 +4,8 @@ import { DemoFrame } from "./drawer/frame.js";
 import type { Language } from "./language.js";
 import { keepEnterSends, keepListWidth, keepSound, keptEnterSends, keptListWidth, keptSound } from "./preference.js";
 import { hrefOf, openConversation, openList, route } from "./route.js";
-import { session, type Session } from "./session.js";
-import { Account } from "./settings.js";
+import { readRefusal, session, type Session } from "./session.js";
+import { Account, CloseMark } from "./settings.js";
 import { AskOther, ChoosePerson, SignIn, StartFailed } from "./sign-in.js";
 import { PageWordsContext, usePageWords } from "./words.js";
 
@@ -73,6 +73,20 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
     // Around both panes: a phone shows one of them, and either is what the page is about.
     <main className="page-main">
       <h1 className="tidings-hidden">{words.messages}</h1>
+      {now.linkRefused && (
+        <div className="tidings page-refusal">
+          <p role="alert">{words.stillSignedIn(nameInSentence(now.me.name))}</p>
+          <button
+            type="button"
+            className="tidings-round"
+            aria-label={words.close}
+            title={words.close}
+            onClick={readRefusal}
+          >
+            <CloseMark />
+          </button>
+        </div>
+      )}
       <Inbox
         chatUserId={peerId}
         {...(name === undefined ? {} : { chatUserName: name })}

@@ -3,6 +3,8 @@
  * kept and shared, and Back works.
  */
 const CONVERSATION = /^#\/(.+)$/;
+/** A sign-in link: no place of its own, so that one stays where one is. */
+export const BRINGS_TOKEN = /^#token=(.+)$/;
 
 /** The user id in a fragment, or null: for the list, for other fragments, and for an id that is not well encoded. */
 export function peerOf(hash: string): string | null {
@@ -25,6 +27,8 @@ function changed(): void {
   for (const listener of listeners) listener();
 }
 
+let shown = peerOf(location.hash);
+
 export const route = {
   subscribe(fn: () => void): () => void {
     if (listeners.size === 0) window.addEventListener("popstate", changed);
@@ -35,7 +39,8 @@ export const route = {
     };
   },
   getSnapshot(): string | null {
-    return peerOf(location.hash);
+    if (!BRINGS_TOKEN.test(location.hash)) shown = peerOf(location.hash);
+    return shown;
   },
 };
 

@@ -79,12 +79,12 @@ describe("signing in with a token", () => {
     expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", hasProblem: true });
   });
 
-  it("ends when the server refuses the token, which is then forgotten", async () => {
+  it("does not begin when the server refuses the token, which is not kept", async () => {
     vi.stubGlobal("fetch", (address: string) =>
       Promise.resolve(address === "./page.json" ? Response.json(page) : Response.json({}, { status: 401 })),
     );
     const { session } = await tabAt(`/#token=${tokenOf("ada")}`);
-    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", why: "rejected" }));
+    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", why: "refused" }));
     expect(sessionStorage.length).toBe(0);
   });
 
@@ -118,7 +118,31 @@ describe("signing in with a token", () => {
   });
 
   it.each([
+    ["no answer", () => Promise.reject(new TypeError("failed to fetch"))],
     ["refused", () => Promise.resolve(Response.json({}, { status: 401 }))],
+  ])("with a second token, while the first is asked about: %s", async (_, answer) => {
+    const { session, signIn } = await tabAt(`/#token=${tokenOf("ada")}`);
+    const { client } = session.getSnapshot() as { client?: unknown };
+    await signIn(tokenOf("eve"));
+    word = answer;
+    await signIn(tokenOf("mallory"));
+    const now = session.getSnapshot();
+    expect(now.phase === "question" ? now.before : now).toMatchObject({ phase: "signed_in", userId: "ada", client });
+  });
+
+  it("with a refused token of somebody else changes nothing but that it is told", async () => {
+    const { session, signIn, readRefusal } = await tabAt(`/#token=${tokenOf("ada")}`);
+    const before = session.getSnapshot();
+    const kept = JSON.stringify(sessionStorage);
+    word = () => Promise.resolve(Response.json({}, { status: 401 }));
+    await signIn(tokenOf("eve"));
+    expect(session.getSnapshot()).toEqual({ ...before, linkRefused: true });
+    readRefusal();
+    expect(session.getSnapshot()).toEqual(before);
+    expect(JSON.stringify(sessionStorage)).toBe(kept);
+  });
+
+  it.each([
     ["not answered", () => Promise.reject(new TypeError("failed to fetch"))],
     ["answered by a server that is not ready", () => Promise.resolve(Response.json({}, { status: 503 }))],
   ])("with a token of somebody else that is %s changes nothing", async (_, answer) => {

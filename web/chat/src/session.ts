@@ -9,6 +9,7 @@ import { keep, readKept } from "./kept.js";
 import { forgetPreferences, preferAs } from "./preference.js";
 import { RealtimeService, type Person, type TokenReason } from "tidings";
 import type { ControlAddress } from "./drawer/frame.js";
+import { BRINGS_TOKEN, hrefOf, route } from "./route.js";
 
 const STORED = "tidings.session";
 /** Without an answer, the server is asked again after this. */
@@ -27,7 +28,8 @@ export type Session =
   /** `why`: a status of HTTP, or what the browser says. */
   | { phase: "failed"; why: number | string }
   | { phase: "people"; people: readonly Person[] }
-  | { phase: "signed_out"; why: "no_token" | "rejected"; hasProblem: boolean }
+  /** `rejected`: somebody was signed in. `refused`: nobody was, and a token was brought that is not good. */
+  | { phase: "signed_out"; why: "no_token" | "rejected" | "refused"; hasProblem: boolean }
   /** A token that was brought is somebody else's than of those who use this browser. */
   | {
       phase: "question";
@@ -45,6 +47,8 @@ export type Session =
       people: readonly Person[];
       demo: boolean;
       control: ControlAddress | null;
+      /** A link was followed meanwhile that is not good. */
+      linkRefused: boolean;
     };
 
 let current: Session = { phase: "starting" };
@@ -88,10 +92,12 @@ export async function start(): Promise<void> {
   else if (kept === null) become({ phase: "signed_out", why: "no_token", hasProblem: false });
 }
 
-window.addEventListener("hashchange", () => {
+window.addEventListener("popstate", () => {
   // A sign-in link opened in a tab that shows the page already.
   const token = takeTokenFromAddress();
   if (token !== null) void signIn(token);
+  // Who goes elsewhere, as by Back, answers no.
+  else if (current.phase === "question") current.decline();
 });
 
 /** A token that was brought, and of which the server has not said whose it is. */
@@ -99,14 +105,20 @@ let pending: string | null = null;
 
 /** Read `#token=...`, once; it must not stay where it can be seen, shared or kept in the history. */
 function takeTokenFromAddress(): string | null {
-  const found = /^#token=(.+)$/.exec(location.hash)?.[1];
+  const found = BRINGS_TOKEN.exec(location.hash)?.[1];
   if (found === undefined) return null;
-  try {
-    history.replaceState(null, "", `${location.pathname}${location.search}#/`);
-  } catch {
-    location.hash = "#/"; // a browser that counts calls
-  }
+  const peerId = route.getSnapshot();
+  goTo(peerId === null ? "#/" : hrefOf(peerId));
   return decoded(found).trim();
+}
+
+/** In place of the present address. */
+function goTo(hash: string): void {
+  try {
+    history.replaceState(null, "", `${location.pathname}${location.search}${hash}`);
+  } catch {
+    location.hash = hash; // a browser that counts calls
+  }
 }
 
 /** What is badly encoded stays as it is: it is no token, and is refused as that. */
@@ -153,6 +165,23 @@ async function whoseIs(candidate: string): Promise<Whose> {
   }
 }
 
+/** What is there without the question. */
+function beneath(): Session {
+  return current.phase === "question" ? current.before : current;
+}
+
+/** The token that was brought is not good: whoever is signed in stays, where they are, and is told. */
+function refuse(otherwise: Extract<Session, { phase: "signed_out" }>): void {
+  pending = null;
+  const now = beneath();
+  become(now.phase === "signed_in" ? { ...now, linkRefused: true } : otherwise);
+}
+
+/** Whoever is signed in has read it. */
+export function readRefusal(): void {
+  if (current.phase === "signed_in") become({ ...current, linkRefused: false });
+}
+
 /**
  * Sign in with a token that somebody pasted, or that a link brought: perhaps one that the user never asked for. Nothing of
  * anybody changes before the server has said whose it is, and the user, where it is somebody else's, that they want it.
@@ -162,20 +191,12 @@ export async function signIn(candidate: string): Promise<void> {
   // The last one that was brought counts.
   const isPending = (): boolean => pending === token;
   pending = token;
-  if (claimsOf(token) === null) {
-    pending = null;
-    if (current.phase !== "signed_in") become({ phase: "signed_out", why: "no_token", hasProblem: true });
-    return;
-  }
+  if (claimsOf(token) === null) return refuse({ phase: "signed_out", why: "no_token", hasProblem: true });
   const whose = await whoseIs(token);
   if (!isPending()) return;
-  if (whose.kind === "refused") {
-    pending = null;
-    if (current.phase !== "signed_in") become({ phase: "signed_out", why: "rejected", hasProblem: false });
-    return;
-  }
+  if (whose.kind === "refused") return refuse({ phase: "signed_out", why: "refused", hasProblem: false });
   if (whose.kind === "unknown") {
-    if (current.phase !== "signed_in" && !(await showKept(token))) become({ phase: "failed", why: whose.why });
+    if (beneath().phase !== "signed_in" && !(await showKept(token))) become({ phase: "failed", why: whose.why });
     setTimeout(() => isPending() && void signIn(token), ASK_AGAIN_MS);
     return;
   }
@@ -184,13 +205,17 @@ export async function signIn(candidate: string): Promise<void> {
   if (!isPending()) return;
   pending = null;
   if (others.length === 0) return enter({ token, userId });
-  const before = current.phase === "question" ? current.before : current;
+  const before = beneath();
   become({
     phase: "question",
     before,
     others,
     me: personOf(userId, token),
-    accept: () => enter({ token, userId }),
+    accept: () => {
+      // The conversation that is open is one of the other.
+      goTo("#/");
+      enter({ token, userId });
+    },
     decline: () =>
       become(before.phase === "signed_in" ? before : { phase: "signed_out", why: "no_token", hasProblem: false }),
   });
@@ -255,7 +280,7 @@ function connected(given: string, userId: string): Extract<Session, { phase: "si
   tokenClient = { client, me };
   client.connect(userId);
   if (isAgain) client.reconnect();
-  return { phase: "signed_in", client, userId, me, people: [], demo: false, control: null };
+  return { phase: "signed_in", client, userId, me, people: [], demo: false, control: null, linkRefused: false };
 }
 
 async function forgetOthers(client: RealtimeService, userId: string): Promise<void> {
@@ -326,7 +351,7 @@ function startDemo(): void {
   preferAs(userId);
   // Who reaches the demo by another way, such as a tunnel, does not reach what controls it.
   const control = page.control?.origins.includes(location.origin) ? page.control : null;
-  become({ phase: "signed_in", client, userId, me, people: page.people, demo: true, control });
+  become({ phase: "signed_in", client, userId, me, people: page.people, demo: true, control, linkRefused: false });
 }
 
 /** Null when this cannot be anybody's user id; rejects when trying again may help. */

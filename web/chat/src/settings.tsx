@@ -1,7 +1,7 @@
 /** Who one is, what one likes of this page, and the way out: a picture at the head of the list opens it. */
 import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import type { Person } from "tidings";
-import { Avatar } from "tidings/react";
+import { Avatar, useInbox, useOutbox } from "tidings/react";
 import { inLanguage } from "./language.js";
 import { keepTheme, keptTheme, THEMES, type Theme } from "./preference.js";
 import { signOut } from "./session.js";
@@ -107,13 +107,46 @@ function Settings({ onClose, ...props }: AccountProps & { onClose: () => void })
               {words.beSomebodyElse}
             </a>
           ) : (
-            <button type="button" className="tidings-button" onClick={signOut}>
-              {words.signOut}
-            </button>
+            <SignOut />
           )}
         </footer>
       </div>
     </dialog>
+  );
+}
+
+/** Signing out deletes what was not sent: the question comes first, and only where there is something. */
+function SignOut(): ReactNode {
+  const words = usePageWords();
+  const messages = useOutbox().pending.length;
+  const drafts = useInbox().entries.filter(({ draft }) => draft !== "").length;
+  const [wanted, setWanted] = useState(false);
+  const stays = useRef<HTMLButtonElement>(null);
+  const isAsking = wanted && messages + drafts > 0;
+  useEffect(() => {
+    // What deletes nothing is what Enter does.
+    if (isAsking) stays.current?.focus();
+  }, [isAsking]);
+  if (!isAsking)
+    return (
+      <button
+        type="button"
+        className="tidings-button"
+        onClick={() => (messages + drafts > 0 ? setWanted(true) : signOut())}
+      >
+        {words.signOut}
+      </button>
+    );
+  return (
+    <>
+      <p role="alert">{words.unsent(messages, drafts)}</p>
+      <button ref={stays} type="button" className="tidings-button" data-primary="true" onClick={() => setWanted(false)}>
+        {words.staySignedIn}
+      </button>
+      <button type="button" className="tidings-button" onClick={signOut}>
+        {words.signOutAndDelete}
+      </button>
+    </>
   );
 }
 
@@ -153,7 +186,7 @@ function Mark({ children }: { children: ReactNode }): ReactNode {
   );
 }
 
-function CloseMark(): ReactNode {
+export function CloseMark(): ReactNode {
   return (
     <Mark>
       <path d="M5 5l10 10M15 5 5 15" />

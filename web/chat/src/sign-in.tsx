@@ -32,12 +32,15 @@ function Typed({ parts }: { parts: readonly string[] }): ReactNode {
   );
 }
 
+type SignedOut = Extract<Session, { phase: "signed_out" }>;
+
 /** How to sign in where a token is needed. */
-export function SignIn({ why, hasProblem }: { why: "no_token" | "rejected"; hasProblem: boolean }): ReactNode {
+export function SignIn({ why, hasProblem }: Omit<SignedOut, "phase">): ReactNode {
   const words = usePageWords();
   const [typed, setTyped] = useState("");
+  const titles = { no_token: words.signIn, rejected: words.signInEnded, refused: words.linkRefused };
   return (
-    <Card title={why === "rejected" ? words.signInEnded : words.signIn}>
+    <Card title={titles[why]}>
       <p className="page-note">{words.signInHint}</p>
       <form
         onSubmit={(event) => {
@@ -85,6 +88,13 @@ export function AskOther({ others, me, accept, decline }: Extract<Session, { pha
   const stays = useRef<HTMLButtonElement>(null);
   // What changes nothing is what Enter does.
   useEffect(() => stays.current?.focus(), []);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.key === "Escape") decline();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, [decline]);
   return (
     <Card title={words.otherUser}>
       <dl className="page-others">

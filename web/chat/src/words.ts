@@ -1,10 +1,16 @@
 /** What the page says around the chat, in each language that it has. */
 import { createContext, useContext } from "react";
+import { counterOf } from "tidings/react";
+
+const { count } = counterOf("en");
+const { count: countInArabic } = counterOf("ar");
 
 export const english = {
   messages: "Messages",
   signIn: "Sign in to your messages",
   signInEnded: "Your sign-in has ended",
+  linkRefused: "This link is not valid any more.",
+  stillSignedIn: (user: string) => `That link is not valid any more. You are still signed in as ${user}.`,
   signInHint: "Open the link that you were given, or paste the token that is in it.",
   token: "Token",
   notAToken: "This is not a token. Paste the whole line.",
@@ -22,6 +28,16 @@ export const english = {
   choosePerson: "Choose a person for this window. Open a second window as somebody else, and write to each other.",
   beSomebodyElse: "Switch person",
   signOut: "Sign out",
+  unsent: (messages: number, drafts: number) => {
+    const parts = [
+      ...(messages > 0 ? [count(messages, { one: "# message", other: "# messages" })] : []),
+      ...(drafts > 0 ? [count(drafts, { one: "# draft", other: "# drafts" })] : []),
+    ];
+    const rest = { one: "was not sent. Sign out and delete it?", other: "were not sent. Sign out and delete them?" };
+    return `${parts.join(" and ")} ${count(messages + drafts, rest)}`;
+  },
+  staySignedIn: "Stay signed in",
+  signOutAndDelete: "Sign out and delete",
   settings: "Settings",
   settingsOf: (name: string) => `Settings of ${name}`,
   close: "Close",
@@ -46,6 +62,8 @@ export const arabic: PageWords = {
   messages: "الرسائل",
   signIn: "تسجيل الدخول إلى رسائلك",
   signInEnded: "انتهى تسجيل دخولك",
+  linkRefused: "لم يعد هذا الرابط صالحًا.",
+  stillSignedIn: (user) => `لم يعد ذلك الرابط صالحًا. ما زلت مسجّل الدخول باسم \u2068${user}\u2069.`,
   signInHint: "افتح الرابط الذي أُعطي لك، أو الصق الرمز الذي فيه.",
   token: "الرمز",
   notAToken: "هذا ليس رمزًا. الصق السطر كله.",
@@ -63,6 +81,17 @@ export const arabic: PageWords = {
   choosePerson: "اختر شخصًا لهذه النافذة. افتح نافذة ثانية باسم شخص آخر، وليراسل أحدهما الآخر.",
   beSomebodyElse: "كن شخصًا آخر",
   signOut: "تسجيل الخروج",
+  unsent: (messages, drafts) => {
+    const ofMessages = { one: "رسالة واحدة", two: "رسالتان", few: "# رسائل", many: "# رسالة", other: "# رسالة" };
+    const ofDrafts = { one: "مسودة واحدة", two: "مسودتان", few: "# مسودات", many: "# مسودة", other: "# مسودة" };
+    const parts = [
+      ...(messages > 0 ? [countInArabic(messages, ofMessages)] : []),
+      ...(drafts > 0 ? [countInArabic(drafts, ofDrafts)] : []),
+    ];
+    return `لم يُرسل بعد: ${parts.join(" و")}. هل تريد تسجيل الخروج وحذف ذلك؟`;
+  },
+  staySignedIn: "البقاء",
+  signOutAndDelete: "تسجيل الخروج والحذف",
   settings: "الإعدادات",
   settingsOf: (name) => `إعدادات \u2068${name}\u2069`,
   close: "إغلاق",

@@ -7,6 +7,7 @@ import { InboxList } from "./inbox-list.js";
 import { LIST_WIDTH, listWidth, Separator } from "./separator.js";
 import { PenIcon } from "./icons.js";
 import { findKeys, useShortcuts } from "./shortcuts.js";
+import { userIdProblem } from "./user-id.js";
 import { useLanguage, useWords } from "./words/context.js";
 
 export interface InboxProps {
@@ -109,7 +110,10 @@ export function Inbox(props: InboxProps): ReactNode {
   }, [chatUserId, hrefFor]);
 
   const isSelf = chatUserId !== null && chatUserId === userId;
-  const isOpen = chatUserId !== null && !isSelf;
+  /** Why nobody can have this address, which may come out of a link. */
+  const problem = chatUserId === null || isSelf ? null : userIdProblem(chatUserId, userId, words.userId);
+  const isOpen = chatUserId !== null && !isSelf && problem === null;
+  const title = isSelf ? words.selfTitle : problem === null ? null : words.nobodyTitle;
   const name = props.chatUserName ?? entries.find((entry) => entry.user.id === chatUserId)?.user.name;
   const { onNotice, onSignIn } = props;
   return (
@@ -158,12 +162,12 @@ export function Inbox(props: InboxProps): ReactNode {
               onBack={onClose}
             />
           ) : (
-            <section className="tidings-screen" aria-label={isSelf ? words.selfTitle : words.noneChosen}>
+            <section className="tidings-screen" aria-label={title ?? words.noneChosen}>
               <div className="tidings-empty">
                 <EmptyArt />
-                <h2>{isSelf ? words.selfTitle : words.chooseTitle}</h2>
-                <p>{isSelf ? words.selfHint : <ChooseHint />}</p>
-                {isSelf ? (
+                <h2>{title ?? words.chooseTitle}</h2>
+                <p>{isSelf ? words.selfHint : (problem ?? <ChooseHint />)}</p>
+                {title !== null ? (
                   <button type="button" className="tidings-button" onClick={onClose}>
                     {words.back}
                   </button>

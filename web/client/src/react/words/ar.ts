@@ -238,6 +238,7 @@ export const arabic: Words = {
   noneChosen: "لم تُختر محادثة",
   chooseHint: (keys) => `اختر محادثة، أو ابحث عن شخص بالمفتاحين ${keys}.`,
   selfTitle: "هذا أنت",
+  nobodyTitle: "لا أحد بهذا العنوان",
   selfHint: "تحتاج المحادثة إلى شخص آخر.",
   titleWithUnread: (number, title) => `(${number > 99 ? `${digits(99)}+` : digits(number)}) ${title}`,
 

@@ -186,6 +186,7 @@ export const english = {
   noneChosen: "No conversation chosen",
   chooseHint: (keys: string) => `Choose a conversation, or find somebody with ${keys}.`,
   selfTitle: "That is you",
+  nobodyTitle: "Nobody has this address",
   selfHint: "A conversation needs somebody else.",
   /** Of the page, while something is unread. */
   titleWithUnread: (number: number, title: string) => `(${number > 99 ? "99+" : number}) ${title}`,
