@@ -31,7 +31,7 @@ from report import Findings, machine, ratios, table
 from works import WORKS, Work
 from works.size import Size
 
-from tidings.errors import StreamLost
+from tidings.errors import ServerProblem, StreamLost
 
 HERE = Path(__file__).parent
 RATIOS = HERE / "ratios.json"
@@ -58,7 +58,7 @@ def measure(works: Sequence[Work], peers: Sequence[Peer], size: Size, folder: Pa
                 running = Running(peer, place)
                 try:
                     work.measure(running, size, partial(findings.take, work.name, peer.name))
-                except (SystemExit, StreamLost, TimeoutError) as failure:
+                except (SystemExit, ServerProblem, StreamLost, TimeoutError) as failure:
                     if peer.name.startswith("Tidings"):
                         raise
                     # Somebody else's server that does not stand it is a finding, and no end of ours.

@@ -120,11 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     serve = command("serve", _serve, "serve users until SIGTERM or Ctrl-C", "Settings: TIDINGS_* in the environment.")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
-    serve.add_argument("--db", metavar="URL", help="such as sqlite:///tidings.db (default: TIDINGS_DB, or that)")
+    serve.add_argument(
+        "--db", metavar="URL", type=_given, help="such as sqlite:///tidings.db (default: TIDINGS_DB, or that)"
+    )
 
     demo = command("demo", _demo, "serve a demo with a few people on this machine only")
     demo.add_argument("--port", type=_port, default=8787, help="(default: %(default)s)")
-    demo.add_argument("--db", metavar="URL", help="another database than the demo's own")
+    demo.add_argument("--db", metavar="URL", type=_given, help="another database than the demo's own")
 
     token = command("token", _token, "print a token for a user", "Reads TIDINGS_SECRET, the server's own.")
     token.add_argument("user", metavar="USER", help="user id")
@@ -134,9 +136,9 @@ def _parser() -> argparse.ArgumentParser:
 
     reads = "Reads TIDINGS_URL and TIDINGS_TOKEN."
     send = command("send", _send, "send a message and print its id once it is committed", reads)
-    send.add_argument("to", metavar="TO", type=_text, help="user id of the recipient")
+    send.add_argument("to", metavar="TO", type=_given, help="user id of the recipient")
     send.add_argument("text", metavar="TEXT", type=_text, help="after -- it may begin with a dash")
-    send.add_argument("--id", metavar="KEY", type=_text, help="client_id; the same KEY never sends twice")
+    send.add_argument("--id", metavar="KEY", type=_given, help="client_id; the same KEY never sends twice")
 
     send.add_argument(
         "--deadline",
@@ -167,11 +169,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print one JSON object")
 
     chat = command("chat", _chat, "talk with somebody in the terminal", f"Ctrl+C leaves. {reads}")
-    chat.add_argument("who", metavar="WITH", type=_text, help="user id of the other person")
+    chat.add_argument("who", metavar="WITH", type=_given, help="user id of the other person")
 
     tail = command("tail", _tail, "print messages as they arrive, for ever; Ctrl-C prints the cursor", reads)
     tail.add_argument("--json", action="store_true", help="print every event, one JSON object a line")
-    tail.add_argument("--cursor", metavar="C", help="go on after this cursor instead of from now")
+    tail.add_argument("--cursor", metavar="C", type=_given, help="go on after this cursor instead of from now")
     return parser
 
 
@@ -181,23 +183,25 @@ def _add_operating(command: Callable[..., _Parser]) -> None:
 
     def on_database(name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> _Parser:
         added = command(name, run, help, more)
-        added.add_argument("--db", metavar="URL", help="such as sqlite:///tidings.db (default: TIDINGS_DB, or that)")
+        added.add_argument(
+            "--db", metavar="URL", type=_given, help="such as sqlite:///tidings.db (default: TIDINGS_DB, or that)"
+        )
         return added
 
     migrate = on_database("migrate", _migrate, "bring a database's schema up to date", "serve does so by itself.")
     migrate.add_argument("--check", action="store_true", help="change nothing; exit 1 if it is behind")
 
     backup = on_database("backup", _backup, "copy a database into a file, whole and checked", while_running)
-    backup.add_argument("file", metavar="FILE", help="a new file; what bears this name is complete")
+    backup.add_argument("file", metavar="FILE", type=_given, help="a new file; what bears this name is complete")
 
     restore = on_database("restore", _restore, "put a copy in a database's place", "The server must be stopped.")
-    restore.add_argument("file", metavar="FILE", help="made by tidings backup")
+    restore.add_argument("file", metavar="FILE", type=_given, help="made by tidings backup")
 
     export = on_database("export", _export, "print everything that is kept of a user, as JSON lines", while_running)
-    export.add_argument("--user", metavar="U", required=True, type=_text, help="user id")
+    export.add_argument("--user", metavar="U", required=True, type=_given, help="user id")
 
     erase = on_database("erase", _erase, "remove a user's texts, log and name, for good", while_running)
-    erase.add_argument("--user", metavar="U", required=True, type=_text, help="user id")
+    erase.add_argument("--user", metavar="U", required=True, type=_given, help="user id")
 
     retention = on_database("retention", _retention, "shorten the logs now; messages stay", while_running)
     retention.add_argument(
@@ -420,7 +424,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _send(options: argparse.Namespace) -> int:
-    client_id = options.id or str(uuid.uuid4())
+    client_id = str(uuid.uuid4()) if options.id is None else options.id
     from tidings.client import Client
 
     with _client(Client, deadline_s=options.deadline) as client:
@@ -579,6 +583,13 @@ def _name_and_value(field: str) -> tuple[str, str]:
     if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
         raise ConfigurationError("--header takes a field as it is sent, such as 'X-Api-Key: k3v9'")
     return name, value.strip()
+
+
+def _given(text: str) -> str:
+    # Empty is what a shell makes of a variable that is not set: it must not mean that nothing was given.
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return _text(text)
 
 
 def _text(text: str) -> str:

@@ -67,10 +67,22 @@ def test_what_cannot_be_loaded_is_a_sentence(url: str, secret: str, code: int, s
 
 
 def test_a_secret_of_another_server_is_refused(node: Node) -> None:
-    """In the first stream's own words."""
+    """As the exit codes have it; trying again does not help."""
     ended = bench(node.url, "--streams", "1", secret="x" * 64)
-    assert 3 == ended.returncode
-    assert "a stream was refused: HTTP/1.1 401" in ended.stderr
+    assert (1, "tidings: A stream was refused (401 status_401)\n") == (ended.returncode, ended.stderr)
+
+
+def test_more_streams_than_open_files_are_a_sentence_before_anything_is_done() -> None:
+    """With the number that this process may have; a hundred million would take all memory first."""
+    ended = subprocess.run(
+        ["sh", "-c", 'ulimit -n 256; exec "$@"', "-", PROGRAM, "bench", "http://127.0.0.1:9", "--streams", "100000000"],
+        env={**os.environ, "TIDINGS_SECRET": SECRET},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (2, 1) == (ended.returncode, ended.stderr.count("\n")), ended.stderr
+    assert "256 open files" in ended.stderr
 
 
 class Bad:

@@ -426,6 +426,16 @@ def test_a_missing_or_wrong_variable_is_named(command: tuple[str, ...], variable
         ("serve", "--port", "65536"),
         ("tail", "--cursor", "a\nb"),
         ("tail", "--cursor", ""),
+        ("send", "ben", "hi", "--id", ""),
+        ("send", "", "hi"),
+        ("serve", "--db", ""),
+        ("demo", "--db", ""),
+        ("migrate", "--db", ""),
+        ("backup", ""),
+        ("restore", ""),
+        ("export", "--user", ""),
+        ("erase", "--user", ""),
+        ("chat", ""),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(arguments: tuple[str | bytes, ...]) -> None:

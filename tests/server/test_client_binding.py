@@ -252,7 +252,7 @@ class Misleading:
             answer = json.dumps(self.wrong.pop(0) if self.wrong else self._right(question)).encode()
             connection.sendall(
                 b"HTTP/1.1 %d Fine\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                % (201 if body else 200, len(answer), answer)
+                % (201 if "recipientId" in question else 200, len(answer), answer)
             )
 
 
@@ -272,13 +272,15 @@ def sent(client_id: str, sender: str = "ada") -> dict[str, Any]:
 
 
 def inbox(user: str) -> dict[str, Any]:
-    return {"user_id": user, "conversations": [], "has_more": False, "cursor": "k-1-a"}
+    return {"success": True, "user_id": user, "conversations": [], "has_more": False, "cursor": "k-1-a"}
 
 
 def page(peer: str, *seqs: int) -> dict[str, Any]:
     messages = [message(seq=seq) for seq in seqs]
     user = {"id": peer, "name": peer, "avatar_url": None}
-    return {"messages": messages, "has_more": False, "cursor": "k-1-a", "watermarks": MARKS, "user": user}
+    return {
+        "success": True, "messages": messages, "has_more": False, "cursor": "k-1-a", "watermarks": MARKS, "user": user
+    }  # fmt: skip
 
 
 Ask = Callable[[Client], object]
@@ -291,8 +293,11 @@ QUESTIONS: list[tuple[str, Ask, list[dict[str, Any]], dict[str, Any]]] = [
     (
         "a receipt",
         lambda c: c.mark_read("bob", 3),
-        [{"receipts": [{"chatUserId": "carol", "watermarks": MARKS}]}, {"watermarks": MARKS}],
-        {"receipts": [{"chatUserId": "bob", "watermarks": MARKS}]},
+        [
+            {"success": True, "receipts": [{"chatUserId": "carol", "watermarks": MARKS}]},
+            {"success": True, "watermarks": MARKS},
+        ],
+        {"success": True, "receipts": [{"chatUserId": "bob", "watermarks": MARKS}]},
     ),
 ]
 

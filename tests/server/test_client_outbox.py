@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from node import PATIENCE_S, Person, wait_for
+from node import PATIENCE_S, Node, Person, wait_for
 
 from tidings.client import AsyncClient, Client, Outbox
 from tidings.errors import ServerProblem, StreamLost
@@ -192,3 +193,54 @@ def test_what_is_not_sent_yet_is_for_its_owner_alone(tmp_path: Path) -> None:
     finally:
         os.umask(former)
     assert 0o600 == (tmp_path / "x").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["through a link to no file", "a file from elsewhere"])
+def test_so_it_is_through_a_link_and_when_it_is_there_already(tmp_path: Path, is_there: bool) -> None:
+    """What is behind the name has the texts, whatever made it."""
+    former = os.umask(0o022)
+    try:
+        if is_there:
+            Outbox(tmp_path / "behind").close()
+            (tmp_path / "behind").chmod(0o644)
+        (tmp_path / "x").symlink_to("behind")
+        outbox = Outbox(tmp_path / "x")
+        outbox.put("ben", "a secret")
+        outbox.close()
+    finally:
+        os.umask(former)
+    assert 0o600 == (tmp_path / "behind").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    "schema", ["CREATE TABLE message (text TEXT)", "CREATE TABLE outbox (text TEXT)", "CREATE VIEW outbox AS SELECT 1"]
+)
+def test_a_database_of_something_else_is_refused_and_left_as_it_was(tmp_path: Path, schema: str) -> None:
+    """A server's own, say: no table is added, and who may read it stays."""
+    file = sqlite3.connect(tmp_path / "t.db")
+    file.execute(schema)
+    file.close()
+    (tmp_path / "t.db").chmod(0o644)
+    before = (tmp_path / "t.db").read_bytes()
+    with pytest.raises(OSError, match="outbox"):
+        Outbox(tmp_path / "t.db")
+    assert before == (tmp_path / "t.db").read_bytes()
+    assert 0o644 == (tmp_path / "t.db").stat().st_mode & 0o777
+
+
+def test_the_database_of_a_running_server_is_no_outbox(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A mistake of one letter would put texts where backups and retention know nothing of them."""
+    directory = tmp_path_factory.mktemp("served")
+    with Node(directory) as node:
+        (database,) = directory.glob("*.db")
+        with pytest.raises(OSError, match="another program's database"):
+            Outbox(database)
+        assert 1 == node.person("alice").sends("bob", "hi")["seq"]
+
+
+@pytest.mark.parametrize("has_outbox", [False, True], ids=["without an outbox", "with an outbox"])
+def test_an_empty_client_id_is_a_mistake_of_the_caller(tmp_path: Path, has_outbox: bool) -> None:
+    """It is not the same as none: a program that lost its key would send twice."""
+    outbox = tmp_path / "x" if has_outbox else None
+    with Client(NOBODY, "x", deadline_s=0.1, outbox=outbox) as client, pytest.raises(ValueError, match="client_id"):
+        client.send("ben", "hi", client_id="")

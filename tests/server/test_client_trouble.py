@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import json
+import os
 import re
 import socket
 import subprocess
@@ -13,14 +15,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from node import PATIENCE_S, Person
 
-from tidings.client import Client
+from tidings.client import AsyncClient, Client, async_feed, call, feed, machine
 from tidings.client.call import api_url
 from tidings.errors import ConfigurationError, ProtocolViolation, ServerProblem, StreamLost
+
+Drip = Callable[[socket.socket, bytes], None]
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 SECRET = "pass-word"
@@ -57,6 +62,13 @@ def test_a_proxy_that_cannot_be_used_is_a_sentence_without_its_password(
         Client("http://chat.example.org", "x")
     assert SECRET not in str(raised.value)
     assert "user" not in str(raised.value)
+
+
+def test_a_socks_proxy_without_its_package_says_how_to_install_it(environment: pytest.MonkeyPatch) -> None:
+    """The library's own words name another library."""
+    environment.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    with pytest.raises(ConfigurationError, match=r"pip install 'httpx2\[socks\]'\. To go without"):
+        Client("http://chat.example.org", "x")
 
 
 def test_a_proxy_for_other_addresses_is_not_in_the_way(environment: pytest.MonkeyPatch, alice: Person) -> None:
@@ -253,6 +265,178 @@ def test_an_answer_that_trickles_in_for_ever_ends_with_the_deadline() -> None:
     with server_of(trickle) as url, Client(url, "x", deadline_s=0.5) as client, pytest.raises(StreamLost):
         client.inbox()
     assert time.monotonic() - began < 5
+
+
+def trickle_head(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(200):
+        connection.sendall(b"a")
+        time.sleep(0.05)
+
+
+def hint_for_ever(connection: socket.socket, _: bytes) -> None:
+    for _ in range(200):
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
+        time.sleep(0.05)
+
+
+def trickle_body(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(head("Content-Type: application/json", "Content-Length: 1000000"))
+    for _ in range(200):
+        connection.sendall(b" ")
+        time.sleep(0.05)
+
+
+DRIPS = [trickle_head, hint_for_ever, trickle_body]
+
+
+def send(url: str, *, is_async: bool, deadline_s: float) -> None:
+    async def send_async() -> None:
+        async with AsyncClient(url, "x", deadline_s=deadline_s) as client:
+            await client.send("ben", "hi")
+
+    if is_async:
+        asyncio.run(send_async())
+    else:
+        with Client(url, "x", deadline_s=deadline_s) as client:
+            client.send("ben", "hi")
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_send_ends_with_its_deadline_however_its_answer_trickles(drip: Drip, is_async: bool) -> None:
+    """From the first byte of the head on; the server would go on for 10 s."""
+    began = time.monotonic()
+    with server_of(drip) as url, pytest.raises(StreamLost, match="in time"):
+        send(url, is_async=is_async, deadline_s=0.5)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_one_attempt_does_not_take_the_whole_deadline(
+    monkeypatch: pytest.MonkeyPatch, drip: Drip, is_async: bool
+) -> None:
+    """Its answer has a time of its own, to the last byte; the next attempt is answered."""
+    monkeypatch.setattr(call, "READ_TIMEOUT_S", 0.3)
+    asked: list[bytes] = []
+
+    def drip_first(connection: socket.socket, request: bytes) -> None:
+        asked.append(request)
+        if len(asked) == 1:
+            drip(connection, request)
+        else:
+            connection.sendall(head("Content-Length: 0", status="403 Forbidden"))
+
+    began = time.monotonic()
+    with server_of(drip_first) as url, pytest.raises(ServerProblem, match="403"):
+        send(url, is_async=is_async, deadline_s=PATIENCE_S)
+    assert 2 == len(asked)
+    assert time.monotonic() - began < 8
+
+
+def test_the_command_line_ends_with_its_deadline_too() -> None:
+    """`tidings send --deadline 1`: exit 3, and how to repeat."""
+    began = time.monotonic()
+    with server_of(trickle_head) as url:
+        done = subprocess.run(
+            [PROGRAM, "send", "ben", "hi", "--deadline", "1"],
+            env={**os.environ, "TIDINGS_URL": url, "TIDINGS_TOKEN": "x"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert (3, True) == (done.returncode, "--id" in done.stderr), done.stderr
+    assert time.monotonic() - began < 8
+
+
+def test_a_token_that_does_not_come_ends_with_the_deadline_too() -> None:
+    """An async function is cancelled then."""
+
+    async def fetch() -> str:
+        await asyncio.sleep(PATIENCE_S)
+        return "x"
+
+    async def ask() -> None:
+        async with AsyncClient("http://127.0.0.1:9", fetch, deadline_s=0.2) as client:
+            with pytest.raises(StreamLost, match="token"):
+                await client.inbox()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_poll_whose_head_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
+    """The next one is read."""
+    for name, faster in {"POLL_AFTER_MS": 200, "POLL_INTERVAL_MS": 100, "MUTE_AFTER_MS": 200}.items():
+        monkeypatch.setattr(machine, name, faster)
+    for module in (feed, async_feed):
+        monkeypatch.setattr(module, "POLL_TIMEOUT_S", 0.3)
+    polls = itertools.count()
+    page = {
+        "success": True, "user_id": "ada", "cursor": "k-2-a", "has_more": False,
+        "events": [{"id": "k-2-a", "type": "message_read", "data": {"by": "ben", "upto": 1}}],
+    }  # fmt: skip
+    body = json.dumps(page).encode()
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        if b"/events/me" not in request:
+            connection.sendall(head(status="503 Unavailable"))
+        elif next(polls) == 0:
+            trickle_head(connection, request)
+        else:
+            connection.sendall(head("Content-Type: application/json", f"Content-Length: {len(body)}") + body)
+
+    async def follow(url: str) -> str:
+        async with AsyncClient(url, "x") as client, client.events("k-1-a") as events:
+            return (await anext(events)).type
+
+    began = time.monotonic()
+    with server_of(answer) as url:
+        if is_async:
+            assert "message_read" == asyncio.run(follow(url))
+        else:
+            with Client(url, "x") as client, client.events("k-1-a") as events:
+                assert "message_read" == next(events).type
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("kind", ["200 OK", "201 Created", "202 Accepted"])
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/html", b"<html>please sign in to the wifi</html>"),
+        ("text/html", b'{"success": true}'),
+        ("application/json", b'{"success": false}'),
+        ("application/json", b"{}"),
+        ("application/json", b"[]"),
+    ],
+)
+def test_what_is_no_answer_of_a_tidings_server_does_nothing(kind: str, content_type: str, body: bytes) -> None:
+    """The sign-in page of a network, say, in the place of a block. PROTOCOL 19 and 20"""
+    answer = head(f"Content-Type: {content_type}", f"Content-Length: {len(body)}", status=kind) + body
+    answers = server_of(lambda connection, _: connection.sendall(answer))
+    with answers as url, Client(url, "x", deadline_s=0.1) as client:
+        for ask in (client.block, client.unblock, lambda peer: client.report(peer, "spam"), client.history):
+            with pytest.raises(ProtocolViolation):
+                ask("eve")
+        client.typing("eve")  # it may get lost
+
+
+def test_a_status_of_another_answer_is_none_either() -> None:
+    """A block is 200, a report 202."""
+    body = b'{"success": true}'
+    for status, is_block in (("200 OK", True), ("202 Accepted", False)):
+        answer = head("Content-Type: application/json", f"Content-Length: {len(body)}", status=status) + body
+        answers = server_of(lambda connection, _, answer=answer: connection.sendall(answer))
+        with answers as url, Client(url, "x", deadline_s=0.1) as client:
+            right, wrong = client.block, partial(client.report, reason="spam")
+            if not is_block:
+                right, wrong = wrong, right
+            right("eve")
+            with pytest.raises(ProtocolViolation):
+                wrong("eve")
 
 
 FRAMES = {

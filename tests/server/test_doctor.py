@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import http.client
 import io
+import json
 import os
 import socket
 import ssl
@@ -26,6 +27,7 @@ from node import Node, Person
 from proxy import Proxy
 
 from tidings.cli import main
+from tidings.client import doctor as probes
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 HEARTBEAT_S = 0.5
@@ -359,6 +361,71 @@ def test_a_stream_of_somebody_else_is_named(beating: Node, ada: Person) -> None:
     with Meddler(beating, other_stream=beating.token("eve")) as between:
         beating.person("ben").sends("ada", "hi")
         assert_fault(doctor(between.url, ada.token), "stream", "another's stream")
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Answers as Tidings does, but where ``dripping`` is asked: there it sends one byte after another for ever."""
+
+    dripping = ""
+    part = "head"
+
+    def do_GET(self) -> None:
+        if self.path.startswith(self.dripping):
+            self.drip()
+        elif "Authorization" not in self.headers:
+            problem = {"type": "urn:tidings:problem:unauthorized", "code": "unauthorized", "detail": "No."}
+            self.answer(401, "application/problem+json", problem)
+        else:
+            self.answer(200, "application/json", {"success": True, "events": [], "cursor": "k-1-a", "has_more": False})
+
+    def answer(self, status: int, content_type: str, body: dict[str, object]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def drip(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        if self.part != "head":
+            self.wfile.write(
+                b"y\r\nContent-Type: text/event-stream\r\nCache-Control: no-transform\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+            )
+        if self.part == "body":
+            self.wfile.write(b"fffffff\r\n:")
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                self.wfile.write(b"0")
+                time.sleep(0.02)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("part", ["head", "length of a chunk", "body"])
+@pytest.mark.parametrize(
+    ("dripping", "name", "code"), [("/api/message/events", "reach", 3), ("/api/message/sse", "buffering", 1)]
+)
+def test_it_ends_though_an_answer_never_does(
+    monkeypatch: pytest.MonkeyPatch, part: str, dripping: str, name: str, code: int
+) -> None:
+    """Each answer has a time to its last byte; these would take 20 s."""
+    monkeypatch.setattr(probes, "ANSWER_WITHIN_S", 0.5)
+    monkeypatch.setattr(probes, "FIRST_FRAME_WITHIN_S", 0.5)
+    handler = type("Handler", (Dripping,), {"dripping": dripping, "part": part})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02))
+        thread.start()
+        try:
+            began = time.monotonic()
+            assert_fault(doctor(f"http://127.0.0.1:{server.server_port}/api/message", "x"), name, code=code)
+            assert time.monotonic() - began < 8
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_page_that_answers_everything_is_no_tidings(ada: Person) -> None:

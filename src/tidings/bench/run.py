@@ -12,9 +12,10 @@ from typing import NamedTuple
 from tidings.bench.dialect import Dialect
 from tidings.bench.sends import Senders
 from tidings.bench.streams import Audience, Server
-from tidings.errors import StreamLost
+from tidings.errors import ConfigurationError, StreamLost
 
 TEXT_SIZE = 100  # characters, as people write
+FILES_BESIDE = 32  # of the interpreter and its event loop
 
 
 class Plan(NamedTuple):
@@ -54,7 +55,8 @@ async def measure(
     """Carry out a plan. ``name`` makes the people of this run; ``on_ready`` is called when all streams are open.
 
     Raises:
-        StreamLost: A stream was refused, or a send never answered.
+        ServerProblem: A stream was refused.
+        StreamLost: A stream did not come, or a send was never answered.
         OSError: The server cannot be reached.
     """
     server = Server.at(url)
@@ -124,8 +126,18 @@ def is_whole(outcome: Outcome) -> bool:
 
 
 def run(dialect: Dialect, url: str, plan: Plan, *, name: str, on_ready: Callable[[], None] = lambda: None) -> Outcome:
-    """``measure`` in an event loop of its own, with as many open files as this process may have."""
+    """``measure`` in an event loop of its own, with as many open files as this process may have.
+
+    Raises:
+        ConfigurationError: It may not have enough.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = plan.idle_streams + 2 * plan.pairs * plan.devices + min(plan.connections, plan.pairs)
+    if most != resource.RLIM_INFINITY and connections + FILES_BESIDE > most:
+        raise ConfigurationError(
+            f"that is {connections:,} connections, and this process may have {most:,} open files: ask for fewer, or"
+            " raise the limit (ulimit -n)"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:

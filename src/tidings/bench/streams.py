@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from tidings.bench.dialect import Dialect
-from tidings.errors import StreamLost
+from tidings.errors import ServerProblem, StreamLost
 
 OPENING_AT_ONCE = 200  # below every usual backlog; a storm asks for more
 OPENING_MAX_S = 120.0
@@ -84,7 +84,8 @@ class Audience:
         """Open a stream for each of these users, so many of them at once.
 
         Raises:
-            StreamLost: One of them was refused or did not answer.
+            ServerProblem: One of them was refused.
+            StreamLost: One of them did not answer.
             OSError: The server cannot be reached.
         """
         slots = asyncio.Semaphore(at_once)
@@ -152,7 +153,8 @@ class OpenStream(asyncio.Protocol):
         """Return when the first frame has come.
 
         Raises:
-            StreamLost: The answer was not 200, or ended.
+            ServerProblem: The answer was not 200.
+            StreamLost: It ended, or was none.
         """
         if self._opening is not None:
             await self._opening
@@ -198,8 +200,8 @@ class OpenStream(asyncio.Protocol):
             return False
         if b" 200 " not in head[:16]:
             if not self._opening.done():
-                status = head.partition(b"\r\n")[0].decode("latin-1")
-                self._opening.set_exception(StreamLost(f"a stream was refused: {status}"))
+                line = head.partition(b"\r\n")[0].decode("latin-1")
+                self._opening.set_exception(_refusal(line))
             return False
         if self._audience.greets and not any(end in body for end in FRAME_ENDS):
             return False
@@ -223,3 +225,11 @@ class OpenStream(asyncio.Protocol):
                 audience.disordered += 1  # late, or again
             else:
                 audience.lost += number - before - 1  # or late: then it is counted again when it comes
+
+
+def _refusal(line: str) -> ServerProblem | StreamLost:
+    """What the first line of an answer says that is no stream."""
+    status = re.match(r"HTTP/1\.\d (\d{3})\b", line)
+    if status is None:
+        return StreamLost("what answers does not speak HTTP/1.1")
+    return ServerProblem(int(status[1]), f"status_{status[1]}", "A stream was refused")

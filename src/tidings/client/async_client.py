@@ -19,8 +19,8 @@ from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import AsyncToken, AsyncTokenSource
-from tidings.client.transport import AnswerBody, connection_options, trusted_certificates
-from tidings.errors import ServerProblem
+from tidings.client.transport import REQUEST_GOES_OUT, AnswerBody, connection_options, trusted_certificates
+from tidings.errors import ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
 
 T = TypeVar("T")
@@ -182,9 +182,16 @@ class AsyncClient(OfOneProcess):
             asked, self._url, self._caller, until=until or self._until(), token_renewable=self._tokens.renewable
         )
         while True:
-            request = exchange.request(self._http, await self._tokens.get(refresh=exchange.refresh_token))
             try:
-                response, body = await self._send(request, exchange.until)
+                async with _until(exchange.until) as bound:
+                    token = await self._tokens.get(refresh=exchange.refresh_token)
+            except TimeoutError:
+                if bound.expired():
+                    raise StreamLost("There was no token in time") from None
+                raise
+            request = exchange.request(self._http, token)
+            try:
+                response, body = await self._send(request, exchange)
             except Exception as trouble:
                 if self._http.is_closed:
                     raise
@@ -200,13 +207,30 @@ class AsyncClient(OfOneProcess):
                     return answer.value
             await asyncio.sleep(exchange.wait_s)
 
-    async def _send(self, request: httpx2.Request, until: float) -> tuple[httpx2.Response, bytes]:
+    async def _send(self, request: httpx2.Request, exchange: Exchange[T]) -> tuple[httpx2.Response, bytes]:
         """As ``Client._send``."""
-        response = await self._http.send(request, stream=True)
-        try:
-            body = AnswerBody(until)
-            async for part in response.aiter_bytes():
-                body.take(part)
-        finally:
-            await response.aclose()
+        body = AnswerBody()
+        async with _until(exchange.connect_until()) as bound:
+
+            async def trace(step: str, _: object) -> None:
+                if step == REQUEST_GOES_OUT:
+                    bound.reschedule(_loop_time(exchange.answer_until()))
+
+            request.extensions["trace"] = trace
+            response = await self._http.send(request, stream=True)
+            try:
+                async for part in response.aiter_bytes():
+                    body.take(part)
+            finally:
+                await response.aclose()
         return response, body.whole()
+
+
+def _until(moment: float) -> asyncio.Timeout:
+    """``asyncio.timeout_at`` for monotonic seconds."""
+    return asyncio.timeout_at(_loop_time(moment))
+
+
+def _loop_time(moment: float) -> float:
+    """Monotonic seconds on the event loop's clock, which may be another."""
+    return asyncio.get_running_loop().time() + moment - time.monotonic()

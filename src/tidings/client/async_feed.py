@@ -173,7 +173,7 @@ class AsyncFeed(Following, OfOneProcess):
             async with asyncio.timeout(POLL_TIMEOUT_S):
                 response = await http.send(request, stream=True, follow_redirects=False)
                 try:
-                    body = AnswerBody(monotonic() + POLL_TIMEOUT_S)
+                    body = AnswerBody()
                     async for part in response.aiter_bytes():
                         body.take(part)
                 finally:

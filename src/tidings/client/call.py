@@ -11,6 +11,8 @@ Rules of this file:
 - An answer counts only for the question that was asked: a sent message bears the ``client_id`` that was sent, a page
   is of the conversation and the part that was asked for. What answers something else (a proxy or a program that mixed
   up two connections) is no answer; the call is repeated, on another connection.
+- It counts only as PROTOCOL.md has it, too: with that status, as JSON, with ``success``. What a proxy or a sign-in to a
+  network says in the server's place is no answer.
 - Redirects are not followed: a token goes only to the address it was given for.
 """
 
@@ -61,7 +63,10 @@ class _Receipts(msgspec.Struct):
     receipts: list[_Receipt]
 
 
-class _Named(msgspec.Struct):
+class _Success(msgspec.Struct):
+    """What every answer has that is one."""
+
+    success: bool
     user_id: str | None = None
 
 
@@ -74,6 +79,7 @@ class Call(Generic[T]):
     """What is asked of the server, and how its answer is read.
 
     Attributes:
+        status: Of its answer.
         is_repeated: Worth asking again; what is not has lost its meaning by then.
     """
 
@@ -82,12 +88,13 @@ class Call(Generic[T]):
     read: Callable[[bytes], T]
     query: Mapping[str, str | int | None] | None = None
     body: Mapping[str, object] | None = None
+    status: int = 200
     is_repeated: bool = True
 
 
 def send(recipient: str, text: str, client_id: str | None, message_type: str) -> Call[Message]:
     """Send a message; a ``client_id`` is made if none is given."""
-    client_id = client_id or str(uuid.uuid4())
+    client_id = named(client_id)
     body = {"recipientId": recipient, "text": text, "message_type": message_type, "client_id": client_id}
 
     def read(answer: bytes) -> Message:
@@ -95,7 +102,18 @@ def send(recipient: str, text: str, client_id: str | None, message_type: str) ->
         _check(message.client_id == client_id, f"the message {client_id!r}")
         return message
 
-    return Call("POST", "/send", read, body=body)
+    return Call("POST", "/send", read, body=body, status=201)
+
+
+def named(client_id: str | None) -> str:
+    """The ``client_id`` of a send; one is made if none is given.
+
+    Raises:
+        ValueError: It is empty: that is not the same as none, and would be another message each time.
+    """
+    if client_id == "":
+        raise ValueError("the client_id is empty: give 1 to 64 characters, or none")
+    return client_id or str(uuid.uuid4())
 
 
 def history(peer: str, before: int | None, after: int | None, limit: int | None) -> Call[HistoryPage]:
@@ -142,7 +160,7 @@ def receipts(peer: str, **upto: int) -> Call[Watermarks]:
 
 def typing(peer: str) -> Call[None]:
     """Tell that the caller types. A second later it says nothing any more, so it is not repeated."""
-    return Call("POST", "/typing", lambda answer: None, body={"chatUserId": peer}, is_repeated=False)
+    return Call("POST", "/typing", lambda answer: None, body={"chatUserId": peer}, status=202, is_repeated=False)
 
 
 def block(peer: str) -> Call[None]:
@@ -169,7 +187,7 @@ def blocked(before: int | None, limit: int | None) -> Call[BlockedPage]:
 def report(peer: str, reason: str, seq: int | None) -> Call[None]:
     """Report somebody. Whether one without an answer arrived is not known, and it is not repeated: it would be two."""
     body: dict[str, object] = {"chatUserId": peer, "reason": reason, "seq": seq}
-    return Call("POST", "/report", lambda answer: None, body=body, is_repeated=False)
+    return Call("POST", "/report", lambda answer: None, body=body, status=202, is_repeated=False)
 
 
 def _check(is_bound: bool, asked: str) -> None:
@@ -240,6 +258,14 @@ class Exchange(Generic[T]):
         timeout = httpx2.Timeout(min(CONNECT_TIMEOUT_S, left_s), read=min(READ_TIMEOUT_S, left_s))
         return http.build_request(**self._request, headers=headers, timeout=timeout)
 
+    def connect_until(self) -> float:
+        """When an attempt that begins now must have its connection: monotonic seconds."""
+        return min(self.until, time.monotonic() + CONNECT_TIMEOUT_S)
+
+    def answer_until(self) -> float:
+        """When the answer to a request that goes out now must be here, to its last byte: monotonic seconds."""
+        return min(self.until, time.monotonic() + READ_TIMEOUT_S)
+
     def answered(self, response: httpx2.Response, body: bytes) -> Answered[T] | None:
         """Take an answer: what it says, or none if the call is to be repeated after ``wait_s``.
 
@@ -251,14 +277,12 @@ class Exchange(Generic[T]):
         status = response.status_code
         if status in (200, 201, 202):
             try:
+                answer = msgspec.json.decode(body, type=_Success)
+                if not (answer.success and status == self._call.status and _is_json(response)):
+                    raise ValueError(f"{status} {response.headers.get('content-type', 'without a type')}")
                 value = self._call.read(body)
-                if value is not None:
-                    whose = (
-                        value.sender_id
-                        if isinstance(value, Message)
-                        else msgspec.json.decode(body, type=_Named).user_id
-                    )
-                    _check(self._caller.is_named(whose), f"what {self._caller.user_id!r} asked")
+                whose = value.sender_id if isinstance(value, Message) else answer.user_id
+                _check(self._caller.is_named(whose), f"what {self._caller.user_id!r} asked")
                 return Answered(value)
             except _AnotherAnswer as other:
                 self._decide(Outcome("violation"), StreamLost(f"{other}: it counts as none"))
@@ -294,6 +318,11 @@ class Exchange(Generic[T]):
         is_over = step.action == "stop" or (step.action == "retry" and not self._call.is_repeated)
         if is_over or time.monotonic() + self.wait_s >= self.until:
             raise error
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    media_type: str = response.headers.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == "application/json"
 
 
 def api_url(url: str) -> str:

@@ -20,8 +20,15 @@ from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import Token, TokenSource
-from tidings.client.transport import AnswerBody, connection_options, trusted_certificates
-from tidings.errors import ServerProblem, StreamLost
+from tidings.client.transport import (
+    REQUEST_GOES_OUT,
+    AnswerBody,
+    bounded_transport,
+    connection_options,
+    trusted_certificates,
+    within,
+)
+from tidings.errors import ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import is_temporary
 
@@ -76,11 +83,10 @@ class Client(OfOneProcess):
         """Make what no other process may have a part in: connections, and the locks of the sends."""
         options = connection_options(self._url, self._trusted)
         self._turns: dict[str, threading.Lock] = {}
-        self._http = httpx2.Client(**options)
+        self._http = httpx2.Client(transport=bounded_transport(options), trust_env=False)
         # What a feed opens has a connection of its own, which can be shut down from the connect on.
-        self._streams = httpx2.Client(
-            **options, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-        )
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        self._streams = httpx2.Client(transport=bounded_transport({**options, "limits": limits}), trust_env=False)
 
     def _begin_in_child(self) -> None:
         # Not closed: that would tell the other side something. What nobody refers to any more is let go of silently.
@@ -275,7 +281,7 @@ class Client(OfOneProcess):
         while True:
             request = exchange.request(self._http, self._tokens.get(refresh=exchange.refresh_token))
             try:
-                response, body = self._send(request, exchange.until)
+                response, body = self._send(request, exchange)
             except Exception as trouble:
                 if self._http.is_closed:
                     raise  # by the caller, who is told so
@@ -291,15 +297,22 @@ class Client(OfOneProcess):
                     return answer.value
             time.sleep(exchange.wait_s)
 
-    def _send(self, request: httpx2.Request, until: float) -> tuple[httpx2.Response, bytes]:
+    def _send(self, request: httpx2.Request, exchange: Exchange[T]) -> tuple[httpx2.Response, bytes]:
         """The answer, read whole."""
-        response = self._http.send(request, stream=True)
-        try:
-            body = AnswerBody(until)
-            for part in response.iter_bytes():
-                body.take(part)
-        finally:
-            response.close()
+        body = AnswerBody()
+        with within(exchange.connect_until()) as bound:
+
+            def trace(step: str, _: object) -> None:
+                if step == REQUEST_GOES_OUT:
+                    bound.until = exchange.answer_until()
+
+            request.extensions["trace"] = trace
+            response = self._http.send(request, stream=True)
+            try:
+                for part in response.iter_bytes():
+                    body.take(part)
+            finally:
+                response.close()
         return response, body.whole()
 
 
@@ -308,7 +321,7 @@ def losses_ignored() -> Iterator[None]:
     """What is not worth repeating is not worth a complaint when it got lost."""
     try:
         yield
-    except StreamLost:
+    except (StreamLost, ProtocolViolation):
         pass
     except ServerProblem as problem:
         if not is_temporary(problem.status):

@@ -30,6 +30,8 @@ import httpx2
 
 from tidings.client.call import api_url
 from tidings.client.core import CONTENT_TYPE
+from tidings.client.interrupt import Line
+from tidings.client.transport import ANSWER_SIZE_MAX_BYTES
 from tidings.protocol.sse import Event, EventStreamDecoder
 
 ANSWER_WITHIN_S: Final = 10.0
@@ -390,9 +392,12 @@ class _Examination:
     def _get(self, path: str, *, with_token: bool = True) -> _Answer:
         begun = time.monotonic()
         with contextlib.closing(self._http(ANSWER_WITHIN_S)) as connection:
-            _ask(connection, path, self._headers(with_token))
-            response = connection.getresponse()
-            body = response.read()
+            with Line(connection.sock).ended_after(ANSWER_WITHIN_S):
+                _ask(connection, path, self._headers(with_token))
+                response = connection.getresponse()
+                body = response.read(ANSWER_SIZE_MAX_BYTES)
+                if response.length and len(body) < ANSWER_SIZE_MAX_BYTES:
+                    raise http.client.IncompleteRead(body, response.length)
             return _Answer(response.status, response.headers, body, time.monotonic() - begun)
 
     def _stream(self, encodings: str, cursor: str) -> _Stream:
@@ -426,6 +431,7 @@ class _Stream:
 
     def __init__(self, connection: http.client.HTTPConnection, path: str, headers: list[tuple[str, str]]) -> None:
         self._connection = connection
+        self._line = Line(connection.sock)
         self._socket: socket.socket = connection.sock
         self._decoder = EventStreamDecoder()
         self._response: http.client.HTTPResponse | None = None
@@ -450,7 +456,8 @@ class _Stream:
         """
         self._socket.settimeout(within_s)
         try:
-            self._response = self._connection.getresponse()
+            with self._line.ended_after(within_s):
+                self._response = self._connection.getresponse()
         except TimeoutError:
             raise
         except (OSError, http.client.HTTPException) as failure:
@@ -460,7 +467,8 @@ class _Stream:
         """The body of a refusal."""
         assert self._response is not None
         try:
-            body = json.loads(self._response.read(READ_SIZE_BYTES))
+            with self._line.ended_after(ANSWER_WITHIN_S):
+                body = json.loads(self._response.read(READ_SIZE_BYTES))
         except (OSError, ValueError, http.client.HTTPException):
             return {}
         return body if isinstance(body, dict) else {}
@@ -473,9 +481,13 @@ class _Stream:
             _Cut: The stream ended.
         """
         assert self._response is not None
-        self._socket.settimeout(max(0.001, until - time.monotonic()))
+        left_s = until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left_s)
         try:
-            part = self._response.read1(READ_SIZE_BYTES)
+            with self._line.ended_after(left_s):  # a part of a chunk's length may come and come
+                part = self._response.read1(READ_SIZE_BYTES)
         except TimeoutError:
             raise
         except (OSError, http.client.HTTPException) as failure:

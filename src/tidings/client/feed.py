@@ -26,7 +26,7 @@ from tidings.client.fork import OfOneProcess
 from tidings.client.interrupt import Line
 from tidings.client.machine import Effect
 from tidings.client.token import TokenSource
-from tidings.client.transport import AnswerBody
+from tidings.client.transport import AnswerBody, within
 
 
 class _Job:
@@ -173,13 +173,14 @@ class Feed(Following, OfOneProcess):
     def _run_poll(self, generation: int, job: _Job, http: httpx2.Client, request: httpx2.Request) -> None:
         tell = self._happened.put
         try:
-            response = http.send(request, stream=True, follow_redirects=False)
-            try:
-                body = AnswerBody(monotonic() + POLL_TIMEOUT_S)
-                for part in response.iter_bytes():
-                    body.take(part)
-            finally:
-                response.close()
+            with within(monotonic() + POLL_TIMEOUT_S):
+                response = http.send(request, stream=True, follow_redirects=False)
+                try:
+                    body = AnswerBody()
+                    for part in response.iter_bytes():
+                        body.take(part)
+                finally:
+                    response.close()
         except Exception as trouble:
             tell(partial(self._poll_lost, generation, trouble))
         else:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
 class Line:
     """The connection of one request, from its connect to its last byte."""
 
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = None
+    def __init__(self, known: socket.socket | None = None) -> None:
+        """
+        Args:
+            known: Its socket, where it is connected already.
+        """
+        self._socket = known
         self._has_ended = False
         self._lock = threading.Lock()
 
@@ -39,6 +43,27 @@ class Line:
         with self._lock:
             self._has_ended = True
             self._shut_down()
+
+    @contextmanager
+    def ended_after(self, seconds: float) -> Iterator[None]:
+        """Whatever is under way then is ended, though bytes of it still come.
+
+        Raises:
+            TimeoutError: It was.
+        """
+        timer = threading.Timer(seconds, self.end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception as trouble:
+            if self._has_ended:
+                raise TimeoutError("the answer took too long") from trouble
+            raise
+        finally:
+            timer.cancel()
+        if self._has_ended:  # the end of the connection may look like that of the answer
+            raise TimeoutError("the answer took too long")
 
     def _shut_down(self) -> None:
         if self._socket is None:

@@ -17,12 +17,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from tidings.client.call import named
 from tidings.errors import ServerProblem
 from tidings.protocol.retry import is_temporary
 
@@ -91,10 +91,10 @@ class Outbox:
         """Write a message to the disk; one that waits under the same ``client_id`` stays as it is.
 
         Raises:
-            ValueError: The ``client_id`` is that of another message in the outbox.
+            ValueError: The ``client_id`` is empty, or that of another message in the outbox.
             OSError: It could not be written.
         """
-        client_id = client_id or str(uuid.uuid4())
+        client_id = named(client_id)
         content = (recipient, text, message_type, client_id)
         with self._opened() as file, file:
             file.execute("BEGIN IMMEDIATE")  # another process may send it, and remove it, in between
@@ -155,13 +155,27 @@ class Outbox:
                 raise OSError(f"the outbox {self._path!r} cannot be used: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        if self._path != ":memory:":
+        # What is not sent yet is for nobody else on this machine to read, whatever the umask.
+        path = (
+            ":memory:" if self._path == ":memory:" else os.path.realpath(self._path)
+        )  # a link may lead to no file yet
+        if path != ":memory:":
             with suppress(OSError):  # it is there, or SQLite says better why it cannot be
-                # What is not sent yet is for nobody else on this machine to read, whatever the umask.
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        file = sqlite3.connect(self._path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
-        file.execute("PRAGMA synchronous = FULL")  # "it is in the outbox" must outlive a power cut
-        file.execute(_SCHEMA)
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        file = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            tables = {
+                name for (name,) in file.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")
+            }
+            if tables - {"outbox", "sqlite_sequence"}:
+                raise OSError(f"the outbox {self._path!r} cannot be used: it is another program's database")
+            file.execute(f"SELECT {_COLUMNS} FROM outbox LIMIT 0" if tables else _SCHEMA)
+            if path != ":memory:" and os.name == "posix" and os.stat(path).st_mode & 0o077:
+                os.chmod(path, 0o600)
+            file.execute("PRAGMA synchronous = FULL")  # "it is in the outbox" must outlive a power cut
+        except BaseException:
+            file.close()
+            raise
         return file
 
     def _select(self, condition: str, values: dict[str, object]) -> list[Unsent]:

@@ -10,11 +10,17 @@ Rules of this file:
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 import time
 import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
+import httpcore2
 import httpx2
 
 from tidings.errors import ConfigurationError, ProtocolViolation
@@ -24,15 +30,16 @@ ANSWER_SIZE_MAX_BYTES: Final = 33_554_432
 """Of a decoded body: several times the longest page of history; more is a mistake or an attack."""
 
 
+WRITE_SIZE_BYTES: Final = 16_384
+
+REQUEST_GOES_OUT: Final = "http11.send_request_headers.started"
+"""The step of the HTTP library's ``trace`` at which there is a connection, new or kept."""
+
+
 class AnswerBody:
     """A body as it comes in, within its bounds."""
 
-    def __init__(self, until: float) -> None:
-        """
-        Args:
-            until: Monotonic seconds; after it nothing is taken.
-        """
-        self._until = until
+    def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size_bytes = 0
 
@@ -41,18 +48,121 @@ class AnswerBody:
 
         Raises:
             ProtocolViolation: It is larger than any answer of a Tidings server.
-            TimeoutError: It takes too long, however steadily it comes.
         """
         self._size_bytes += len(part)
         if self._size_bytes > ANSWER_SIZE_MAX_BYTES:
             raise ProtocolViolation(f"The answer is longer than {ANSWER_SIZE_MAX_BYTES} bytes")
-        if time.monotonic() > self._until:
-            raise TimeoutError("the answer took too long")
         self._parts.append(part)
 
     def whole(self) -> bytes:
         """All that was kept."""
         return b"".join(self._parts)
+
+
+@dataclass(slots=True)
+class Bound:
+    """Until when (monotonic seconds) a thread may wait for the network, whatever comes in meanwhile."""
+
+    until: float
+
+    def left_s(self) -> float:
+        """The seconds that are left.
+
+        Raises:
+            TimeoutError: None are.
+        """
+        left_s = self.until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the answer took too long")
+        return left_s
+
+
+class _OfThread(threading.local):
+    bound: Bound | None = None
+
+
+_of_thread = _OfThread()
+
+
+@contextmanager
+def within(until: float) -> Iterator[Bound]:
+    """What this thread asks over a ``bounded_transport`` ends by then; the bound may be moved on the way.
+
+    The library's own timeouts are for one read each: an answer of which a byte comes now and then has no end.
+    """
+    former, _of_thread.bound = _of_thread.bound, Bound(until)
+    try:
+        yield _of_thread.bound
+    finally:
+        _of_thread.bound = former
+
+
+def _bounded(timeout_s: float | None) -> float | None:
+    """The time for the next step, of which the library's own bound is so long."""
+    bound = _of_thread.bound
+    if bound is None:
+        return timeout_s
+    return bound.left_s() if timeout_s is None else min(timeout_s, bound.left_s())
+
+
+class _BoundedStream(httpcore2.NetworkStream):
+    """A connection whose every step ends within the bound of its thread."""
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _bounded(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for begin in range(0, len(buffer), WRITE_SIZE_BYTES):  # each has the time that is left
+            self._stream.write(buffer[begin : begin + WRITE_SIZE_BYTES], _bounded(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, _bounded(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _BoundedBackend(httpcore2.SyncBackend):
+    """Connects to such streams. A name of several addresses has one time for all of them."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        begun = time.monotonic()
+        addresses = list(
+            dict.fromkeys(found[4][0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        )
+        while True:
+            address = str(addresses.pop(0))
+            left_s = None if timeout is None else max(0.001, timeout - (time.monotonic() - begun))
+            left_s = _bounded(left_s)
+            share_s = None if left_s is None else left_s / (len(addresses) + 1)
+            try:
+                return _BoundedStream(super().connect_tcp(address, port, share_s, local_address, socket_options))
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                if not addresses:
+                    raise
+
+
+def bounded_transport(options: dict[str, Any]) -> httpx2.HTTPTransport:
+    """What connects by these ``connection_options``, and heeds ``within``."""
+    transport = httpx2.HTTPTransport(**options)
+    # The library's pools take a backend, but its transport hands none on.
+    transport._pool._network_backend = _BoundedBackend()
+    return transport
 
 
 def trusted_certificates() -> ssl.SSLContext:
@@ -113,8 +223,8 @@ def _trouble_with(proxy: str, trusted: ssl.SSLContext) -> str:
         return "it looks like http://proxy.example.org:3128"
     try:
         httpx2.HTTPTransport(proxy=proxy, verify=trusted, trust_env=False).close()
-    except ImportError as missing:
-        return str(missing)
+    except ImportError:
+        return "it needs socksio, which comes with: pip install 'httpx2[socks]'"
     except Exception:  # it may repeat a password
         return f"there is no way to speak {proxy.partition('://')[0]} with it"
     return ""

@@ -117,4 +117,4 @@ def _backoff_ms(failures: int, retry_after_s: float | None, random: float, optio
     wait_ms = max(options.floor_ms, random * backoff_ms)
     if retry_after_s is None:
         return wait_ms
-    return max(wait_ms, min(retry_after_s * 1000, WAIT_MAX_MS) * (1 + RETRY_AFTER_JITTER * random))
+    return max(wait_ms, min(retry_after_s * 1000 * (1 + RETRY_AFTER_JITTER * random), WAIT_MAX_MS))

@@ -72,7 +72,7 @@ export function nextAttempt(
       return { action: "stop", wait_ms: 0, failures: before };
     }
     if (outcome.retry_after_s !== undefined) {
-      wait_ms = Math.max(wait_ms, Math.min(outcome.retry_after_s * 1000, WAIT_MAX_MS) * (1 + 0.2 * random));
+      wait_ms = Math.max(wait_ms, Math.min(outcome.retry_after_s * 1000 * (1 + 0.2 * random), WAIT_MAX_MS));
     }
   }
   return { action: "retry", wait_ms, failures: before + 1 };
