@@ -124,7 +124,12 @@ class _BoundedStream(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, _bounded(timeout)))
+        try:
+            left_s = _bounded(timeout)
+        except TimeoutError:
+            self.close()  # as the stream itself does where its handshake fails
+            raise
+        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, left_s))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
