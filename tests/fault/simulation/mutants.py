@@ -317,7 +317,7 @@ MUTANTS = [
         "send-under-new-id",
         "a send that is repeated from the outbox has another client_id",
         "client/call.py",
-        "    client_id = client_id or str(uuid.uuid4())\n",
+        "    client_id = named(client_id)\n",
         "    client_id = str(uuid.uuid4())\n",
     ),
 ]
