@@ -39,6 +39,20 @@ KEY_MS = """(element) => new Promise((resolve) => {
 """A key until it is drawn: the median of five."""
 
 
+PASTE_MS = """(element) => {
+    const text = "lorem ipsum ".repeat(80000);
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    element.focus();
+    const from = performance.now();
+    element.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+    document.execCommand("insertText", false, text);
+    element.getBoundingClientRect();
+    return performance.now() - from;
+}"""
+"""A megabyte is pasted: the page is told, then the browser puts it in."""
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with embedded(tmp_path_factory.mktemp("embedded") / "host") as host:
@@ -257,3 +271,55 @@ def test_a_key_after_a_megabyte_costs_what_it_costs_in_a_plain_field(
     ours = window.composer.evaluate(KEY_MS)
     print(f"a key: {ours:.0f} ms, in a plain field {plain:.0f} ms")
     assert ours < 4 * plain + 100
+
+
+def test_a_megabyte_is_pasted_as_fast_as_into_any_field(
+    host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
+) -> None:
+    """The direction of each of its lines would take the browser seconds; both are measured in the same page."""
+    window = opened(profile(), host, pair)
+    bare = window.page.evaluate_handle("""() => {
+        const field = document.createElement("textarea");
+        field.style.cssText = "inline-size: 400px; block-size: 150px";
+        return document.body.appendChild(field);
+    }""").as_element()
+    assert bare is not None
+    floor = bare.evaluate(PASTE_MS)
+    bare.evaluate("element => element.remove()")
+    ours = window.composer.evaluate(PASTE_MS)
+    assert ours < 3 * floor + 300
+
+
+def test_what_scrolls_out_of_the_composer_ends_at_its_padding(
+    host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
+) -> None:
+    """Not at the round corner of its card. At 400 % a page of 1280 by 1024 px has 320 by 256."""
+    window = opened(profile(), host, pair)
+    window.page.set_viewport_size({"width": 320, "height": 256})
+
+    def edge(line: str) -> bytes:
+        """What is drawn in the upper 4 px of the field, where lines of this have been scrolled."""
+        window.composer.fill(f"{line}\n" * 10)
+        window.composer.evaluate("element => { element.scrollTop = 60 }")
+        box = window.composer.bounding_box()
+        assert box is not None
+        return window.page.screenshot(clip={"x": box["x"], "y": box["y"], "width": 60, "height": 4})
+
+    assert edge(".") == edge("\u2588\u2588")
+
+
+def test_a_name_with_nothing_below_it_stands_in_the_middle(
+    host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
+) -> None:
+    """Where it is not known what the other one does; with a status, the two lines stand there together."""
+    window = opened(profile(), host, pair)
+    page = window.page
+    middle = """selector => {
+        const { top, height } = document.querySelector(selector).getBoundingClientRect();
+        return top + height / 2;
+    }"""
+    expect(page.locator(".tidings-status")).to_have_attribute("data-is", "")
+    window.is_waiting_for(
+        lambda: abs(page.evaluate(middle, ".tidings-header h2") - page.evaluate(middle, ".tidings-header")) <= 1.5,
+        "the name is in the middle",
+    )

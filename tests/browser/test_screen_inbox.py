@@ -241,7 +241,7 @@ def test_a_preview_runs_below_the_time_to_the_end_of_the_row(
 def test_a_low_window_leaves_room_for_the_list(
     node: Node, profile: Callable[[], BrowserContext], alice: Person, talk: None, size: tuple[int, int]
 ) -> None:
-    """1280 x 1024 at 400 %, and a phone on its side with its keyboard: what stands above the list scrolls with it."""
+    """1280 x 1024 at 400 %, and a phone on its side with its keyboard: what stands above it scrolls with it, uncut."""
     window = Window.as_user(profile(), node.url, alice)
     window.page.set_viewport_size({"width": size[0], "height": size[1]})
     expect(window.conversations).to_be_visible()
@@ -257,6 +257,14 @@ def test_a_low_window_leaves_room_for_the_list(
         )
 
     window.is_waiting_for(lambda: visible() >= 68, "a whole row has room")
+    field = window.page.get_by_role("searchbox")
+    missing = field.evaluate("""field => {
+        const style = getComputedStyle(field), pen = document.createElement("canvas").getContext("2d");
+        pen.font = style.font;
+        const room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+        return pen.measureText(field.placeholder).width - room;
+    }""")
+    assert missing <= 0, "what the field is for can be read"
 
 
 def test_ctrl_k_finds_somebody_also_where_there_is_room_for_one_pane(

@@ -4,7 +4,7 @@
  * The field keeps its own text: it is not drawn anew for each key, which would copy all of a long one. It is no form, and its keys
  * end here: a host's form around it is not submitted by what one writes to somebody.
  */
-import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type ClipboardEvent, type KeyboardEvent, type ReactNode } from "react";
 import { useLayoutEffectOnClient } from "./hooks.js";
 import { SendIcon } from "./icons.js";
 import { useMedia } from "./media.js";
@@ -103,6 +103,11 @@ export function Composer(props: ComposerProps): ReactNode {
     look(text);
     onChange(text);
   };
+  /** Said before the browser lays the text out: afterwards is too late for a megabyte. */
+  const onPaste = ({ currentTarget, clipboardData }: ClipboardEvent<HTMLTextAreaElement>): void => {
+    const length = currentTarget.value.length + clipboardData.getData("text/plain").length;
+    if (length > FULL_LENGTH) currentTarget.dataset["full"] = "true";
+  };
   const send = (): void => {
     const { current } = field;
     if (!current || !canSend) return;
@@ -143,6 +148,7 @@ export function Composer(props: ComposerProps): ReactNode {
             defaultValue={initialText}
             onChange={(event) => change(event.target.value)}
             onKeyDown={onKeyDown}
+            onPaste={onPaste}
           />
           <button
             type="button"
