@@ -105,6 +105,27 @@ def test_signing_out_ends_the_stream_and_forgets_the_conversations(
     assert [] == ada.texts
 
 
+BUBBLE = "getComputedStyle(document.querySelector('[data-own=true] .tidings-bubble')).backgroundColor"
+GROUND = "getComputedStyle(document.querySelector('.tidings-header')).backgroundColor"
+
+
+@pytest.mark.parametrize(("scheme", "ground"), [("", "rgb(255, 255, 255)"), ("dark", "rgb(20, 25, 26)")])
+def test_the_screen_has_its_colours_after_the_application_s_own_tools(
+    tmp_path: Path, profile: Callable[[], BrowserContext], scheme: str, ground: str
+) -> None:
+    """They rewrite the stylesheet for older browsers. It is as dark as the application says that it is, else light."""
+    directory = example(tmp_path / "example")
+    styles = directory / "src" / "app.css"
+    styles.write_text(styles.read_text() + (f"\n:root {{ color-scheme: {scheme}; }}\n" if scheme else ""))
+    with served(directory) as host:
+        ada = signed_in(host, profile(), "ada")
+        ada.page.get_by_role("button", name="Ben Okri").click()
+        ada.says("In colours")
+        ada.shows("In colours")
+        assert "rgba(0, 0, 0, 0)" != ada.page.evaluate(BUBBLE)
+        assert ground == ada.page.evaluate(GROUND)
+
+
 MAIN = """
 import { createRoot } from "react-dom/client";
 import { Messages } from "./messages";
