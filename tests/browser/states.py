@@ -200,7 +200,7 @@ def sign_in(scene: Scene) -> None:
 @state
 def signed_out(scene: Scene) -> None:
     scene.window.page.goto(f"{scene.studio.node.url}/#token={scene.studio.node.token('late', ttl_s=-99)}")
-    expect(scene.window.page.get_by_role("heading", name="Your sign-in has ended")).to_be_visible()
+    expect(scene.window.page.get_by_role("heading", name="This link is not valid any more.")).to_be_visible()
 
 
 # The list
