@@ -23,6 +23,7 @@ import pytest
 from node import Node, Person, refused, wait_for
 
 from tidings.cli import main
+from tidings.server.operate.copies import restore
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 
@@ -206,6 +207,16 @@ def test_a_restored_database_has_the_messages_of_the_copy_and_tells_clients_to_r
         assert "other_epoch" == stream.until("reset").data["reason"]
     (aside,) = [path for path in served.directory.glob("*.before-restore-*") if path.suffix not in ("-wal", "-shm")][:1]
     assert [(2,)] == ask(aside, "SELECT count(*) FROM messages")
+
+
+def test_what_two_restores_of_one_second_put_aside_has_two_names(tmp_path: Path) -> None:
+    """One process may do both: the host's own program, or a test of it."""
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    tidings("migrate", db=tmp_path / "a.db")
+    tidings("backup", tmp_path / "copy.db", db=tmp_path / "a.db")
+    for _ in range(3):
+        restore(url, str(tmp_path / "copy.db"))
+    assert 3 == len(list(tmp_path.glob("a.db.before-restore-*")))
 
 
 def test_what_root_restores_belongs_to_whom_the_directory_belongs(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ name is whole. A restored database has a new epoch, so that every client's curso
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import time
@@ -146,7 +147,9 @@ def _put_aside(path: str) -> str | None:
 
     So there is no moment without a database, in which a server could begin a new one.
     """
-    aside = f"{path}.before-restore-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+    stamp = f"{path}.before-restore-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+    names = (f"{stamp}-{number}" for number in itertools.count(1))  # of one process in one second, too
+    aside = next(name for name in names if not os.path.lexists(name))
     there = [ending for ending in ("", *BESIDE) if os.path.lexists(path + ending)]
     for ending in there:
         if ending == "":

@@ -58,10 +58,19 @@ export function Menu({ label, items, anchor, onClose }: MenuProps): ReactNode {
       if (menu.current && !path.includes(menu.current) && !path.includes(anchor)) close.current(false);
     };
     const onScroll = (): void => close.current(false);
+    const onResize = (): void => {
+      if (menu.current) place(menu.current, anchor);
+    };
+    // The window becomes smaller, or the letters larger.
+    const resized = typeof ResizeObserver === "undefined" ? null : new ResizeObserver(onResize);
+    if (menu.current) resized?.observe(menu.current);
+    window.addEventListener("resize", onResize);
     document.addEventListener("pointerdown", onPointerDown, true);
     const scroller = anchor.closest(".tidings-scroll");
     scroller?.addEventListener("scroll", onScroll);
     return () => {
+      resized?.disconnect();
+      window.removeEventListener("resize", onResize);
       document.removeEventListener("pointerdown", onPointerDown, true);
       scroller?.removeEventListener("scroll", onScroll);
     };
