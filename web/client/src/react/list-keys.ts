@@ -23,7 +23,8 @@ export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>)
   const wanted = useRef<"first" | "last" | null>(null);
   /** Counts keys: what took long to load moves nobody who has gone on meanwhile. */
   const asked = useRef(0);
-  const [, setArrived] = useState(0);
+  const [arrived, setArrived] = useState(0);
+  const moved = useRef(0);
 
   const focus = useCallback(
     (article: HTMLElement | undefined) => {
@@ -36,6 +37,12 @@ export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>)
 
   useEffect(() => {
     if (wanted.current === null || !list.current) return;
+    if (wanted.current === "first" && !hasStart) {
+      // Only what was drawn knows what was loaded: the window moves now, once, and the focus when it is there.
+      if (moved.current !== arrived) toStart();
+      moved.current = arrived;
+      return;
+    }
     focus([...list.current.querySelectorAll("article")].at(wanted.current === "first" ? 0 : -1));
     wanted.current = null;
   });
@@ -77,8 +84,6 @@ export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>)
         void loadAll().then(() => {
           if (mine !== asked.current) return;
           wanted.current = "first";
-          toStart();
-          // Where all was in the document already, the rows stay the same.
           setArrived(mine);
         });
       } else if (event.key === "End" && !hasEnd) {
@@ -88,6 +93,6 @@ export function useListKeys(thread: Thread): (event: KeyboardEvent<HTMLElement>)
         focus(articles[to]);
       }
     },
-    [list, hasStart, hasEnd, loadAll, toStart, toEnd, focus],
+    [list, hasStart, hasEnd, loadAll, toEnd, focus],
   );
 }
