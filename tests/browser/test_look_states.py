@@ -48,6 +48,11 @@ def equipped(page: Page) -> Page:
 def sized(page: Page, size: tuple[int, int]) -> None:
     """A window of this size, in which the list has found its place again."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
+    drawn(page)
+
+
+def drawn(page: Page) -> None:
+    """What notices another size has moved what it places."""
     page.evaluate("async () => { for (let frame = 0; frame < 4; frame += 1) await new Promise(requestAnimationFrame) }")
 
 
@@ -82,6 +87,7 @@ def test_every_state_can_be_seen_and_used_by_everybody(begun: Tour, name: str) -
             seen[f"cut, {what}"] = page.evaluate("look.cut()")
         sized(page, SIZES["desktop"])
         page.evaluate("() => { document.documentElement.style.fontSize = '200%' }")
+        drawn(page)
         seen["cut, large letters"] = page.evaluate("look.cut()")
         page.emulate_media(reduced_motion="reduce")
         seen["moves"] = page.evaluate("document.getAnimations().map((each) => each.animationName ?? 'transition')")
