@@ -19,6 +19,7 @@ beforeEach(() => {
 
 afterEach(() => {
   vi.useRealTimers();
+  vi.unstubAllGlobals();
   cleanup();
   client.disconnect();
 });
@@ -134,6 +135,19 @@ describe("the list", () => {
     fireEvent.keyDown(search(), { key: "Enter" });
     expect(opened).toEqual(["chloe"]);
     expect(search().value).toBe("");
+  });
+
+  it("opens for Enter who is sought, also while the list is some letters behind", async () => {
+    await openList();
+    vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false); // else React draws everything at once
+    const field = search();
+    const type = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set;
+    type?.call(field, "chloe");
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    await Promise.resolve();
+    expect(names()).toEqual(["Ben Lindqvist", "Chloé Marchand"]);
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    await vi.waitFor(() => expect(opened).toEqual(["chloe"]));
   });
 
   it("says that nobody is found, and comes back whole", async () => {

@@ -77,6 +77,9 @@ export function InboxList(props: InboxListProps): ReactNode {
 
   const { entries, hasMore, loading, loaded, error } = inbox;
   const wanted = fold(useDeferredValue(sought).trim());
+  /** The list shows what is sought: while one types fast, it is some letters behind. */
+  const isSettled = wanted === fold(sought.trim());
+  const opensFirst = useRef(false);
   const isSearching = wanted !== "";
   const isShown = ({ user, unread }: InboxEntry): boolean =>
     (!isSearching || fold(user.name).includes(wanted) || user.id === sought.trim()) &&
@@ -93,13 +96,20 @@ export function InboxList(props: InboxListProps): ReactNode {
   const end = useEnd(scroller, hasMore && mayLoad && !loading ? () => void inbox.loadMore() : null);
   useInView(scroller, activeId, loaded);
 
+  useEffect(() => {
+    if (!opensFirst.current || !isSettled) return;
+    opensFirst.current = false;
+    if (isSearching) scroller.current?.querySelector<HTMLElement>(".tidings-entry")?.click();
+  });
+
   const onSearchKey = (event: KeyboardEvent<HTMLInputElement>): void => {
     if (event.nativeEvent.isComposing) return;
     const first = scroller.current?.querySelector<HTMLElement>(".tidings-entry");
+    opensFirst.current = event.key === "Enter" && !isSettled;
     if (event.key === "Escape" && sought !== "") setSought("");
     else if (event.key === "ArrowDown") first?.focus();
-    else if (event.key === "Enter" && isSearching) first?.click();
-    else return;
+    else if (event.key === "Enter" && isSearching && isSettled) first?.click();
+    else if (!opensFirst.current) return;
     event.preventDefault();
     event.stopPropagation();
   };
