@@ -35,7 +35,7 @@ def build_client(directory: Path) -> Path:
 
 def unpack_client(directory: Path) -> Path:
     """Unpack the packed package as `directory`."""
-    # By the program: Debian 12's Python 3.11.2 has no safe way of its own yet. Everything in it lies in a folder `package`.
+    # By the program: Debian 12's Python 3.11.2 has no `filter` yet. Everything in it lies in a folder `package`.
     subprocess.run(["tar", "-xzf", packed_client(), "-C", directory.parent], check=True)
     return (directory.parent / "package").rename(directory)
 

@@ -22,7 +22,7 @@ hypothesis.settings.load_profile("tidings")
 
 _number = itertools.count(1)
 
-# A run in the background of a shell ignores SIGINT, one under nohup SIGHUP, and so would every program that a test starts.
+# A run in the background of a shell ignores SIGINT, one under nohup SIGHUP. Each program that a test starts would, too.
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
