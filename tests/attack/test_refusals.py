@@ -87,7 +87,7 @@ def test_a_flood_of_refusals_is_no_flood_of_lines(start_node: Callable[..., Node
         Person(node, "x", "not a token").gets(
             "/inbox/me", {"X-Forwarded-For": f"198.51.{number % 250}.{number // 250}"}
         )
-    total = f'tidings_refused_total{{code="unauthorized"}} {2 * REFUSAL_LINES_OF_ALL_BURST}'
+    total = f'tidings_refused_total{{code="unauthorized"}} {2 * REFUSAL_LINES_OF_ALL_BURST}.0\n'
     assert total in node.http.get(f"{node.url}/metrics").text
     assert len(refusals(node)) < 2 * REFUSAL_LINES_OF_ALL_BURST
 

@@ -145,7 +145,9 @@ def test_an_answer_that_is_taken_drop_by_drop_is_cut(start_node: Callable[..., N
 
     def is_cut(wire: socket.socket) -> bool:
         wire.recv(100)
-        return 'tidings_connections_refused_total{reason="slow_reader"} 1' in node.http.get(f"{node.url}/metrics").text
+        return (
+            'tidings_connections_refused_total{reason="slow_reader"} 1.0' in node.http.get(f"{node.url}/metrics").text
+        )
 
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -172,8 +174,8 @@ def page_request(person: Person) -> bytes:
 def metric(node: Node, name: str) -> int:
     """One sample of the node's metrics; 0 if there is none."""
     text = node.http.get(f"{node.url}/metrics").text
-    found = re.search(rf"^{re.escape(name)} (\d+)$", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return int(float(found[1])) if found else 0
 
 
 def cut(node: Node) -> int:
@@ -243,7 +245,7 @@ def test_a_request_behind_an_answer_that_is_not_taken_is_not_begun(start_node: C
     full_page(node, ada)
 
     def answered() -> int:
-        return metric(node, 'tidings_http_requests_total{route="/{chat_user_id}",code="200"}')
+        return metric(node, 'tidings_http_requests_total{code="200",route="/{chat_user_id}"}')
 
     with socket.create_connection(node.address, PATIENCE_S) as client:
         client.sendall(page_request(ada) * 5)

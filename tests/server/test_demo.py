@@ -246,7 +246,7 @@ def test_a_buffered_stream_shows_nothing_until_it_is_let_go(broken: Demo) -> Non
                     return
 
     def streams_are(number: int) -> bool:
-        return f"tidings_streams_open {number}\n" in broken.http.get("/metrics").text
+        return f"tidings_streams_open {number}.0\n" in broken.http.get("/metrics").text
 
     wait_for(lambda: streams_are(0), PATIENCE_S, "the streams of other tests have ended")
     thread = threading.Thread(target=read)

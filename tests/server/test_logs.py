@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +20,9 @@ import httpx2
 import pytest
 from host import Host
 from node import PATIENCE_S, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as of_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as of_text
 
 from tidings.server.metrics import Metrics
 
@@ -140,10 +144,10 @@ def test_requests_commits_and_resumes_are_measured(start_node: Callable[..., Nod
         stream.live()
         found = metrics(node.url)
 
-    assert 3 == found['tidings_http_requests_total{route="/send",code="201"}']
-    assert 1 == found['tidings_http_requests_total{route="/send",code="409"}']
-    assert 1 == found['tidings_http_requests_total{route="/events/{me}",code="403"}']
-    assert 3 == found['tidings_http_requests_total{route="/sse/{me}",code="200"}']
+    assert 3 == found['tidings_http_requests_total{code="201",route="/send"}']
+    assert 1 == found['tidings_http_requests_total{code="409",route="/send"}']
+    assert 1 == found['tidings_http_requests_total{code="403",route="/events/{me}"}']
+    assert 3 == found['tidings_http_requests_total{code="200",route="/sse/{me}"}']
     assert 1 == found['tidings_streams_opened_total{how="resumed"}']
     assert 2 == found['tidings_resets_total{reason="unknown"}']
     assert 3 == found["tidings_send_commit_seconds_count"]  # what was refused was not committed
@@ -163,19 +167,62 @@ def test_buckets_are_cumulative_and_every_metric_is_described(node: Node, alice:
     described = set(re.findall(r"^# TYPE (\S+) (?:counter|gauge|histogram)$", text, re.MULTILINE))
     assert described == set(re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE))
     named = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"^(\w+)[ {]", text, re.MULTILINE)}
-    assert described == named
-    buckets = [int(count) for count in re.findall(r"^tidings_send_commit_seconds_bucket\S+ (\d+)$", text, re.MULTILINE)]
+    assert set() == named - described
+    assert {"tidings_messages_accepted_total", "tidings_write_queue", "tidings_send_commit_seconds"} <= named
+    buckets = [float(n) for n in re.findall(r"^tidings_send_commit_seconds_bucket\S+ (\S+)$", text, re.MULTILINE)]
     assert sorted(buckets) == buckets
 
 
-def test_only_what_is_described_is_counted() -> None:
-    """A misspelt name would be counted where nobody sees it."""
+@pytest.mark.parametrize(
+    ("accept", "is_openmetrics"),
+    [
+        ("application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", True),
+        ("application/openmetrics-text;version=new", True),
+        ("text/plain;version=1.é", False),
+        ("text/html,*/*", False),
+    ],
+)
+def test_a_reader_gets_openmetrics_if_it_takes_it(node: Node, accept: str, is_openmetrics: bool) -> None:
+    """Else Prometheus' text format 0.0.4; the same samples in both, and no header is an error."""
+    node.person("ada").inbox()
+    answer = httpx2.get(f"{node.url}/metrics", headers={"Accept": accept.encode()}, trust_env=False)
+    wanted = "application/openmetrics-text; version=1.0.0" if is_openmetrics else "text/plain; version=0.0.4"
+    assert (200, f"{wanted}; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
+    families = list((of_openmetrics if is_openmetrics else of_text)(answer.text))
+    values = {sample.name: sample.value for family in families for sample in family.samples}
+    assert values["tidings_http_requests_total"] >= 1
+    assert 1 == values["tidings_build_info"]
+
+
+def test_metrics_tell_of_the_process(node: Node) -> None:
+    """Memory, open files, CPU and the start, by the names that dashboards for every program know."""
+    found = metrics(node.url)
+    assert 1e7 < found["process_resident_memory_bytes"] < 1e9
+    assert 5 < found["process_open_fds"] < found["process_max_fds"]
+    assert 0 < found["process_cpu_seconds_total"] < 60
+    assert abs(time.time() - found["process_start_time_seconds"]) < 3600
+
+
+def test_a_misspelt_metric_or_label_is_an_error() -> None:
+    """It would be counted where nobody sees it."""
     counted = Metrics()
-    counted.count("tidings_streams_opened_total", 'how="new"', 2)
-    assert 'tidings_streams_opened_total{how="new"} 2' in counted.text().splitlines()
-    for wrong in ("tidings_stream_opened_total", "tidings_write_queue", "tidings_send_commit_seconds"):
-        with pytest.raises(KeyError):
-            counted.count(wrong)
+    with pytest.raises(AttributeError):
+        counted.stream_opened  # type: ignore[attr-defined]  # noqa: B018
+    for wrong in ({"who": "new"}, {}, {"how": "new", "user": "ada"}):
+        with pytest.raises(ValueError, match="label"):
+            counted.streams_opened.labels(**wrong)
+
+
+def test_nodes_of_one_process_count_apart() -> None:
+    """And not among the metrics of the application that has them."""
+    staff, guests = Metrics(), Metrics()
+    staff.messages_accepted.inc()
+    staff.http_requests("/send", 201).inc(2)
+    for counted, messages in ((staff, 1), (guests, 0)):
+        text = counted.render("")[0].decode()
+        assert f"\ntidings_messages_accepted_total {messages}.0\n" in text
+    assert 'tidings_http_requests_total{code="201",route="/send"} 2.0' in staff.render("")[0].decode()
+    assert b"tidings_" not in generate_latest()
 
 
 def test_metrics_can_have_a_port_of_their_own(start_node: Callable[..., Node]) -> None:

@@ -183,7 +183,7 @@ class Endpoint:
         except Exception:
             log.exception("a request failed")
             answer = failure_answer()
-        self._node.metrics.request(self._route, answer.status)
+        self._node.metrics.http_requests(self._route, answer.status).inc()
         if is_talkative:
             told = {"method": scope["method"], "route": self._route, "status": answer.status, **refusal}
             log.debug(Line("request", **told, ms=elapsed.ms))
@@ -209,7 +209,7 @@ class StreamEndpoint:
             await follow(self._node, scope, receive, send, id_header)
         except Problem as problem:
             self._node.refusals.note(problem, scope, STREAM_ROUTE)
-            self._node.metrics.request(STREAM_ROUTE, problem.status)
+            self._node.metrics.http_requests(STREAM_ROUTE, problem.status).inc()
             await problem_answer(problem).write(scope, send, (id_header, *cors.headers(scope)))
 
 

@@ -130,7 +130,7 @@ class Connections:
 
     def ended(self, reason: str) -> None:
         """Count a connection that was ended for what its peer did."""
-        self._metrics.count("tidings_connections_refused_total", f'reason="{reason}"')
+        self._metrics.connections_refused.labels(reason=reason).inc()
 
 
 class _Flow(FlowControl):

@@ -36,7 +36,7 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
         head_cursor = format_cursor(node.hub.epoch, place.head, place.head_tag)
         reason = place.reset if is_readable else "unknown"
         if reason is not None:
-            node.metrics.count("tidings_resets_total", f'reason="{reason}"')
+            node.metrics.resets.labels(reason=reason).inc()
             return _answer(caller.user, [], head_cursor, has_more=False, reset=reason)
         if cursor is None:
             return _answer(caller.user, [], head_cursor, has_more=False)
@@ -59,7 +59,7 @@ async def _read(node: Node, user_log: UserLog, position: int, limit: int) -> lis
     recent = user_log.recent_after(position, limit)
     if recent:
         return recent
-    node.metrics.count("tidings_catch_up_reads_total")
+    node.metrics.catch_up_reads.inc()
     return [Rendered(node.hub.epoch, event) for event in await node.store.read_after(user_log.user, position, limit)]
 
 

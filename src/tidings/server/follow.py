@@ -85,10 +85,10 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
         user_log.enter(stream)
         was_given = cursor is not None or not is_readable
         how = "new" if not was_given else "resumed" if place.reset is None else "reset"
-        hub.metrics.count("tidings_streams_opened_total", f'how="{how}"')
-        hub.metrics.request(STREAM_ROUTE, 200)
+        hub.metrics.streams_opened.labels(how=how).inc()
+        hub.metrics.http_requests(STREAM_ROUTE, 200).inc()
         if place.reset is not None:
-            hub.metrics.count("tidings_resets_total", f'reason="{place.reset}"')
+            hub.metrics.resets.labels(reason=place.reset).inc()
         log.info(Line("stream opened", user=caller.user, cursor=stream.cursor, how=how))
         headers = _HEADERS_HTTP_1_1 if scope["http_version"] == "1.1" else _HEADERS
         await send(

@@ -223,8 +223,8 @@ class Hub:
             )
             self.timer.add(self.presence, self.loop.time())
         self._tasks: asyncio.TaskGroup | None = None
-        metrics.gauge("tidings_streams_open", lambda: self.stream_count)
-        metrics.gauge("tidings_users_connected", lambda: len(self._logs))
+        metrics.streams_open.set_function(lambda: self.stream_count)
+        metrics.users_connected.set_function(lambda: len(self._logs))
 
     @property
     def epoch(self) -> str:

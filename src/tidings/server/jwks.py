@@ -203,7 +203,7 @@ class KeySet:
             pause_s = min(KEY_BACKOFF_MAX_S, 2.0 ** (self._failures - 1))
             self._may_fetch_at = self._clock() + pause_s
             self._reason = _reason(failure)
-            self._metrics.count("tidings_key_fetches_total", 'result="failed"')
+            self._metrics.key_fetches.labels(result="failed").inc()
             log.warning(
                 "keys not fetched url=%s reason=%s known=%d next_try_s=%.0f",
                 self._shown, self._reason, len(self._keys), pause_s,
@@ -215,7 +215,7 @@ class KeySet:
             self._absent = {kid: at for kid, at in self._absent.items() if kid not in found}
             self._failures, self._may_fetch_at = 0, 0.0
             self._fresh_until = self._clock() + KEYS_FRESH_S
-            self._metrics.count("tidings_key_fetches_total", 'result="done"')
+            self._metrics.key_fetches.labels(result="done").inc()
             log.info("keys fetched url=%s keys=%d", self._shown, len(found))
         finally:
             self._fetching = None

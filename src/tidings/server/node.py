@@ -30,7 +30,6 @@ from tidings.server.config import (
 from tidings.server.cors import Cors
 from tidings.server.hub import Hub
 from tidings.server.limits import RateLimit
-from tidings.server.log import lost_lines
 from tidings.server.metrics import Metrics
 from tidings.server.refusals import Refusals
 from tidings.server.retain import retain_for_ever
@@ -123,9 +122,8 @@ class Node:
             await store.start()
             self.store = store
             self.identity.remember(await store.revocations())
-            self.metrics.gauge("tidings_log_lines_lost_total", lost_lines)
-            self.metrics.gauge("tidings_write_queue", lambda: store.write_queue)
-            self.metrics.gauge("tidings_database_bytes", lambda: store.size_bytes)
+            self.metrics.write_queue.set_function(lambda: store.write_queue)
+            self.metrics.database_bytes.set_function(lambda: store.size_bytes)
             self.hub = Hub(self.config, store, self.metrics, self._rng)
             self._new_limits(loop.time)
             started = loop.create_future()
@@ -196,7 +194,7 @@ class Node:
     def _committed(self, events: Sequence[Committed]) -> None:
         begun = perf_counter()
         self.hub.committed(events)
-        self.metrics.observe("tidings_fanout_seconds", perf_counter() - begun)
+        self.metrics.fanout_seconds.observe(perf_counter() - begun)
 
     def _end_streams(self) -> None:
         """The host's server is about to stop: it takes no more connections, and waits for those it has, so end them."""

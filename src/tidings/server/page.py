@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -87,8 +88,10 @@ def metrics_app(node: Node) -> ASGIApp:
 
 
 def _metrics_route(node: Node) -> Route:
-    async def metrics(_request: Request) -> Response:
-        return PlainTextResponse(node.metrics.text(), media_type="text/plain; version=0.0.4")
+    async def metrics(request: Request) -> Response:
+        # In a thread: it lists the process's open files, 30 ms for 10,000, and looks at the database's.
+        text, content_type = await asyncio.to_thread(node.metrics.render, request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type})
 
     return Route("/metrics", metrics)
 

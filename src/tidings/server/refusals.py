@@ -48,7 +48,7 @@ class Refusals:
 
         Where the request has a line of its own: what that says besides status and route.
         """
-        self._metrics.count("tidings_refused_total", f'code="{problem.code}"')
+        self._metrics.refused.labels(code=problem.code).inc()
         if not has_line and (problem.status not in LOGGED or not log.isEnabledFor(logging.INFO)):
             return {}
         user, address = scope.get(CALLER, ""), self._addresses.of(scope)

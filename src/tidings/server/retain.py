@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 from tidings.errors import Unavailable
@@ -34,7 +33,7 @@ async def retain_for_ever(node: Node) -> None:
         except Unavailable as failure:
             log.warning("retention did not come to its end and will be tried again: %s", failure.detail)
             continue
-        node.metrics.gauge("tidings_log_events", partial(int, trimmed.kept))
+        node.metrics.log_events.set(trimmed.kept)
         if trimmed.events:
-            node.metrics.count("tidings_events_trimmed_total", times=trimmed.events)
+            node.metrics.events_trimmed.inc(trimmed.events)
             log.info(Line("retention removed events", events=trimmed.events, logs=trimmed.logs))

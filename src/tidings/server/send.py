@@ -114,6 +114,6 @@ async def append(node: Node, new: NewMessage) -> Message:
     """Store the message and count it. Its streams were told by the store's completion."""
     begun = perf_counter()
     appended = await node.store.append(new)
-    node.metrics.observe("tidings_send_commit_seconds", perf_counter() - begun)
-    node.metrics.count("tidings_messages_accepted_total" if appended.is_new else "tidings_messages_deduplicated_total")
+    node.metrics.send_commit_seconds.observe(perf_counter() - begun)
+    (node.metrics.messages_accepted if appended.is_new else node.metrics.messages_deduplicated).inc()
     return appended.message

@@ -159,7 +159,7 @@ class Stream:
         self.close()
         hub, user_log = self._hub, self._log
         user_log.leave(self)
-        hub.metrics.count("tidings_streams_closed_total", f'reason="{self.reason}"')
+        hub.metrics.streams_closed.labels(reason=self.reason).inc()
         with in_request(self._request_id):
             log.info(
                 Line(
@@ -364,7 +364,7 @@ class Stream:
         """
         page = self._log.recent_after(self.position, EVENTS_PAGE_DEFAULT)
         if not page:
-            self._hub.metrics.count("tidings_catch_up_reads_total")
+            self._hub.metrics.catch_up_reads.inc()
             events = await self._hub.store.read_after(
                 self._log.user, self.position, EVENTS_PAGE_DEFAULT, FRAME_BATCH_MAX_BYTES
             )
