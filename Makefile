@@ -108,13 +108,13 @@ pictures: setup .venv/.dev .venv/.pictures test-programs
 
 # Hashes without addresses: the same files install from any index or mirror.
 lock: .venv/.dev node
-	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build -o requirements.lock
-	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
-	.venv/bin/uv pip compile $(UV_OPTIONS) --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
-	.venv/bin/uv pip compile $(UV_OPTIONS) --group wide -c requirements-dev.lock -o requirements-wide.lock
-	.venv/bin/uv pip compile $(UV_OPTIONS) --group pictures -o requirements-pictures.lock
-	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o requirements-node.lock
-	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o requirements-scoreboard.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build -o locks/requirements.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) pyproject.toml --group build --group dev -c locks/requirements.lock -o locks/requirements-dev.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group fuzz -c locks/requirements-dev.lock -o locks/requirements-fuzz.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group wide -c locks/requirements-dev.lock -o locks/requirements-wide.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group pictures -o locks/requirements-pictures.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o locks/requirements-node.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o locks/requirements-scoreboard.lock
 	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 	cd scoreboard && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 	cd tests/wide/jest && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
@@ -137,29 +137,29 @@ UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 
-.venv/.runtime: requirements.lock .venv/bin/python
-	@echo "Installing what Tidings needs (requirements.lock)"
-	@$(PIP_INSTALL) --require-hashes -r requirements.lock
+.venv/.runtime: locks/requirements.lock .venv/bin/python
+	@echo "Installing what Tidings needs (locks/requirements.lock)"
+	@$(PIP_INSTALL) --require-hashes -r locks/requirements.lock
 	@touch $@
 
-.venv/.dev: requirements-dev.lock .venv/.runtime
-	@echo "Installing the tools of development (requirements-dev.lock)"
-	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+.venv/.dev: locks/requirements-dev.lock .venv/.runtime
+	@echo "Installing the tools of development (locks/requirements-dev.lock)"
+	@$(PIP_INSTALL) --require-hashes -r locks/requirements-dev.lock
 	@touch $@
 
-.venv/.pictures: requirements-pictures.lock .venv/.dev
-	@echo "Installing what writes pictures (requirements-pictures.lock)"
-	@$(PIP_INSTALL) --require-hashes -r requirements-pictures.lock
+.venv/.pictures: locks/requirements-pictures.lock .venv/.dev
+	@echo "Installing what writes pictures (locks/requirements-pictures.lock)"
+	@$(PIP_INSTALL) --require-hashes -r locks/requirements-pictures.lock
 	@touch $@
 
-.venv/.fuzz: requirements-fuzz.lock .venv/.dev
-	@echo "Installing the fuzzers (requirements-fuzz.lock)"
-	@$(PIP_INSTALL) --require-hashes -r requirements-fuzz.lock
+.venv/.fuzz: locks/requirements-fuzz.lock .venv/.dev
+	@echo "Installing the fuzzers (locks/requirements-fuzz.lock)"
+	@$(PIP_INSTALL) --require-hashes -r locks/requirements-fuzz.lock
 	@touch $@
 
-.venv/.wide: requirements-wide.lock .venv/.dev
-	@echo "Installing other people's servers (requirements-wide.lock)"
-	@$(PIP_INSTALL) --require-hashes -r requirements-wide.lock
+.venv/.wide: locks/requirements-wide.lock .venv/.dev
+	@echo "Installing other people's servers (locks/requirements-wide.lock)"
+	@$(PIP_INSTALL) --require-hashes -r locks/requirements-wide.lock
 	@touch $@
 
 .venv/.installed: pyproject.toml hatch_build.py .venv/.runtime | page
@@ -169,8 +169,8 @@ UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no
 # Node builds the page. The system's is used when it is recent enough, else one comes into .venv.
 node: .venv/.runtime
 	@$(BUILD) node-is-suitable || { \
-		echo "No Node 20.19+ with npm on the PATH: installing one into .venv (requirements-node.lock)"; \
-		$(PIP_INSTALL) --require-hashes -r requirements-node.lock && $(BUILD) link-node; }
+		echo "No Node 20.19+ with npm on the PATH: installing one into .venv (locks/requirements-node.lock)"; \
+		$(PIP_INSTALL) --require-hashes -r locks/requirements-node.lock && $(BUILD) link-node; }
 
 page: .venv/.runtime
 	@$(BUILD) page-is-built || { $(MAKE) --no-print-directory node && echo "Building the page (web/)" && $(BUILD) page; }
@@ -238,10 +238,10 @@ scoreboard-programs: scoreboard/.venv/.installed scoreboard/node_modules/.instal
 		echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $(SCOREBOARD_PROGRAMS)" >&2; exit 1; \
 	fi
 
-scoreboard/.venv/.installed: requirements-scoreboard.lock .venv/bin/python
-	@echo "Installing the other systems of the scoreboard (requirements-scoreboard.lock)"
+scoreboard/.venv/.installed: locks/requirements-scoreboard.lock .venv/bin/python
+	@echo "Installing the other systems of the scoreboard (locks/requirements-scoreboard.lock)"
 	@.venv/bin/python -m venv scoreboard/.venv
-	@scoreboard/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-scoreboard.lock
+	@scoreboard/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/requirements-scoreboard.lock
 	@touch $@
 
 scoreboard/node_modules/.installed: scoreboard/package-lock.json | node

@@ -5,7 +5,7 @@ Rules of this file:
 - The page goes to ``src/tidings/static`` (ignored by git, listed as an artifact), and ``.build-hash`` is written there
   last. A page is current when that file holds the hash of everything under web/; a half-built page never is.
 - A wheel or sdist contains the built page. An sdist has no web/, so installing from it needs no Node.
-- Node and npm come from PATH when they are recent enough, else from the wheel that requirements-node.lock pins.
+- Node and npm come from PATH when they are recent enough, else from the wheel that locks/requirements-node.lock pins.
 
 The Makefile calls the same functions: ``python hatch_build.py COMMAND`` (see ``COMMANDS`` at the end).
 """
@@ -32,7 +32,7 @@ WEB = ROOT / "web"
 STATIC = ROOT / "src" / "tidings" / "static"
 BUILD_HASH = STATIC / ".build-hash"
 PACKAGES_HASH = WEB / "node_modules" / ".packages-hash"
-NODE_LOCK = ROOT / "requirements-node.lock"
+NODE_LOCK = ROOT / "locks" / "requirements-node.lock"
 GENERATED = {"node_modules", "dist", "coverage"}
 
 

@@ -32,15 +32,8 @@ ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fa
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl", "sqlite3", "threading", "time"}
 NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
 LOCK_FILES = [
-    *("requirements.lock", "requirements-dev.lock", "requirements-node.lock"),
-    *(
-        "requirements-fuzz.lock",
-        "requirements-pictures.lock",
-        "requirements-scoreboard.lock",
-        "requirements-wide.lock",
-        "web/package-lock.json",
-        "scoreboard/package-lock.json",
-    ),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "locks").iterdir()),
+    *("web/package-lock.json", "scoreboard/package-lock.json", "tests/wide/jest/package-lock.json"),
 ]
 
 

@@ -56,8 +56,9 @@ def project(tmp_path: Path) -> Path:
     (project / "src" / "tidings" / "__init__.py").touch()
     (project / "web" / "chat").mkdir(parents=True)
     (project / "web" / "chat" / "page.ts").write_text("export const page = 1;\n")
-    for name in ["pyproject.toml", "hatch_build.py", "requirements-node.lock", "README.md", "LICENSE"]:
-        shutil.copy(ROOT / name, project)
+    for name in ["pyproject.toml", "hatch_build.py", "locks/requirements-node.lock", "README.md", "LICENSE"]:
+        (project / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, project / name)
     return project
 
 
@@ -131,7 +132,9 @@ def test_an_sdist_becomes_a_wheel_where_there_is_no_node(tmp_path: Path, no_prog
 
 def test_node_is_asked_for_only_without_a_page_and_without_a_node(project: Path, no_programs: str) -> None:
     """The version is that of the lock file; with a page there is nothing to build, with a Node nothing to bring."""
-    (pinned,) = [line.split()[0] for line in (ROOT / "requirements-node.lock").read_text().splitlines() if "==" in line]
+    (pinned,) = [
+        line.split()[0] for line in (ROOT / "locks/requirements-node.lock").read_text().splitlines() if "==" in line
+    ]
 
     assert [pinned] == build_requirements(project, no_programs)
 
