@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from client_build import WEB, node_program  # noqa: E402 - the path comes first
 
-SOURCE = WEB / "client" / "src" / "sse.ts"
+SOURCE = WEB / "client" / "src" / "wire" / "sse.ts"
 SIZE_MAX = 4_000  # of both, so that the bound is met; the two defaults differ
 CASES_A_ROUND = 2_000
 PIECES = [

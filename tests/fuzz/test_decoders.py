@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCE = FOLDER.parents[1] / "web" / "client" / "src" / "sse.ts"
+SOURCE = FOLDER.parents[1] / "web" / "client" / "src" / "wire" / "sse.ts"
 
 COMPARE = """
 import sys

@@ -1,7 +1,7 @@
 """When a feed opens streams and when it polls, as a state machine without input or output.
 
 It is that of the browser's client without what pages bring along. Rules of this file, the same as of
-``web/client/src/machine.ts``; ``vectors/connection.json`` and ``vectors/polling.json`` hold both to them:
+``web/client/src/connection/machine.ts``; ``vectors/connection.json`` and ``vectors/polling.json`` hold both to them:
 
 - There is one scheduler. Whatever must happen later is a moment in the state; ``deadline`` is the earliest. Every step
   looks at the clock after it has taken what happened: whoever drives the machine may come late.

@@ -4,19 +4,19 @@
  * It puts the parts together: the connection hands events in order, stores of conversations and inbox apply them, the
  * outbox and the receipts talk back. What belongs to one user is forgotten when another one connects.
  */
-import { Api, ServerProblem } from "./api.js";
-import { Connection } from "./connection.js";
-import { ConversationStore } from "./conversation-store.js";
-import { isBefore } from "./cursor.js";
-import { Device } from "./device.js";
-import { completeEnvironment } from "./environment.js";
-import { InboxStore } from "./inbox-store.js";
-import { MACHINE_DEFAULTS, type Effect } from "./machine-state.js";
-import { OutboxStore } from "./outbox-store.js";
-import { Outbox, type OutboxNews } from "./outbox.js";
-import { Receipts } from "./receipts.js";
-import { RETRY_DEFAULTS, type RetryOptions } from "./retry.js";
-import { storageOf } from "./storage.js";
+import { Api, ServerProblem } from "./http/api.js";
+import { Connection } from "./connection/connection.js";
+import { ConversationStore } from "./state/conversation-store.js";
+import { isBefore } from "./wire/cursor.js";
+import { Device } from "./device/device.js";
+import { completeEnvironment } from "./http/environment.js";
+import { InboxStore } from "./state/inbox-store.js";
+import { MACHINE_DEFAULTS, type Effect } from "./connection/machine-state.js";
+import { OutboxStore } from "./state/outbox-store.js";
+import { Outbox, type OutboxNews } from "./state/outbox.js";
+import { Receipts } from "./state/receipts.js";
+import { RETRY_DEFAULTS, type RetryOptions } from "./wire/retry.js";
+import { storageOf } from "./device/storage.js";
 import { isolate, report, warn } from "./store.js";
 import type {
   ClientStorage,
@@ -42,7 +42,7 @@ import {
   readTyping,
   type Frame,
   type InboxPage,
-} from "./wire.js";
+} from "./wire/shapes.js";
 
 /** What `on` gives its listeners, by event. Other frames come under their own type with their `data`. */
 export interface RealtimeEvents {

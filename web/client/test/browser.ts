@@ -2,7 +2,7 @@
  * A browser in hand: Web Locks, BroadcastChannel and a storage that its tabs share. Tabs can be frozen, with what they hold
  * as the platform would leave it, and crash.
  */
-import { MemoryStorage } from "../src/storage.js";
+import { MemoryStorage } from "../src/device/storage.js";
 import type { Channel, Environment, Locks, PageEvent, RealtimeOptions } from "../src/types.js";
 import type { RealtimeService } from "../src/service.js";
 import type { World } from "./world.js";

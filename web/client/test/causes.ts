@@ -1,5 +1,5 @@
-import { isTemporary } from "../src/retry.js";
-import type { MachineEvent } from "../src/machine-state.js";
+import { isTemporary } from "../src/wire/retry.js";
+import type { MachineEvent } from "../src/connection/machine-state.js";
 import type { ConnectionStatus } from "../src/types.js";
 import { Rig } from "./rig.js";
 

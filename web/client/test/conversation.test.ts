@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { applyEvent, applyMessage, applyNewest, applyOlder, emptyConversation } from "../src/conversation.js";
+import { applyEvent, applyMessage, applyNewest, applyOlder, emptyConversation } from "../src/state/conversation.js";
 import type { Message, Watermarks } from "../src/types.js";
-import type { Frame, HistoryPage } from "../src/wire.js";
+import type { Frame, HistoryPage } from "../src/wire/shapes.js";
 import { Ledger, seeded } from "./ledger.js";
 import { readVectors } from "./vectors.js";
 

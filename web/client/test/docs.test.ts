@@ -71,7 +71,7 @@ it("docs/react.md names every hook and every property of the screen", () => {
   const source = (name: string) =>
     readFileSync(fileURLToPath(new URL(`../src/react/${name}`, import.meta.url)), "utf8");
   const hooks = source("index.ts").match(/\buse[A-Z]\w+/g) ?? [];
-  const props = /interface ChatScreenProps \{(.*?)^\}/ms.exec(source("chat-screen.tsx"))?.[1] ?? "";
+  const props = /interface ChatScreenProps \{(.*?)^\}/ms.exec(source("screen/chat-screen.tsx"))?.[1] ?? "";
   const names = [...props.matchAll(/^ {2}(\w+)\??:/gm)].map((match) => match[1] as string);
   expect([hooks.length > 5, names.length > 5]).toEqual([true, true]);
   expect([...hooks, ...names].filter((name) => !page.includes(`\`${name}`) && !page.includes(`### ${name}`))).toEqual(

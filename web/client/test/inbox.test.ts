@@ -7,9 +7,9 @@ import {
   EMPTY_INBOX,
   unreadOf,
   type InboxState,
-} from "../src/inbox.js";
+} from "../src/state/inbox.js";
 import type { Message } from "../src/types.js";
-import type { InboxPage } from "../src/wire.js";
+import type { InboxPage } from "../src/wire/shapes.js";
 import { cursorAt, Ledger, seeded } from "./ledger.js";
 
 const person = (id: string) => ({ id, name: id.toUpperCase(), avatar_url: null });

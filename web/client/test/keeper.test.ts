@@ -1,7 +1,7 @@
 import { IDBFactory } from "fake-indexeddb";
 import { describe, expect, it } from "vitest";
-import { INTERVAL_MS, Keeper } from "../src/keeper.js";
-import { IndexedDbStorage } from "../src/storage.js";
+import { INTERVAL_MS, Keeper } from "../src/device/keeper.js";
+import { IndexedDbStorage } from "../src/device/storage.js";
 import type { ClientStorage } from "../src/types.js";
 
 type Rows = Record<string, unknown>;

@@ -1,5 +1,5 @@
 import type { Message, Watermarks } from "../src/types.js";
-import type { Frame, HistoryPage, InboxPage } from "../src/wire.js";
+import type { Frame, HistoryPage, InboxPage } from "../src/wire/shapes.js";
 
 /** Draws from [0, 1) that a seed repeats. */
 export function seeded(seed: number): () => number {

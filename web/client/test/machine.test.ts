@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { HIDDEN_DROP_AFTER_MS, MUTE_AFTER_MS, POLL_AFTER_MS, PROBE_INTERVAL_MS } from "../src/machine-state.js";
+import {
+  HIDDEN_DROP_AFTER_MS,
+  MUTE_AFTER_MS,
+  POLL_AFTER_MS,
+  PROBE_INTERVAL_MS,
+} from "../src/connection/machine-state.js";
 import { Rig, stable } from "./rig.js";
 
 const SILENCE_MS = 2 * 15_000 + 5000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { deadline, type Effect, type MachineEvent } from "../src/machine-state.js";
+import { deadline, type Effect, type MachineEvent } from "../src/connection/machine-state.js";
 import { Rig } from "./rig.js";
 import { readVectors } from "./vectors.js";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Receipts } from "../src/receipts.js";
+import { Receipts } from "../src/state/receipts.js";
 import type { Environment } from "../src/types.js";
 
 const RETRY = { base_ms: 1000, cap_ms: 30_000, floor_ms: 250 };

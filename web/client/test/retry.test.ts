@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nextAttempt, type NextAttempt, type Outcome, type RetryOptions } from "../src/retry.js";
+import { nextAttempt, type NextAttempt, type Outcome, type RetryOptions } from "../src/wire/retry.js";
 import { readVectors } from "./vectors.js";
 
 interface Case {

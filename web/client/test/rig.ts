@@ -7,9 +7,9 @@ import {
   type MachineEvent,
   type MachineOptions,
   type MachineState,
-} from "../src/machine-state.js";
-import { step } from "../src/machine.js";
-import type { Outcome } from "../src/retry.js";
+} from "../src/connection/machine-state.js";
+import { step } from "../src/connection/machine.js";
+import type { Outcome } from "../src/wire/retry.js";
 
 type EffectOf<T extends Effect["type"]> = Extract<Effect, { type: T }>;
 

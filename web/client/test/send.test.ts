@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MemoryStorage } from "../src/storage.js";
+import { MemoryStorage } from "../src/device/storage.js";
 import type { Message, PendingMessage } from "../src/types.js";
 import { cursorAt } from "./ledger.js";
 import { json, problem, World, type Receipt } from "./world.js";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { EventTooLarge, SseDecoder, type SseEvent } from "../src/sse.js";
+import { EventTooLarge, SseDecoder, type SseEvent } from "../src/wire/sse.js";
 import { readVectors } from "./vectors.js";
 
 interface Case {

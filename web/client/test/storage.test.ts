@@ -1,6 +1,6 @@
 import { IDBFactory } from "fake-indexeddb";
 import { describe, expect, it, vi } from "vitest";
-import { IndexedDbStorage, MemoryStorage } from "../src/storage.js";
+import { IndexedDbStorage, MemoryStorage } from "../src/device/storage.js";
 import type { ClientStorage, RealtimeOptions } from "../src/types.js";
 import { Browser } from "./browser.js";
 import { cursorAt } from "./ledger.js";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import * as wire from "../src/wire.js";
+import * as wire from "../src/wire/shapes.js";
 
 const watermarks = { read_upto: 1, delivered_upto: 2, peer_read_upto: 1, peer_delivered_upto: 1 };
 const user = { id: "ben", name: "Ben", avatar_url: null, online: true };

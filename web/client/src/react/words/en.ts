@@ -4,7 +4,7 @@
  *
  * Names and texts of people come as arguments, and stand in a sentence as they are: names so that they turn nothing around. No sentence holds markup.
  */
-import type { Tick } from "../rows.js";
+import type { Tick } from "../thread/rows.js";
 import { counterOf } from "./locale.js";
 
 const { count } = counterOf("en");

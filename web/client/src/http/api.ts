@@ -1,0 +1,228 @@
+/**
+ * Requests to the API: address, token, time limit, and errors told apart.
+ *
+ * A request fails with `ServerProblem` (the server answered and refused), `RequestLost` (no answer, or not known to be
+ * one) or `ProtocolViolation`. An aborted request fails with `RequestLost`, reason `aborted`.
+ */
+import { deadlineSignal } from "./environment.js";
+import {
+  isTemporary,
+  nextAttempt,
+  NOT_YOURS,
+  type NextAttempt,
+  type Outcome,
+  type RetryOptions,
+} from "../wire/retry.js";
+import { TokenSource } from "./token.js";
+import type { Environment, TokenReason } from "../types.js";
+import { parseJson, ProtocolViolation } from "../wire/shapes.js";
+
+/** An answer that takes longer is taken for lost. */
+const REQUEST_TIMEOUT_MS = 15_000;
+
+/** The server answered with an error: RFC 9457 problem details. */
+export class ServerProblem extends Error {
+  override readonly name = "ServerProblem";
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly retryAfterS: number | undefined,
+  ) {
+    super(message);
+  }
+
+  get temporary(): boolean {
+    return isTemporary(this.status);
+  }
+}
+
+/** There was no answer; the request may or may not have been carried out. */
+class RequestLost extends Error {
+  override readonly name = "RequestLost";
+
+  constructor(
+    readonly reason: "network" | "timeout" | "aborted" | "token",
+    options?: ErrorOptions,
+  ) {
+    super(`No answer from the server (${reason})`, options);
+  }
+}
+
+/** How the policy of `retry.ts` sees this error, and its short code. */
+export function outcomeOf(error: unknown): { outcome: Outcome; reason: string } {
+  if (error instanceof ServerProblem) {
+    const { status, retryAfterS } = error;
+    const reason = error.code === NOT_YOURS ? NOT_YOURS : `status_${status}`;
+    return { outcome: { kind: "status", status, retry_after_s: retryAfterS }, reason };
+  }
+  if (error instanceof ProtocolViolation) return { outcome: { kind: "violation" }, reason: "violation" };
+  const reason = error instanceof RequestLost ? error.reason : "network";
+  return { outcome: { kind: reason === "timeout" ? "timeout" : "network" }, reason };
+}
+
+/** Whether the same request may succeed later. One that nobody, or somebody else, made may: the user signs in again. */
+export function mayRetry(error: unknown): boolean {
+  if (!(error instanceof ServerProblem)) return true;
+  return error.temporary || error.status === 401 || error.code === NOT_YOURS;
+}
+
+/** When a request that failed with `error`, and may succeed later, is made again; a fresh token has been tried already. */
+export function nextRequest(failures: number, error: unknown, random: number, options: RetryOptions): NextAttempt {
+  const { outcome } = outcomeOf(error);
+  if (outcome.kind !== "status") return nextAttempt(failures, outcome, random, options);
+  const status = error instanceof ServerProblem && error.code === NOT_YOURS ? 401 : outcome.status;
+  return nextAttempt(failures, { ...outcome, status, refreshed: true }, random, options);
+}
+
+/** Seconds of a `Retry-After`, which may be a date (RFC 9110 10.2.3): by the clock of who wrote it, where that is told. */
+function retryAfter(headers: Headers, now: number): number | undefined {
+  const value = headers.get("retry-after");
+  if (value === null) return undefined;
+  const from = Date.parse(headers.get("date") ?? "") || now;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - from) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
+}
+
+interface Call {
+  method: string;
+  address: string;
+  body: string | null;
+  signal: AbortSignal;
+  keepalive: boolean;
+}
+
+export class Api {
+  readonly tokens: TokenSource;
+  /**
+   * Whom this client speaks for; null until it is known. The host's token, or a cookie, may become another user's at any time:
+   * what is posted names this one, and an answer that names another is none.
+   */
+  userId: string | null = null;
+  readonly #base: string;
+
+  constructor(
+    url: string,
+    readonly environment: Environment,
+    getToken: ConstructorParameters<typeof TokenSource>[0],
+  ) {
+    this.#base = url.replace(/\/+$/, "");
+    this.tokens = new TokenSource(getToken, {
+      now: () => environment.now(),
+      after: (ms) => {
+        let handle: unknown;
+        const expired = new Promise<never>((_, reject) => {
+          handle = environment.setTimer(() => reject(new RequestLost("timeout")), ms);
+        });
+        return { expired, clear: () => environment.clearTimer(handle) };
+      },
+    });
+  }
+
+  /** The name under which this browser keeps and shares what belongs to this user of this API. */
+  owner(userId: string): string {
+    const base = typeof location === "undefined" ? this.#base : new URL(this.#base, location.href).href;
+    return `tidings ${base} ${userId}`;
+  }
+
+  /** `path` segments are escaped here: user ids may contain almost anything. */
+  address(path: readonly string[], query: Record<string, string | number | null | undefined> = {}): string {
+    const search = Object.entries(query)
+      .filter(([, value]) => value !== null && value !== undefined)
+      .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
+    return (
+      this.#base +
+      path.map((segment) => "/" + encodeURIComponent(segment)).join("") +
+      (search.length > 0 ? "?" + search.join("&") : "")
+    );
+  }
+
+  /** GET as JSON. With `token` the caller answers a 401 itself; without, one fresh token is tried. */
+  get(address: string, signal: AbortSignal, token?: TokenReason): Promise<unknown> {
+    return this.#request({ method: "GET", address, body: null, signal, keepalive: false }, token);
+  }
+
+  /** POST JSON; a 401 is answered once with a fresh token. `outlives`: the browser carries it out though the page is gone. */
+  post(address: string, body: Record<string, unknown>, signal: AbortSignal, outlives = false): Promise<unknown> {
+    const named = this.userId === null ? body : { ...body, caller: this.userId };
+    return this.#request({ method: "POST", address, body: JSON.stringify(named), signal, keepalive: outlives });
+  }
+
+  /** The headers that show who asks. Rejects with `RequestLost` when no token can be had. */
+  async authorization(reason: TokenReason): Promise<Record<string, string>> {
+    return bearer(await this.#token(() => this.tokens.get(reason)));
+  }
+
+  /** The problem that an answer other than success tells of. */
+  async problem(response: Response): Promise<ServerProblem> {
+    let code = `status_${response.status}`;
+    let message = response.statusText || `The server answered ${response.status}`;
+    try {
+      const body = (await response.json()) as { code?: unknown; detail?: unknown; message?: unknown };
+      if (typeof body.code === "string") code = body.code;
+      if (typeof body.detail === "string") message = body.detail;
+      else if (typeof body.message === "string") message = body.message;
+    } catch {
+      // A proxy's page, or cut off: the status says enough.
+    }
+    return new ServerProblem(response.status, code, message, retryAfter(response.headers, this.environment.now()));
+  }
+
+  async #token(ask: () => Promise<string | null>): Promise<string | null> {
+    try {
+      return await ask();
+    } catch (cause) {
+      throw new RequestLost("token", { cause });
+    }
+  }
+
+  async #request(call: Call, reason?: TokenReason): Promise<unknown> {
+    const token = await this.#token(() => this.tokens.get(reason ?? "initial"));
+    try {
+      return await this.#once(call, token);
+    } catch (error) {
+      const refused = error instanceof ServerProblem && error.status === 401;
+      if (!refused || reason !== undefined || !this.tokens.canRefresh) throw error;
+    }
+    const fresh = await this.#token(() => this.tokens.replace(token));
+    return this.#once(call, fresh);
+  }
+
+  async #once({ address, signal, ...init }: Call, token: string | null): Promise<unknown> {
+    if (signal.aborted) throw new RequestLost("aborted");
+    const limit = deadlineSignal(this.environment, REQUEST_TIMEOUT_MS, [signal]);
+    const headers: Record<string, string> = { Accept: "application/json", ...bearer(token) };
+    const user = this.userId;
+    if (init.body !== null) headers["Content-Type"] = "application/json";
+    try {
+      const response = await this.environment.fetch(address, {
+        ...init,
+        headers,
+        signal: limit.signal,
+        credentials: "same-origin",
+        cache: "no-store",
+      });
+      if (!response.ok) throw await this.problem(response);
+      return response.status === 202 || response.status === 204 ? null : answerFor(user, await response.text());
+    } catch (error) {
+      if (error instanceof ServerProblem || error instanceof ProtocolViolation) throw error;
+      const why = limit.timedOut() ? "timeout" : signal.aborted ? "aborted" : "network";
+      throw new RequestLost(why, { cause: error });
+    } finally {
+      limit.done();
+    }
+  }
+}
+
+/** An answer as JSON; one that says whose it is is that user's. */
+function answerFor(user: string | null, json: string): unknown {
+  const answer = parseJson(json);
+  const named = (answer as { user_id?: unknown } | null)?.user_id ?? user;
+  if (user !== null && named !== user) throw new ProtocolViolation("the answer is somebody else's");
+  return answer;
+}
+
+function bearer(token: string | null): Record<string, string> {
+  return token === null ? {} : { Authorization: `Bearer ${token}` };
+}

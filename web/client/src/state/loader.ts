@@ -1,0 +1,102 @@
+import { mayRetry, nextRequest } from "../http/api.js";
+import type { RetryOptions } from "../wire/retry.js";
+import type { Environment, TimerHandle } from "../types.js";
+
+/** Loads one piece of state: once at a time, again when asked to, and again by itself after temporary failures. */
+export class Loader {
+  loading = false;
+  loaded = false;
+  error: string | null = null;
+
+  #running: Promise<void> | null = null;
+  #again = false;
+  #controller = new AbortController();
+  #timer: TimerHandle | null = null;
+  #failures = 0;
+
+  /** `run` loads and applies; `changed` is called whenever a field of this object changed. */
+  constructor(
+    private readonly environment: Environment,
+    private readonly retry: RetryOptions,
+    private readonly run: (signal: AbortSignal) => Promise<void>,
+    private readonly changed: () => void,
+    private readonly failed: (message: string) => void,
+  ) {}
+
+  /** Load if that has not been done; resolves after the first attempt, well or not. */
+  load(): Promise<void> {
+    return this.loaded && this.error === null ? Promise.resolve() : this.reload();
+  }
+
+  /** Load, even if it was loaded before; if it is loading now, once more afterwards unless that has just begun. */
+  reload({ after = false }: { after?: boolean } = {}): Promise<void> {
+    if (this.#running) {
+      this.#again ||= after;
+      return this.#running;
+    }
+    this.#clearTimer();
+    this.#running = this.#attempt(this.#controller.signal);
+    return this.#running;
+  }
+
+  /** Do not wait for the next attempt. */
+  hurry(): void {
+    if (this.#timer !== null) void this.reload();
+  }
+
+  /** Back to nothing loaded; what is in flight is given up. */
+  reset(): void {
+    this.#controller.abort();
+    this.#controller = new AbortController();
+    this.#clearTimer();
+    this.#running = null;
+    this.#again = false;
+    this.#failures = 0;
+    this.loading = this.loaded = false;
+    this.error = null;
+  }
+
+  async #attempt(signal: AbortSignal): Promise<void> {
+    this.loading = true;
+    this.changed();
+    let failure: unknown = null;
+    try {
+      await this.run(signal);
+    } catch (error) {
+      failure = error;
+    }
+    if (signal.aborted) return;
+    this.#running = null;
+    this.loading = false;
+    if (failure === null) {
+      this.loaded = true;
+      this.error = null;
+      this.#failures = 0;
+    } else {
+      this.#fail(failure);
+    }
+    this.changed();
+    if (this.#again) {
+      this.#again = false;
+      void this.reload();
+    }
+  }
+
+  #fail(failure: unknown): void {
+    const first = this.error === null;
+    this.error = failure instanceof Error ? failure.message : String(failure);
+    if (first) this.failed(this.error);
+    if (!mayRetry(failure)) return;
+    const next = nextRequest(this.#failures, failure, this.environment.random(), this.retry);
+    this.#failures = next.failures;
+    this.#timer = this.environment.setTimer(() => {
+      this.#timer = null;
+      void this.reload();
+    }, next.wait_ms);
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
+    this.#timer = null;
+  }
+}

@@ -1,0 +1,400 @@
+/**
+ * Sends that the server has not acknowledged.
+ *
+ * Rules of this file:
+ * 1. A message keeps its `client_id` until the server has answered for good, so that a repeated send is the same send.
+ * 2. One conversation sends in order, one message at a time; conversations do not wait for each other.
+ * 3. Sending never waits for the stream. It may wait for its turn: of the tabs of one browser one sends at a time, and it
+ *    sends what any of them has.
+ * 4. No answer, 401, 408, 425, 429 and 5xx: the message stays and is sent again by the policy of `retry.ts`. Any other
+ *    refusal, and 48 hours without an answer: it stays as `failed`, until somebody retries or discards it.
+ * 5. The echo over the stream and the answer to the request settle a message alike, whichever comes first. A request whose
+ *    message was settled by its echo runs to its end: aborting it would cost a connection and show as an error.
+ * 6. What may be on its way is not taken back before the server was asked whether it has it.
+ */
+import { mayRetry, nextRequest, ServerProblem } from "../http/api.js";
+import type { RetryOptions } from "../wire/retry.js";
+import { Turn } from "../connection/turn.js";
+import type { Environment, Message, PendingMessage, TimerHandle } from "../types.js";
+
+const EXPIRES_AFTER_MS = 48 * 3_600_000;
+const EXPIRED = { code: "expired", message: "It could not be sent for 48 hours." };
+
+/** What changed in the outbox of one tab, for the others. */
+export type OutboxNews =
+  | { type: "put"; message: PendingMessage }
+  /** `message` is what the server has made of it; null: it was taken back. */
+  | { type: "gone"; peerId: string; clientId: string; message: Message | null }
+  | { type: "hurry"; peerId: string };
+
+export interface OutboxHandlers {
+  post(message: PendingMessage, signal: AbortSignal): Promise<Message>;
+  /** The message that the server has under this `client_id`, if any. */
+  find(message: PendingMessage, signal: AbortSignal): Promise<Message | null>;
+  /** The server answered with the message; it is still listed, and `settle` removes it. */
+  acknowledged(message: Message): void;
+  /** What is pending for this person changed. */
+  changed(peerId: string): void;
+  failed(message: string): void;
+  /** Keep this row, or delete it (null). */
+  keep(clientId: string, message: PendingMessage | null): void;
+  /** Tell the other tabs. */
+  tell(news: OutboxNews): void;
+}
+
+interface Lane {
+  items: readonly PendingMessage[];
+  sending: { clientId: string; controller: AbortController } | null;
+  timer: TimerHandle | null;
+  /** The server asked this sender to be slower; hurrying would only be refused again. */
+  asked: boolean;
+  failures: number;
+}
+
+const NOTHING: readonly PendingMessage[] = [];
+
+export class Outbox {
+  readonly #lanes = new Map<string, Lane>();
+  readonly #turn: Turn;
+  #paused = false;
+  #lastAt = 0;
+  #count = 0;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly retryOptions: RetryOptions,
+    private readonly handlers: OutboxHandlers,
+  ) {
+    this.#turn = new Turn(
+      environment,
+      () => this.#pumpAll(),
+      () => {
+        for (const lane of this.#lanes.values()) this.#halt(lane);
+        this.#pumpAll();
+      },
+    );
+  }
+
+  list(peerId: string): readonly PendingMessage[] {
+    return this.#lanes.get(peerId)?.items ?? NOTHING;
+  }
+
+  /** Those for whom something is pending. */
+  people(): string[] {
+    return [...this.#lanes].flatMap(([peerId, { items }]) => (items.length > 0 ? [peerId] : []));
+  }
+
+  /** What is pending for anybody, oldest first. */
+  all(): readonly PendingMessage[] {
+    return inOrder([...this.#lanes.values()].flatMap((lane) => lane.items));
+  }
+
+  /** Send. `turn` names what the tabs of this browser take turns at; null where they do not. */
+  open(turn: string | null): void {
+    this.#paused = false;
+    this.#turn.of(turn);
+    this.hurry();
+  }
+
+  /** Send nothing until `open`. What is on its way may still arrive; its echo or its repetition settles it. */
+  pause(): void {
+    this.#paused = true;
+    for (const lane of this.#lanes.values()) this.#halt(lane);
+    this.#turn.leave();
+  }
+
+  /** Forget everything. */
+  purge(): void {
+    const peers = [...this.#lanes.keys()];
+    for (const lane of this.#lanes.values()) this.#halt(lane);
+    this.#lanes.clear();
+    this.#turn.leave();
+    for (const peerId of peers) this.handlers.changed(peerId);
+  }
+
+  /** Queue a message; answers its `client_id`. */
+  add(peerId: string, text: string, messageType: string): string {
+    const { id: client_id, at } = this.#next();
+    const message: PendingMessage = {
+      client_id,
+      recipient_id: peerId,
+      text,
+      message_type: messageType,
+      createdAt: new Date(at).toISOString(),
+      state: "queued",
+      attempts: 0,
+      error: null,
+    };
+    const lane = this.#lane(peerId);
+    lane.items = [...lane.items, message];
+    this.#put(message);
+    this.#pump(peerId, lane);
+    return client_id;
+  }
+
+  /** What was kept: put what is new here among the rest. With `all`, what is not kept any more is gone. */
+  restore(kept: readonly PendingMessage[], all: boolean): void {
+    const ids = new Set(kept.map((message) => message.client_id));
+    const changed = new Set(kept.map((message) => message.recipient_id));
+    if (all) {
+      for (const [peerId, lane] of this.#lanes) {
+        if (lane.items.every((one) => ids.has(one.client_id))) continue;
+        lane.items = lane.items.filter((one) => ids.has(one.client_id));
+        changed.add(peerId);
+      }
+    }
+    for (const message of kept) {
+      const lane = this.#lane(message.recipient_id);
+      if (lane.items.some((one) => one.client_id === message.client_id)) continue;
+      // It may have gone out just before the page did, and that was not written down any more.
+      lane.items = inOrder([...lane.items, { ...idle(message), attempts: Math.max(1, message.attempts) }]);
+    }
+    for (const peerId of changed) this.handlers.changed(peerId);
+    this.hurry();
+  }
+
+  /** Keep all of it: until now nobody knew whose it is. */
+  keepAll(): void {
+    for (const lane of this.#lanes.values()) lane.items.forEach((item) => this.handlers.keep(item.client_id, item));
+  }
+
+  /** News from another tab. */
+  heard(news: OutboxNews): void {
+    if (news.type === "put") {
+      const { message } = news;
+      const lane = this.#lane(message.recipient_id);
+      const held = lane.items.some((one) => one.client_id === message.client_id);
+      lane.items = held
+        ? lane.items.map((one) => (one.client_id === message.client_id ? message : one))
+        : inOrder([...lane.items, message]);
+      if (message.state === "cancelling") this.#abort(lane, message.client_id);
+      this.#turn.heard();
+      this.handlers.changed(message.recipient_id);
+      this.#pump(message.recipient_id, lane);
+    } else if (news.type === "gone") {
+      if (news.message) this.handlers.acknowledged(news.message);
+      this.#turn.heard();
+      if (this.#drop(news.peerId, news.clientId)) this.handlers.changed(news.peerId);
+    } else {
+      const lane = this.#lanes.get(news.peerId);
+      if (!lane) return;
+      this.#clearTimer(lane);
+      this.#pump(news.peerId, lane);
+    }
+  }
+
+  retry(peerId: string, clientId: string): void {
+    const lane = this.#lanes.get(peerId);
+    const item = lane?.items.find((one) => one.client_id === clientId);
+    if (!lane || !item || item.state === "sending" || item.state === "cancelling") return;
+    if (item.state === "failed") {
+      // Asked for anew: its 48 hours begin now, and it comes after what is queued already.
+      const createdAt = new Date(this.#next().at).toISOString();
+      lane.items = [...lane.items.filter((one) => one !== item), item];
+      this.#replace(lane, { ...item, createdAt, state: "queued", error: null });
+    }
+    this.#clearTimer(lane);
+    this.handlers.tell({ type: "hurry", peerId });
+    this.#pump(peerId, lane);
+  }
+
+  /** Take a message back. If it may be on its way, the server is asked first. */
+  discard(peerId: string, clientId: string): void {
+    const lane = this.#lanes.get(peerId);
+    const item = lane?.items.find((one) => one.client_id === clientId);
+    if (!lane || !item || item.state === "cancelling") return;
+    const refused = item.state === "failed" && item.error?.code !== EXPIRED.code;
+    if (item.attempts === 0 || refused) {
+      this.settle(peerId, clientId);
+      this.handlers.changed(peerId);
+      this.handlers.tell({ type: "gone", peerId, clientId, message: null });
+      return;
+    }
+    this.#abort(lane, clientId);
+    this.#clearTimer(lane);
+    this.#replace(lane, { ...item, state: "cancelling", error: null });
+    this.handlers.tell({ type: "hurry", peerId });
+    this.#pump(peerId, lane);
+  }
+
+  /** Take the message off the list: the server has it. Tells nobody; the caller shows both changes as one. */
+  settle(peerId: string, clientId: string): boolean {
+    if (!this.#drop(peerId, clientId)) return false;
+    this.handlers.keep(clientId, null);
+    return true;
+  }
+
+  /** The network or the server is back: do not wait any longer, except where the server asked to. */
+  hurry(): void {
+    for (const lane of this.#lanes.values()) if (!lane.asked) this.#clearTimer(lane);
+    this.#pumpAll();
+  }
+
+  /** A moment, and an id that sorts by it: what was queued in one millisecond must keep its order in storage too. */
+  #next(): { id: string; at: number } {
+    const now = Math.max(this.environment.now(), this.#lastAt);
+    this.#count = now === this.#lastAt ? this.#count + 1 : 0;
+    this.#lastAt = now;
+    const random = Array.from(this.environment.randomBytes(8), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return {
+      id: now.toString(16).padStart(12, "0") + this.#count.toString(16).padStart(4, "0").slice(-4) + random,
+      at: now,
+    };
+  }
+
+  #pumpAll(): void {
+    for (const [peerId, lane] of this.#lanes) this.#pump(peerId, lane);
+  }
+
+  #pump(peerId: string, lane: Lane): void {
+    if (this.#paused || this.#lanes.get(peerId) !== lane) return;
+    const item = lane.items.find((one) => one.state !== "failed");
+    if (!item) return this.#endTurn();
+    if (lane.sending || lane.timer !== null || !this.#turn.take()) return;
+    if (item.state === "cancelling") return void this.#cancel(peerId, lane, item);
+    // Not before it was tried: the clock may have been wrong when it was written.
+    if (item.attempts > 0 && this.environment.now() - Date.parse(item.createdAt) > EXPIRES_AFTER_MS) {
+      this.#replace(lane, { ...item, state: "failed", error: EXPIRED });
+      this.handlers.failed(EXPIRED.message);
+      return this.#pump(peerId, lane);
+    }
+    void this.#send(peerId, lane, item);
+  }
+
+  #endTurn(): void {
+    const busy = [...this.#lanes.values()].some((lane) => lane.items.some((one) => one.state !== "failed"));
+    if (!busy) this.#turn.leave();
+  }
+
+  async #send(peerId: string, lane: Lane, queued: PendingMessage): Promise<void> {
+    const item = { ...queued, state: "sending", attempts: queued.attempts + 1 } as const;
+    this.#replace(lane, item);
+    await this.#attempt(peerId, lane, item, async (signal) => {
+      const answer = await this.handlers.post(item, signal);
+      return () => this.#sent(peerId, item.client_id, answer);
+    });
+  }
+
+  /** Ask whether the server has it: then it is sent, else it is gone. */
+  async #cancel(peerId: string, lane: Lane, item: PendingMessage): Promise<void> {
+    await this.#attempt(peerId, lane, item, async (signal) => {
+      const found = await this.handlers.find(item, signal);
+      return () => this.#sent(peerId, item.client_id, found);
+    });
+  }
+
+  async #attempt(
+    peerId: string,
+    lane: Lane,
+    item: PendingMessage,
+    ask: (signal: AbortSignal) => Promise<() => void>,
+  ): Promise<void> {
+    const controller = new AbortController();
+    const attempt = { clientId: item.client_id, controller };
+    lane.sending = attempt;
+    let answered: (() => void) | null = null;
+    let failure: unknown = null;
+    try {
+      answered = await ask(controller.signal);
+    } catch (error) {
+      failure = error;
+    }
+    // Settled by its echo, discarded, paused or purged meanwhile.
+    if (lane.sending !== attempt) return;
+    lane.sending = null;
+    if (answered !== null) {
+      lane.failures = 0;
+      answered();
+    } else {
+      this.#fail(peerId, lane, item, failure);
+    }
+    this.#pump(peerId, lane);
+  }
+
+  #sent(peerId: string, clientId: string, message: Message | null): void {
+    if (message !== null) this.handlers.acknowledged(message);
+    if (this.settle(peerId, clientId)) this.handlers.changed(peerId);
+    this.handlers.tell({ type: "gone", peerId, clientId, message });
+  }
+
+  #fail(peerId: string, lane: Lane, item: PendingMessage, failure: unknown): void {
+    const message = failure instanceof Error ? failure.message : String(failure);
+    const error = failure instanceof ServerProblem ? { code: failure.code, message } : null;
+    if (!mayRetry(failure)) {
+      lane.failures = 0;
+      this.#replace(lane, { ...item, state: "failed", error });
+      this.handlers.failed(message);
+      return;
+    }
+    const next = nextRequest(lane.failures, failure, this.environment.random(), this.retryOptions);
+    lane.failures = next.failures;
+    // A server that comes back is not what asked for the wait.
+    lane.asked = failure instanceof ServerProblem && failure.status === 429;
+    lane.timer = this.environment.setTimer(() => {
+      lane.timer = null;
+      this.#pump(peerId, lane);
+    }, next.wait_ms);
+    this.#replace(lane, { ...idle(item), error });
+  }
+
+  #lane(peerId: string): Lane {
+    let lane = this.#lanes.get(peerId);
+    if (!lane) {
+      lane = { items: NOTHING, sending: null, timer: null, asked: false, failures: 0 };
+      this.#lanes.set(peerId, lane);
+    }
+    return lane;
+  }
+
+  #replace(lane: Lane, item: PendingMessage): void {
+    lane.items = lane.items.map((one) => (one.client_id === item.client_id ? item : one));
+    this.#put(item);
+  }
+
+  #put(item: PendingMessage): void {
+    this.handlers.keep(item.client_id, item);
+    this.handlers.tell({ type: "put", message: item });
+    this.handlers.changed(item.recipient_id);
+  }
+
+  #drop(peerId: string, clientId: string): boolean {
+    const lane = this.#lanes.get(peerId);
+    if (!lane?.items.some((one) => one.client_id === clientId)) return false;
+    lane.items = lane.items.filter((one) => one.client_id !== clientId);
+    if (lane.sending?.clientId === clientId) lane.sending = null;
+    lane.failures = 0;
+    this.#clearTimer(lane);
+    queueMicrotask(() => this.#pump(peerId, lane));
+    return true;
+  }
+
+  #abort(lane: Lane, clientId: string): void {
+    if (lane.sending?.clientId !== clientId) return;
+    lane.sending.controller.abort();
+    lane.sending = null;
+  }
+
+  #halt(lane: Lane): void {
+    this.#clearTimer(lane);
+    const { sending } = lane;
+    if (!sending) return;
+    lane.sending = null;
+    sending.controller.abort();
+    lane.items = lane.items.map((one) => (one.client_id === sending.clientId ? idle(one) : one));
+  }
+
+  #clearTimer(lane: Lane): void {
+    if (lane.timer !== null) this.environment.clearTimer(lane.timer);
+    lane.timer = null;
+  }
+}
+
+/** As it is while nothing is on its way. */
+function idle(message: PendingMessage): PendingMessage {
+  return message.state === "sending" ? { ...message, state: "queued" } : message;
+}
+
+function inOrder(items: readonly PendingMessage[]): readonly PendingMessage[] {
+  const key = ({ createdAt, client_id }: PendingMessage) => createdAt + client_id;
+  return [...items].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+}
