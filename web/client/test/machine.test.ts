@@ -27,7 +27,7 @@ describe("connecting", () => {
     expect(rig.status).toBe("connecting");
   });
 
-  it("is connected only after the connected frame (must-not 5)", () => {
+  it("is connected only after the connected frame", () => {
     const rig = new Rig().send({ type: "connect" }).requested().bytes();
     expect(rig.status).toBe("connecting");
     rig.connected();
@@ -35,12 +35,12 @@ describe("connecting", () => {
     expect(rig.all("connected")).toHaveLength(1);
   });
 
-  it("connecting twice opens one stream (must-not 28)", () => {
+  it("connecting twice opens one stream", () => {
     const rig = new Rig().send({ type: "connect" }).send({ type: "connect" }).connected().send({ type: "connect" });
     expect(rig.all("open_stream")).toHaveLength(1);
   });
 
-  it("reports of a replaced stream are ignored (must-not 7)", () => {
+  it("reports of a replaced stream are ignored", () => {
     const rig = new Rig().send({ type: "connect" }).requested();
     const old = rig.generation;
     rig.ended({ kind: "network" }).advance(1000).requested();
@@ -57,7 +57,7 @@ describe("connecting", () => {
     expect(rig.state).toEqual(before);
   });
 
-  it("disconnect cancels a pending retry (must-not 8), and connect begins again (must-not 9)", () => {
+  it("disconnect cancels a pending retry, and connect begins again", () => {
     const rig = new Rig().send({ type: "connect" }).fails().send({ type: "disconnect" });
     rig.drain();
     rig.advance(600_000);
@@ -75,14 +75,14 @@ describe("connecting", () => {
 });
 
 describe("trying again", () => {
-  it("the backoff grows over its own retries (must-not 1)", () => {
+  it("the backoff grows over its own retries", () => {
     const rig = new Rig().send({ type: "connect" });
     const waits = [0, 1, 2, 3].map(() => rig.fails().wait);
     expect(waits).toEqual([500, 1000, 2000, 4000]);
     expect(rig.status).toBe("reconnecting");
   });
 
-  it("a stream that opens and is cut at once does not reset the backoff (must-not 2)", () => {
+  it("a stream that opens and is cut at once does not reset the backoff", () => {
     const rig = new Rig().send({ type: "connect" }).fails(3);
     rig
       .advance(rig.wait ?? 0)
@@ -109,7 +109,7 @@ describe("trying again", () => {
     expect(rig.state.failures).toBe(0);
   });
 
-  it("never gives up, and says connection_failed once (must-not 3)", () => {
+  it("never gives up, and says connection_failed once", () => {
     const rig = new Rig({ maxReconnectAttempts: 3 }).send({ type: "connect" }).fails(50);
     expect(rig.all("connection_failed")).toHaveLength(1);
     expect(rig.all("open_stream")).toHaveLength(50);
@@ -127,7 +127,7 @@ describe("trying again", () => {
     expect(rig.all("connection_failed")).toHaveLength(2);
   });
 
-  it("two draws give two waits (must-not 4)", () => {
+  it("two draws give two waits", () => {
     const waits = [0.3, 0.9].map((draw) => {
       const rig = new Rig().send({ type: "connect" }).fails(3);
       rig.advance(rig.wait ?? 0);
@@ -174,7 +174,7 @@ describe("trying again", () => {
 });
 
 describe("watching", () => {
-  it("silence of two heartbeats and five seconds ends a stream (must-not 13)", () => {
+  it("silence of two heartbeats and five seconds ends a stream", () => {
     const rig = stable().advance(SILENCE_MS - 1);
     expect(rig.status).toBe("connected");
     rig.advance(1);
@@ -188,7 +188,7 @@ describe("watching", () => {
     expect(rig.status).toBe("connected");
   });
 
-  it("the clock decides, not the timer: a late wake finds a dead stream (must-not 15)", () => {
+  it("the clock decides, not the timer: a late wake finds a dead stream", () => {
     const rig = stable();
     rig.now += 3_600_000;
     rig.send({ type: "visible" });
@@ -234,7 +234,7 @@ describe("polling", () => {
     expect(rig.state.reason).toBe("mute");
   });
 
-  it("goes on every interval, one poll at a time (must-not 11)", () => {
+  it("goes on every interval, one poll at a time", () => {
     const rig = new Rig().send({ type: "connect" }).requested().advance(MUTE_AFTER_MS);
     rig.advance(20_000);
     expect(rig.all("poll")).toHaveLength(1);
@@ -262,7 +262,7 @@ describe("polling", () => {
     }
   });
 
-  it("returns make-before-break: polls until the connected frame of the new stream, then stops (must-not 11)", () => {
+  it("returns make-before-break: polls until the connected frame of the new stream, then stops", () => {
     const rig = new Rig().send({ type: "connect" }).requested().advance(MUTE_AFTER_MS).pollDone();
     while (!rig.state.stream) {
       rig.advance(1000);
@@ -332,7 +332,7 @@ describe("polling", () => {
 });
 
 describe("the page", () => {
-  it("going offline drops the stream, and one attempt finds out whether that is true (must-not 27)", () => {
+  it("going offline drops the stream, and one attempt finds out whether that is true", () => {
     const rig = stable().send({ type: "offline" });
     expect(rig.status).toBe("offline");
     expect(rig.all("abort_stream")).toHaveLength(1);
@@ -406,7 +406,7 @@ describe("the page", () => {
     expect(rig.all("open_stream")).toHaveLength(opened);
   });
 
-  it("a retry that was due and a visible tab make one stream (must-not 6)", () => {
+  it("a retry that was due and a visible tab make one stream", () => {
     const rig = new Rig().send({ type: "connect" }).fails().send({ type: "hidden" });
     rig.send({ type: "visible" }).advance(5000);
     expect(rig.all("open_stream")).toHaveLength(2);
@@ -437,7 +437,7 @@ describe("refusals", () => {
     expect(rig.wait).toBe(1000);
   });
 
-  it("each stream may refresh once: an accepted token and a later 401 refresh again (must-not 20)", () => {
+  it("each stream may refresh once: an accepted token and a later 401 refresh again", () => {
     const rig = new Rig().send({ type: "connect" }).requested().ended(status(401)).connected();
     expect(rig.status).toBe("connected");
     rig.ended({ kind: "network" }).advance(500).requested().ended(status(401));
@@ -460,7 +460,7 @@ describe("refusals", () => {
     expect(rig.all("poll")).toEqual([]);
   });
 
-  it.each([400, 403, 404, 410, 426])("%i is refused until the user begins again (must-not 10)", (code) => {
+  it.each([400, 403, 404, 410, 426])("%i is refused until the user begins again", (code) => {
     const rig = new Rig().send({ type: "connect" }).requested().ended(status(code), `status_${code}`);
     expect(rig.status).toBe("refused");
     rig.drain();

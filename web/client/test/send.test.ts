@@ -36,7 +36,7 @@ describe("sending", () => {
     expect(id).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it.each([true, false])("no moment shows it twice or not at all, echo first: %s (must-not 17)", async (echoFirst) => {
+  it.each([true, false])("no moment shows it twice or not at all, echo first: %s", async (echoFirst) => {
     const { world, bob, shown } = await chat();
     let own: Message | null = null;
     world.intercept = ({ path, body }) => {
@@ -67,7 +67,7 @@ describe("sending", () => {
     expect(moments.every((moment) => moment.length === 1)).toBe(true);
   });
 
-  it("an answer that is lost is asked for again under the same client_id, and makes one message (must-not 25)", async () => {
+  it("an answer that is lost is asked for again under the same client_id, and makes one message", async () => {
     const { world, bob, shown } = await chat();
     let lost = 0;
     world.intercept = ({ path, body }) => {
@@ -95,7 +95,7 @@ describe("sending", () => {
     expect(world.streams[0]?.closed).toBe(true);
   });
 
-  it("waits for no stream (must-not 26)", async () => {
+  it("waits for no stream", async () => {
     const world = new World();
     world.mute = true;
     const { service } = world.service();
@@ -198,7 +198,7 @@ describe("sending", () => {
     expect(shown()).toEqual([]);
   });
 
-  it("a reconnect and a new page do not wipe what is pending (must-not 17)", async () => {
+  it("a reconnect and a new page do not wipe what is pending", async () => {
     const { world, bob, shown } = await chat();
     world.intercept = ({ path }) => (path === "/send" ? "network" : null);
     bob.send("kept");

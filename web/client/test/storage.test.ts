@@ -95,7 +95,7 @@ async function page(world: World, browser: Browser, options: Partial<RealtimeOpt
 }
 
 describe("what is kept between pages", () => {
-  it("goes on from the last event that was applied: what happened meanwhile arrives once (must-not 21)", async () => {
+  it("goes on from the last event that was applied: what happened meanwhile arrives once", async () => {
     const world = new World();
     const browser = new Browser();
     const first = await page(world, browser);
@@ -133,7 +133,7 @@ describe("what is kept between pages", () => {
     expect(second.service.inbox.getSnapshot().entries.map((one) => one.unread)).toEqual([2]);
   });
 
-  it("a cursor is never stored without what it stands for (must-not 22)", async () => {
+  it("a cursor is never stored without what it stands for", async () => {
     const world = new World();
     const writes: ReadonlyMap<string, unknown>[] = [];
     const storage = new MemoryStorage();
@@ -296,7 +296,7 @@ describe("what is kept between pages", () => {
     expect(service.connection.getSnapshot().status).toBe("closed");
   });
 
-  it("another user finds no trace of the former one (must-not 29)", async () => {
+  it("another user finds no trace of the former one", async () => {
     const world = new World();
     const browser = new Browser();
     const { tab, service, bob } = await page(world, browser);

@@ -13,7 +13,7 @@ async function connected(world = new World()) {
 }
 
 describe("the stream", () => {
-  it("asks with headers: no token and no position in the address (must-not 19)", async () => {
+  it("asks with headers: no token and no position in the address", async () => {
     const { world, service } = await connected();
     const [request] = world.seen;
     expect(request?.path).toBe("/sse/ada");
@@ -82,7 +82,7 @@ describe("the stream", () => {
     expect(service.cursor).toBeNull();
   });
 
-  it("goes on where it was: what was missed arrives once, also when nothing had arrived before (must-not 21, 23)", async () => {
+  it("goes on where it was: what was missed arrives once, also when nothing had arrived before", async () => {
     const { world, messages } = await connected();
     world.stream("ada").cut();
     await world.settle();
@@ -94,7 +94,7 @@ describe("the stream", () => {
     expect(messages).toEqual(["while away", "and now"]);
   });
 
-  it("the cursor moves only with a whole event that was applied (must-not 22)", async () => {
+  it("the cursor moves only with a whole event that was applied", async () => {
     const { world, messages } = await connected();
     const stream = world.stream("ada");
     stream.write(`id: ${cursorAt(1)}\ndata: {"type":"new_mess`);
@@ -105,7 +105,7 @@ describe("the stream", () => {
     expect(messages).toEqual(["whole"]);
   });
 
-  it("bad JSON ends the stream, not the client (must-not 30)", async () => {
+  it("bad JSON ends the stream, not the client", async () => {
     const { world, service, messages } = await connected();
     world.stream("ada").write(`id: ${cursorAt(1)}\ndata: {oops\n\n`);
     await world.settle();
@@ -127,7 +127,7 @@ describe("the stream", () => {
     report.mockRestore();
   });
 
-  it("a listener that throws disturbs nobody (must-not 30)", async () => {
+  it("a listener that throws disturbs nobody", async () => {
     const report = vi.spyOn(console, "error").mockImplementation(() => undefined);
     const world = new World();
     const { service } = world.service();
@@ -146,7 +146,7 @@ describe("the stream", () => {
     report.mockRestore();
   });
 
-  it("on answers the undo, and only its own (must-not 16)", async () => {
+  it("on answers the undo, and only its own", async () => {
     const { world, service } = await connected();
     let count = 0;
     const fn = () => (count += 1);
@@ -179,7 +179,7 @@ describe("the stream", () => {
     expect(world.stream("ada").headers.get("last-event-id")).toBe(cursorAt(1));
   });
 
-  it("an answer that is a page and no stream is not connected (must-not 10)", async () => {
+  it("an answer that is a page and no stream is not connected", async () => {
     const world = new World();
     world.intercept = () => new Response("<html>", { status: 200, headers: { "content-type": "text/html" } });
     const { service } = world.service();
@@ -188,7 +188,7 @@ describe("the stream", () => {
     expect(service.connection.getSnapshot()).toMatchObject({ status: "reconnecting", reason: "violation" });
   });
 
-  it("an error's body is no message (must-not 10), and a refusal says why", async () => {
+  it("an error's body is no message, and a refusal says why", async () => {
     const world = new World();
     world.intercept = () => problem(403, "not_yours");
     const { service, notices } = world.service();
@@ -249,7 +249,7 @@ describe("the stream", () => {
     expect(service.connection.getSnapshot().status).toBe("closed");
   });
 
-  it("connect, disconnect, connect as StrictMode does it ends with one stream (must-not 28)", async () => {
+  it("connect, disconnect, connect as StrictMode does it ends with one stream", async () => {
     const world = new World();
     const { service } = world.service();
     service.connect("ada");
@@ -301,7 +301,7 @@ describe("the stream", () => {
 });
 
 describe("the token", () => {
-  it("a 401 asks once with rejected, and the user sees nothing (must-not 20)", async () => {
+  it("a 401 asks once with rejected, and the user sees nothing", async () => {
     const { world, service, notices } = await connected();
     const reasons: string[] = [];
     const second = world.service({
@@ -448,7 +448,7 @@ describe("falling back", () => {
     expect(texts).toEqual(["in between", "live"]);
   });
 
-  it("polls carry the cursor (must-not 12) and ask for no wait", async () => {
+  it("polls carry the cursor and ask for no wait", async () => {
     const { world } = await connected();
     world.says("bob", "ada", "one");
     world.mute = true;
@@ -564,7 +564,7 @@ describe("snapshots and the stream (I4)", () => {
     expect(bob.getSnapshot().messages.map((one) => one.text)).toEqual(["between"]);
   });
 
-  it("a reset loads everything again, and nothing of the old history stays (must-not 24)", async () => {
+  it("a reset loads everything again, and nothing of the old history stays", async () => {
     const { world, service } = await connected();
     world.says("bob", "ada", "kept");
     world.says("bob", "ada", "lost in the restore");
@@ -676,7 +676,7 @@ describe("snapshots and the stream (I4)", () => {
 });
 
 describe("another user", () => {
-  it("sees nothing of the former one: state, unsent messages, position, token and late events (must-not 29)", async () => {
+  it("sees nothing of the former one: state, unsent messages, position, token and late events", async () => {
     const { world, service, messages } = await connected();
     world.says("bob", "ada", "for ada");
     const bob = service.conversation("bob");
