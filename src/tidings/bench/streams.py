@@ -107,7 +107,6 @@ class Audience:
 
     @property
     def greets(self) -> bool:
-        """See ``Dialect``."""
         return self._dialect.greets
 
     def request(self, user: str) -> bytes:

@@ -114,7 +114,6 @@ class ChatApp(App[ClientError]):
         self._typing_until = 0.0
 
     def compose(self) -> ComposeResult:
-        """See ``App.compose``."""
         yield Static(harmless(self.thread.peer), id="title", markup=False)
         yield VerticalScroll(id="messages", can_focus=False)
         yield Static(self._status, id="status", markup=False)

@@ -97,7 +97,6 @@ class _LostLines(Collector):
     """A counter that the process's log keeps."""
 
     def collect(self) -> Iterator[Metric]:
-        """Read it."""
         yield CounterMetricFamily(
             "tidings_log_lines_lost_total",
             "Lines of the log that nobody took in time, or that were more than it may have.",
