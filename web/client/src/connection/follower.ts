@@ -2,7 +2,8 @@
  * A tab that another one's stream serves: takes what the leader relays as if it came from a stream of its own, with a cursor
  * of its own, and reads from the log what it missed, so that no relay has to be reliable.
  */
-import { nextRequest, type Api } from "../http/api.js";
+import type { Api } from "../http/api.js";
+import { Backoff } from "../http/backoff.js";
 import { isBefore, succession } from "../wire/cursor.js";
 import type { Effect } from "./machine-state.js";
 import type { RetryOptions } from "../wire/retry.js";
@@ -95,20 +96,20 @@ export class Follower {
 
   async #catch(controller: AbortController): Promise<void> {
     const { signal } = controller;
-    for (let failures = 0; this.#again && !signal.aborted; ) {
+    const backoff = new Backoff(this.api.environment, this.retryOptions);
+    while (this.#again && !signal.aborted) {
       this.#again = false;
       try {
         const asked = this.handlers.cursor();
         const body = await this.handlers.read(asked, signal);
         if (signal.aborted) return;
         this.#again ||= this.handlers.takePage(body, asked, () => !signal.aborted);
-        failures = 0;
+        backoff.reset();
       } catch (error) {
         if (signal.aborted) return;
-        const next = nextRequest(failures, error, this.api.environment.random(), this.retryOptions);
+        const next = backoff.failed(error);
         // What is refused is asked for again with the next event.
         if (next.action === "stop") break;
-        failures = next.failures;
         this.#again = true;
         await this.#pause(next.wait_ms, signal);
       }

@@ -11,8 +11,9 @@
  *    wake up and not know yet, are passed over.
  * 4. Before a page is frozen or put into the back/forward cache it lets go of everything (`close`).
  */
-import { isAbort, randomId } from "../http/environment.js";
+import { randomId } from "../http/environment.js";
 import type { Channel, Environment, Locks, TimerHandle } from "../types.js";
+import { SharedLock } from "./shared-lock.js";
 
 const BEAT_MS = 5000;
 /** Without a word from the leader for this long, a follower asks. */
@@ -56,13 +57,11 @@ export class Tabs {
   leads = false;
 
   readonly #id: string;
-  readonly #locks: Locks;
+  readonly #lock: SharedLock;
   readonly #open: (name: string) => Channel;
   #channel: Channel | null = null;
   #visible = false;
   #fence = 0;
-  #request: AbortController | null = null;
-  #release: (() => void) | null = null;
   #timer: TimerHandle | null = null;
   #heardAt = 0;
   #askedAt: number | null = null;
@@ -75,7 +74,12 @@ export class Tabs {
     private readonly handlers: TabsHandlers,
   ) {
     this.#id = randomId(environment);
-    this.#locks = environment.locks;
+    this.#lock = new SharedLock(environment.locks, {
+      held: () => this.#lead(),
+      forbidden: () => this.#lead(),
+      // This tab did not answer; now it does.
+      lost: () => this.#fallBack(),
+    });
     this.#open = environment.channel;
   }
 
@@ -99,7 +103,7 @@ export class Tabs {
     };
     this.#heardAt = this.environment.monotonic();
     this.#greet();
-    this.#contend(false);
+    this.#lock.ask(this.name, false);
   }
 
   /** Let go of everything, at once. */
@@ -120,10 +124,7 @@ export class Tabs {
   /** Let another tab try, and wait behind it. */
   yield(): void {
     if (!this.canYield) return;
-    this.#stop();
-    this.handlers.follow();
-    this.#greet();
-    this.#contend(false);
+    this.#fallBack();
   }
 
   /** As leader, to the followers. */
@@ -150,17 +151,11 @@ export class Tabs {
   }
 
   #stop(): void {
-    const { leads } = this;
     this.leads = false;
     if (this.#timer !== null) this.environment.clearTimer(this.#timer);
     this.#timer = null;
     this.#followers.clear();
-    const release = this.#release;
-    this.#release = null;
-    const request = this.#request;
-    this.#request = null;
-    if (leads) release?.();
-    else request?.abort();
+    this.#lock.leave();
   }
 
   #greet(): void {
@@ -169,28 +164,12 @@ export class Tabs {
     this.#arm();
   }
 
-  #contend(steal: boolean): void {
-    this.#request?.abort();
-    const request = (this.#request = new AbortController());
-    const held = (): Promise<void> => {
-      if (this.#request !== request) return Promise.resolve();
-      return new Promise((release) => {
-        this.#release = release;
-        this.#lead();
-      });
-    };
-    const lost = (error: unknown): void => {
-      if (this.#request !== request) return;
-      // Locks are there and may not be used, as in a sandboxed frame: then this tab is alone.
-      if (!isAbort(error)) return this.#lead();
-      // Stolen, because this tab did not answer; now it does.
-      this.#stop();
-      this.handlers.follow();
-      this.#greet();
-      this.#contend(false);
-    };
-    const options = steal ? { steal } : { signal: request.signal };
-    this.#locks.request(this.name, options, held).then(() => undefined, lost);
+  /** Follow, and wait for the lock behind the others. */
+  #fallBack(): void {
+    this.#stop();
+    this.handlers.follow();
+    this.#greet();
+    this.#lock.ask(this.name, false);
   }
 
   #lead(): void {
@@ -271,7 +250,7 @@ export class Tabs {
       this.#post({ type: "beat", fence: this.#fence });
     } else if (this.#askedAt !== null) {
       this.#askedAt = now;
-      this.#contend(true);
+      this.#lock.ask(this.name, true);
     } else if (now >= this.#heardAt + DOUBT_MS) {
       this.#askedAt = now;
       this.#post({ type: "ping" });

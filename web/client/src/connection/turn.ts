@@ -4,46 +4,56 @@
  * A holder that falls silent (frozen, stopped) would keep the others waiting for ever; after `SILENCE_MS` without a word
  * from it the lock is stolen. That two may then do the same thing is harmless here: a repeated send is the same send.
  */
-import { isAbort } from "../http/environment.js";
 import type { Environment, TimerHandle } from "../types.js";
+import { SharedLock } from "./shared-lock.js";
 
 /** More than a request and the wait after it take; a holder at work tells each attempt. */
 const SILENCE_MS = 50_000;
 
 export class Turn {
   #name: string | null = null;
-  #request: AbortController | null = null;
-  #release: (() => void) | null = null;
+  readonly #lock: SharedLock | null;
   #timer: TimerHandle | null = null;
 
   constructor(
     private readonly environment: Pick<Environment, "locks" | "setTimer" | "clearTimer">,
-    private readonly begun: () => void,
-    private readonly lost: () => void,
-  ) {}
+    begun: () => void,
+    lost: () => void,
+  ) {
+    this.#lock =
+      environment.locks &&
+      new SharedLock(environment.locks, {
+        held: () => {
+          this.#clear();
+          begun();
+        },
+        // Everybody for themselves.
+        forbidden: () => {
+          this.#clear();
+          this.#name = null;
+          begun();
+        },
+        lost: (wasHeld) => wasHeld && lost(),
+      });
+  }
 
   /** What the turn is at; null: everybody for themselves. */
   of(name: string | null): void {
-    const wanted = this.environment.locks === null ? null : name;
+    const wanted = this.#lock === null ? null : name;
     if (wanted !== this.#name) this.leave();
     this.#name = wanted;
   }
 
   /** Whether it is this tab's turn. If not, it asks for it; `begun` is called when it has it. */
   take(): boolean {
-    if (this.#name === null || this.#release !== null) return true;
-    if (this.#request === null) this.#contend(false);
+    if (this.#name === null || this.#lock?.isHeld) return true;
+    if (!this.#lock?.isAsked) this.#contend(false);
     return false;
   }
 
   leave(): void {
     this.#clear();
-    const request = this.#request;
-    const release = this.#release;
-    this.#request = null;
-    this.#release = null;
-    if (release) release();
-    else request?.abort();
+    this.#lock?.leave();
   }
 
   /** The holder lives. */
@@ -52,32 +62,8 @@ export class Turn {
   }
 
   #contend(steal: boolean): void {
-    const { locks } = this.environment;
-    if (locks === null || this.#name === null) return;
-    this.#request?.abort();
-    const request = (this.#request = new AbortController());
-    const held = (): Promise<void> => {
-      if (this.#request !== request) return Promise.resolve();
-      this.#clear();
-      return new Promise((release) => {
-        this.#release = release;
-        this.begun();
-      });
-    };
-    const ended = (error: unknown): void => {
-      if (this.#request !== request) return;
-      this.#request = null;
-      if (!isAbort(error)) {
-        // Locks may not be used here: everybody for themselves.
-        this.#clear();
-        this.#name = null;
-        return this.begun();
-      }
-      if (this.#release === null) return;
-      this.#release = null;
-      this.lost();
-    };
-    locks.request(this.#name, steal ? { steal } : { signal: request.signal }, held).then(() => undefined, ended);
+    if (this.#lock === null || this.#name === null) return;
+    this.#lock.ask(this.#name, steal);
     this.#watch();
   }
 

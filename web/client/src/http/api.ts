@@ -5,14 +5,7 @@
  * one) or `ProtocolViolation`. An aborted request fails with `RequestLost`, reason `aborted`.
  */
 import { deadlineSignal } from "./environment.js";
-import {
-  isTemporary,
-  nextAttempt,
-  NOT_YOURS,
-  type NextAttempt,
-  type Outcome,
-  type RetryOptions,
-} from "../wire/retry.js";
+import { isTemporary, NOT_YOURS, type Outcome } from "../wire/retry.js";
 import { TokenSource } from "./token.js";
 import type { Environment, TokenReason } from "../types.js";
 import { parseJson, ProtocolViolation } from "../wire/shapes.js";
@@ -66,14 +59,6 @@ export function outcomeOf(error: unknown): { outcome: Outcome; reason: string } 
 export function mayRetry(error: unknown): boolean {
   if (!(error instanceof ServerProblem)) return true;
   return error.temporary || error.status === 401 || error.code === NOT_YOURS;
-}
-
-/** When a request that failed with `error`, and may succeed later, is made again; a fresh token has been tried already. */
-export function nextRequest(failures: number, error: unknown, random: number, options: RetryOptions): NextAttempt {
-  const { outcome } = outcomeOf(error);
-  if (outcome.kind !== "status") return nextAttempt(failures, outcome, random, options);
-  const status = error instanceof ServerProblem && error.code === NOT_YOURS ? 401 : outcome.status;
-  return nextAttempt(failures, { ...outcome, status, refreshed: true }, random, options);
 }
 
 /** Seconds of a `Retry-After`, which may be a date (RFC 9110 10.2.3): by the clock of who wrote it, where that is told. */

@@ -1,4 +1,5 @@
-import { mayRetry, nextRequest } from "../http/api.js";
+import { mayRetry } from "../http/api.js";
+import { Backoff } from "../http/backoff.js";
 import type { RetryOptions } from "../wire/retry.js";
 import type { Environment, TimerHandle } from "../types.js";
 
@@ -12,16 +13,18 @@ export class Loader {
   #again = false;
   #controller = new AbortController();
   #timer: TimerHandle | null = null;
-  #failures = 0;
+  readonly #backoff: Backoff;
 
   /** `run` loads and applies; `changed` is called whenever a field of this object changed. */
   constructor(
     private readonly environment: Environment,
-    private readonly retry: RetryOptions,
+    retry: RetryOptions,
     private readonly run: (signal: AbortSignal) => Promise<void>,
     private readonly changed: () => void,
     private readonly failed: (message: string) => void,
-  ) {}
+  ) {
+    this.#backoff = new Backoff(environment, retry);
+  }
 
   /** Load if that has not been done; resolves after the first attempt, well or not. */
   load(): Promise<void> {
@@ -51,7 +54,7 @@ export class Loader {
     this.#clearTimer();
     this.#running = null;
     this.#again = false;
-    this.#failures = 0;
+    this.#backoff.reset();
     this.loading = this.loaded = false;
     this.error = null;
   }
@@ -71,7 +74,7 @@ export class Loader {
     if (failure === null) {
       this.loaded = true;
       this.error = null;
-      this.#failures = 0;
+      this.#backoff.reset();
     } else {
       this.#fail(failure);
     }
@@ -87,12 +90,10 @@ export class Loader {
     this.error = failure instanceof Error ? failure.message : String(failure);
     if (first) this.failed(this.error);
     if (!mayRetry(failure)) return;
-    const next = nextRequest(this.#failures, failure, this.environment.random(), this.retry);
-    this.#failures = next.failures;
     this.#timer = this.environment.setTimer(() => {
       this.#timer = null;
       void this.reload();
-    }, next.wait_ms);
+    }, this.#backoff.failed(failure).wait_ms);
   }
 
   #clearTimer(): void {

@@ -12,7 +12,8 @@
  *    message was settled by its echo runs to its end: aborting it would cost a connection and show as an error.
  * 6. What may be on its way is not taken back before the server was asked whether it has it.
  */
-import { mayRetry, nextRequest, ServerProblem } from "../http/api.js";
+import { mayRetry, ServerProblem } from "../http/api.js";
+import { Backoff } from "../http/backoff.js";
 import type { RetryOptions } from "../wire/retry.js";
 import { Turn } from "../connection/turn.js";
 import type { Environment, Message, PendingMessage, TimerHandle } from "../types.js";
@@ -48,7 +49,7 @@ interface Lane {
   timer: TimerHandle | null;
   /** The server asked this sender to be slower; hurrying would only be refused again. */
   asked: boolean;
-  failures: number;
+  backoff: Backoff;
 }
 
 const NOTHING: readonly PendingMessage[] = [];
@@ -303,7 +304,7 @@ export class Outbox {
     if (lane.sending !== attempt) return;
     lane.sending = null;
     if (answered !== null) {
-      lane.failures = 0;
+      lane.backoff.reset();
       answered();
     } else {
       this.#fail(peerId, lane, item, failure);
@@ -321,26 +322,25 @@ export class Outbox {
     const message = failure instanceof Error ? failure.message : String(failure);
     const error = failure instanceof ServerProblem ? { code: failure.code, message } : null;
     if (!mayRetry(failure)) {
-      lane.failures = 0;
+      lane.backoff.reset();
       this.#replace(lane, { ...item, state: "failed", error });
       this.handlers.failed(message);
       return;
     }
-    const next = nextRequest(lane.failures, failure, this.environment.random(), this.retryOptions);
-    lane.failures = next.failures;
     // A server that comes back is not what asked for the wait.
     lane.asked = failure instanceof ServerProblem && failure.status === 429;
     lane.timer = this.environment.setTimer(() => {
       lane.timer = null;
       this.#pump(peerId, lane);
-    }, next.wait_ms);
+    }, lane.backoff.failed(failure).wait_ms);
     this.#replace(lane, { ...idle(item), error });
   }
 
   #lane(peerId: string): Lane {
     let lane = this.#lanes.get(peerId);
     if (!lane) {
-      lane = { items: NOTHING, sending: null, timer: null, asked: false, failures: 0 };
+      const backoff = new Backoff(this.environment, this.retryOptions);
+      lane = { items: NOTHING, sending: null, timer: null, asked: false, backoff };
       this.#lanes.set(peerId, lane);
     }
     return lane;
@@ -362,7 +362,7 @@ export class Outbox {
     if (!lane?.items.some((one) => one.client_id === clientId)) return false;
     lane.items = lane.items.filter((one) => one.client_id !== clientId);
     if (lane.sending?.clientId === clientId) lane.sending = null;
-    lane.failures = 0;
+    lane.backoff.reset();
     this.#clearTimer(lane);
     queueMicrotask(() => this.#pump(peerId, lane));
     return true;

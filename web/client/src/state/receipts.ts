@@ -2,7 +2,8 @@
  * Tells the server how far messages have arrived here and have been read: the highest only, at most once a second per
  * conversation, many conversations in one request, and what was read first. A page that is left tells the rest at once.
  */
-import { mayRetry, nextRequest } from "../http/api.js";
+import { mayRetry } from "../http/api.js";
+import { Backoff } from "../http/backoff.js";
 import type { RetryOptions } from "../wire/retry.js";
 import type { Environment, TimerHandle, Watermarks } from "../types.js";
 
@@ -34,14 +35,16 @@ export class Receipts {
   readonly #running = new Set<AbortController>();
   #timer: TimerHandle | null = null;
   #notBefore = 0;
-  #failures = 0;
+  readonly #backoff: Backoff;
   #paused = false;
 
   constructor(
     private readonly environment: Environment,
-    private readonly retryOptions: RetryOptions,
+    retryOptions: RetryOptions,
     private readonly handlers: ReceiptHandlers,
-  ) {}
+  ) {
+    this.#backoff = new Backoff(environment, retryOptions);
+  }
 
   /** `known` is what the server has already. */
   note(peerId: string, wanted: Partial<Upto>, known: Upto): void {
@@ -67,7 +70,7 @@ export class Receipts {
     this.#lanes.clear();
     for (const controller of this.#running) controller.abort();
     this.#running.clear();
-    this.#failures = 0;
+    this.#backoff.reset();
     this.#arm();
   }
 
@@ -120,11 +123,9 @@ export class Receipts {
     }
     if (!this.#running.delete(controller)) return;
     if (failure !== null && mayRetry(failure)) {
-      const next = nextRequest(this.#failures, failure, this.environment.random(), this.retryOptions);
-      this.#failures = next.failures;
-      this.#notBefore = this.environment.monotonic() + next.wait_ms;
+      this.#notBefore = this.environment.monotonic() + this.#backoff.failed(failure).wait_ms;
     } else {
-      this.#failures = 0;
+      this.#backoff.reset();
       for (const [peerId, { lane, wanted }] of batch) {
         // What is refused for good is not said again: it would not help.
         lane.told = highest(lane.told, wanted);
