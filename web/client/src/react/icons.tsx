@@ -1,7 +1,7 @@
 /** Inline drawings: shape and text differ between states, never colour alone. */
 import type { ReactNode } from "react";
 import type { ConnectionStatus } from "../types.js";
-import type { Tick } from "./thread/rows.js";
+import type { Tick } from "./words/en.js";
 import { useWords } from "./words/context.js";
 
 interface IconProps {

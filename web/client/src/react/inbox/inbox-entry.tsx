@@ -4,7 +4,7 @@ import type { InboxEntry, Person } from "../../types.js";
 import { Avatar } from "../parts/avatar.js";
 import { Found } from "./find.js";
 import { Dots, TickMark } from "../icons.js";
-import type { Tick } from "../thread/rows.js";
+import type { Tick } from "../words/en.js";
 import { shortTime } from "../words/time-text.js";
 import { useWords } from "../words/context.js";
 import type { Words } from "../words/en.js";

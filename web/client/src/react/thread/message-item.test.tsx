@@ -2,7 +2,8 @@
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, expect, it, vi } from "vitest";
 import { MessageItem } from "./message-item.js";
-import type { Bubble, Tick } from "./rows.js";
+import type { Tick } from "../words/en.js";
+import type { Bubble } from "./rows.js";
 
 afterEach(cleanup);
 

@@ -6,11 +6,10 @@
  */
 import type { ConversationSnapshot, Message, PendingMessage, Watermarks } from "../../types.js";
 import type { Range } from "./thread-window.js";
+import type { Tick } from "../words/en.js";
 import { dayOf } from "../words/time-text.js";
 
 const GROUP_GAP_MS = 5 * 60_000;
-
-export type Tick = "waiting" | "sending" | "cancelling" | "failed" | "sent" | "delivered" | "read";
 
 export interface Bubble {
   own: boolean;

@@ -4,10 +4,12 @@
  *
  * Names and texts of people come as arguments, and stand in a sentence as they are: names so that they turn nothing around. No sentence holds markup.
  */
-import type { Tick } from "../thread/rows.js";
 import { counterOf } from "./locale.js";
 
 const { count } = counterOf("en");
+
+/** How far a message of the user has come. */
+export type Tick = "waiting" | "sending" | "cancelling" | "failed" | "sent" | "delivered" | "read";
 
 const tick: Record<Tick, string> = {
   waiting: "Waiting to be sent",
