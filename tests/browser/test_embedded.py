@@ -135,6 +135,24 @@ def test_a_file_that_is_dropped_does_not_take_the_place_of_the_page(
     assert [True, True] == opened(profile(), host, pair).page.evaluate(DROPPED)
 
 
+def test_placeholders_shimmer_unless_motion_is_not_wanted(
+    host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
+) -> None:
+    """With the published stylesheet too, whose important declarations are stronger than an animation."""
+    page = profile().new_page()
+    page.route(f"**/api/message/{pair[1]}?*", lambda _route: None)  # a history that does not come
+    page.goto(f"{host.url}/?as={pair[0]}&with={pair[1]}")
+    placeholder = page.locator(".tidings-skeleton > span").first
+    place = "it => getComputedStyle(it).backgroundPositionX"
+    before = placeholder.evaluate(place)
+    page.wait_for_function(
+        "before => getComputedStyle(document.querySelector('.tidings-skeleton > span')).backgroundPositionX !== before",
+        arg=before,
+    )
+    page.emulate_media(reduced_motion="reduce")
+    assert [] == placeholder.evaluate("it => it.getAnimations()")
+
+
 def test_what_is_copied_of_several_messages_names_their_writers(
     host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
@@ -323,3 +341,17 @@ def test_a_name_with_nothing_below_it_stands_in_the_middle(
         lambda: abs(page.evaluate(middle, ".tidings-header h2") - page.evaluate(middle, ".tidings-header")) <= 1.5,
         "the name is in the middle",
     )
+
+
+def test_who_builds_for_use_is_told_nothing_on_the_console(
+    host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
+) -> None:
+    """Not even where the element around the screen has no height, as in development (test_screen_list.py)."""
+    window = Window(profile())
+    window.page.clock.install()
+    window.page.goto(f"{host.url}/?as={pair[0]}&with={pair[1]}")
+    expect(window.page.get_by_text("Hello Ben")).to_be_visible()
+    around = "document.querySelector('.tidings-screen').parentElement"
+    window.page.evaluate(f"{around}.style.height = 'auto'")
+    window.page.clock.run_for(5000)
+    assert [] == [each for each in window.complaints if "ChatScreen" in each]

@@ -55,6 +55,7 @@ PAST = {
     "once": [Written("once", "carol", f"{number}") for number in range(5)],
     "edited": conversation("edited", 60),
     "tabs": conversation("tabs", 5),
+    "floating": [Written("floating", "ada", f"floating {number}", (50 - number) * 21_600) for number in range(50)],
     "days": [Written("days", "ada", "before midnight in London", time.time() - LATE), Written("days", "ada", "now", 0)],
 }  # fmt: skip
 UNREAD = {"manyunread": 170, "fewunread": 2, "deepunread": 690}
@@ -323,6 +324,59 @@ def test_in_a_tab_behind_another_nothing_is_read(setting: Setting, chromium: Bro
         assert 5 == ada.history("tabs")["watermarks"]["read_upto"]
         window.page.bring_to_front()
         window.is_waiting_for(lambda: 6 == ada.history("tabs")["watermarks"]["read_upto"], "it is seen")
+
+
+def test_the_day_floats_while_one_scrolls_and_lies_on_no_message(opens: Opens) -> None:
+    """It is the day of what is behind it, told to nobody, lets clicks through, and goes when the list stands still."""
+    window, view = opens("floating")
+    day = window.page.locator(".tidings-day-now")
+    expect(day).to_have_count(0)  # opening is no scrolling
+    view.scrolls_up(600)
+    seen = window.page.wait_for_function(
+        """() => {
+            const list = document.querySelector(".tidings-scroll");
+            const day = document.querySelector(".tidings-day-now[data-shown=true]");
+            if (!day) list.scrollTop -= 5;
+            window.still = day ? (window.still ?? 0) + 1 : 0;
+            if (window.still < 3) return null; // what was scrolled last is drawn
+            const { left, width, top, bottom } = day.getBoundingClientRect();
+            const days = [...list.querySelectorAll(".tidings-day")].map((each) => [each, each.getBoundingClientRect()]);
+            return {
+                said: day.textContent,
+                listed: days.findLast(([, box]) => box.top < bottom)[0].textContent,
+                doubled: days.filter(([, box]) => box.top < bottom && box.bottom > top).length,
+                isOver: !list.contains(document.elementFromPoint(left + width / 2, (top + bottom) / 2)),
+                isAnnounced: day.ariaHidden !== "true",
+            };
+        }"""
+    ).json_value()
+    said = seen["listed"]
+    assert {"said": said, "listed": said, "doubled": 0, "isOver": False, "isAnnounced": False} == seen
+    expect(day).to_be_hidden()
+
+
+def given_style(context: BrowserContext, url: str, style: str) -> None:
+    """The page at this address comes with another height."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().replace("block-size: 100vh", style))
+
+    context.route(url, answer)
+
+
+def test_in_development_a_screen_without_a_height_says_so_once(setting: Setting, profile: Profile) -> None:
+    """On the console, with what to do; a screen that has its height says nothing."""
+    for style, times in (("block-size: 100vh", 0), ("block-size: auto", 1)):
+        context = profile()
+        given_style(context, f"{setting.app.url}/", style)
+        window = Window(context)
+        window.page.clock.install()
+        window.page.goto(f"{setting.app.url}/#token={setting.ada.token}&me=ada&peer=tabs")
+        expect(window.messages.first).to_be_visible()
+        window.page.clock.run_for(5000)
+        said = [each for each in window.complaints if "has no height" in each]
+        assert times == len(said), said
 
 
 @pytest.mark.parametrize(("zone", "day"), [("Europe/London", "14 January"), ("Pacific/Auckland", "15 January")])

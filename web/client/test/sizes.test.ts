@@ -14,7 +14,8 @@ it.each([
   // All of it; whoever takes only ChatScreen leaves the inbox with its panes, keys and separator to the bundler.
   // 3.5 kB of it: search and filter of the list, its marks and drafts, people to choose from, menus.
   // 1.8 kB of it: where a link ends in every script, bold and code; 0.5 kB: that what is read was seen.
-  ["react/index.ts", 28_000],
+  // 0.5 kB of it: the day that floats while one scrolls; in development, a word on a screen without a height.
+  ["react/index.ts", 28_500],
   // Every state in light and dark, wide, narrow, low, printed and in forced colours.
   ["react/styles/index.css", 9000],
 ])("%s and what it imports is at most %i bytes", async (module, budget) => {

@@ -93,7 +93,7 @@ function EntryOf({ person, entry, typing, active, href, wanted, today, onOpen }:
           {tick && <TickMark tick={tick} />}
           {at !== null && <time dateTime={at}>{shortTime(at, today, words)}</time>}
         </span>
-        <span className="tidings-entry-line">
+        <span className="tidings-entry-line" hidden={entry === null}>
           <span className="tidings-entry-text" data-kind={kind}>
             {kind === "typing" && <Dots />}
             {before !== "" && <span className="tidings-entry-before">{before}</span>}
@@ -125,10 +125,10 @@ export const Entry = memo(EntryOf);
 export function EntrySkeleton(): ReactNode {
   return (
     <div className="tidings-entry tidings-moves" data-skeleton="true" aria-hidden="true">
-      <span className="tidings-skeleton-disc" />
+      <span className="tidings-skeleton-disc tidings-moves" />
       <span className="tidings-entry-body">
-        <span className="tidings-skeleton-line" />
-        <span className="tidings-skeleton-line" />
+        <span className="tidings-skeleton-line tidings-moves" />
+        <span className="tidings-skeleton-line tidings-moves" />
       </span>
     </div>
   );

@@ -4,6 +4,7 @@ import { Announcements, useAnnouncer } from "../parts/announcer.js";
 import { Banner, shownStatus, useBanner, useBannerVoice } from "../parts/banner.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
+import { useHeightNeeded } from "./height-needed.js";
 import { useConnection, useConversationState, useLatest } from "../hooks.js";
 import { RenderMessageContext, type RenderMessage } from "../thread/message-body.js";
 import { mediaMatches } from "../parts/media.js";
@@ -130,6 +131,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   const [focusComposer, setFocusComposer] = useState(() => autoFocus && hasFinePointer());
   const screen = useRef<HTMLElement>(null);
   useNoDrop(screen);
+  useHeightNeeded(screen);
   const toComposer = (): void => {
     screen.current?.querySelector<HTMLElement>(".tidings-composer textarea")?.focus({ preventScroll: true });
   };

@@ -73,9 +73,9 @@ function bubble(text: string): HTMLElement {
 }
 
 describe("a conversation on the screen", () => {
-  it("says that there are no messages yet", async () => {
+  it("says that a conversation begins here", async () => {
     await openBen();
-    expect(await screen.findByText("No messages yet")).toBeTruthy();
+    expect(await screen.findByText("This is the beginning of your conversation.")).toBeTruthy();
   });
 
   it("shows history, oldest first, with its times", async () => {

@@ -2,6 +2,7 @@ import { useCallback, useMemo, useState, type ReactNode } from "react";
 import type { Conversation, ConversationSnapshot, Person } from "../../types.js";
 import { Avatar } from "../parts/avatar.js";
 import { useCopying } from "./copying.js";
+import { useFloatingDay } from "./floating-day.js";
 import { Dots, DownIcon } from "../icons.js";
 import { MessageItem } from "./message-item.js";
 import { MessageMenu, type MessageActions } from "./message-menu.js";
@@ -42,6 +43,7 @@ export function MessageList(props: MessageListProps): ReactNode {
   const keys = useMemo(() => rows.filter((row) => row.kind === "bubble").map((row) => row.key), [rows]);
   const tabStop = focused !== null && keys.includes(focused) ? focused : keys.at(-1);
   useReadReceipts(list, thread.seen, rows);
+  const day = useFloatingDay(list, rows);
 
   // What is there when the list opens does not arrive.
   const [openedAt, setOpenedAt] = useState<number | null>(null);
@@ -103,7 +105,12 @@ export function MessageList(props: MessageListProps): ReactNode {
 
   return (
     <div className="tidings-thread">
-      <div ref={list} className="tidings-scroll" aria-busy={opening || snapshot.loading} onScroll={onScroll}>
+      <div
+        ref={list}
+        className="tidings-scroll"
+        aria-busy={opening || snapshot.loading}
+        onScroll={() => onScroll() && day.show()}
+      >
         <div ref={column} className="tidings-column" onKeyDown={onKeyDown}>
           <ThreadState
             conversation={conversation}
@@ -124,6 +131,11 @@ export function MessageList(props: MessageListProps): ReactNode {
           )}
         </div>
       </div>
+      {day.at !== null && (
+        <div className="tidings-day-now" data-shown={day.isShown} aria-hidden="true">
+          {dayText(day.at, today, words)}
+        </div>
+      )}
       {menu && chosen?.kind === "bubble" && (
         <MessageMenu
           key={menu.key}

@@ -12,6 +12,8 @@ export const ANCHOR = "data-anchor";
 const MARGIN_PX = 8;
 /** What the pill covers of the lower end. */
 const FLOATING_PX = 60;
+/** What the day covers of the upper end, while one scrolls. */
+const FLOATING_TOP_PX = 40;
 
 export interface Place {
   key: string;
@@ -39,19 +41,36 @@ function offsetOf(list: HTMLElement, element: HTMLElement): number {
   return (element.getBoundingClientRect().top - view.top) / (scale || 1) - list.clientTop;
 }
 
-/** The first message whose upper edge is in view; where one fills the view, that one. */
-export function placeIn(list: HTMLElement): Place | null {
-  const anchors = anchorsOf(list);
+/** How many of these, from the first on, begin further up than this, px below the upper edge of the view. */
+function beginAbove(list: HTMLElement, anchors: readonly HTMLElement[], px: number): number {
   let low = 0;
   let high = anchors.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (offsetOf(list, anchors[middle] as HTMLElement) < 0) low = middle + 1;
+    if (offsetOf(list, anchors[middle] as HTMLElement) < px) low = middle + 1;
     else high = middle;
   }
-  const first = anchors[low];
-  const found = first && offsetOf(list, first) < list.clientHeight ? first : anchors[low - 1];
+  return low;
+}
+
+/** The first message whose upper edge is in view; where one fills the view, that one. */
+export function placeIn(list: HTMLElement): Place | null {
+  const anchors = anchorsOf(list);
+  const above = beginAbove(list, anchors, 0);
+  const first = anchors[above];
+  const found = first && offsetOf(list, first) < list.clientHeight ? first : anchors[above - 1];
   return found ? placeOf(list, found) : null;
+}
+
+/** The key of the message that is behind what floats over the upper edge; null where a day stands there, or nothing. */
+export function keyAtTop(list: HTMLElement): string | null {
+  const isDayThere = [...list.querySelectorAll<HTMLElement>(".tidings-day")].some((day) => {
+    const top = offsetOf(list, day);
+    return top < FLOATING_TOP_PX && top + day.offsetHeight > MARGIN_PX;
+  });
+  if (isDayThere) return null;
+  const anchors = anchorsOf(list);
+  return anchors[beginAbove(list, anchors, FLOATING_TOP_PX) - 1]?.getAttribute(ANCHOR) ?? null;
 }
 
 export function placeOf(list: HTMLElement, element: HTMLElement): Place {

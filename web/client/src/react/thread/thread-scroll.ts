@@ -33,7 +33,8 @@ export interface ThreadScroll {
   /** What grows within the list, and so moves what is in view. */
   column: RefObject<HTMLDivElement | null>;
   pinned: boolean;
-  onScroll: () => void;
+  /** True: it was the reader who moved it, and not to the end. */
+  onScroll: () => boolean;
   toEnd: (smooth: boolean) => void;
   /** Go to the first message that is loaded. */
   toStart: () => void;
@@ -181,11 +182,11 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     return () => observer.disconnect();
   }, [settle]);
 
-  const onScroll = useCallback(() => {
+  const onScroll = useCallback((): boolean => {
     const element = list.current;
     // While the view changes its height (a growing composer, a banner) it is moved by the browser, not by the user.
-    if (!element || element.clientHeight !== size.current.client) return;
-    if (element.scrollTop === place.current?.scrollTop) return;
+    if (!element || element.clientHeight !== size.current.client) return false;
+    if (element.scrollTop === place.current?.scrollTop) return false;
     // Something grew since: the list has not been told yet, and what it remembers would be forgotten here.
     if (place.current && !isPinned.current && element.scrollHeight !== size.current.content) {
       makeGood(element, place.current);
@@ -193,6 +194,7 @@ export function useThreadScroll(options: ThreadScrollOptions): ThreadScroll {
     hasMoved.current = true;
     remember(false);
     fill();
+    return !isPinned.current;
   }, [remember, fill]);
 
   const toEnd = useCallback(

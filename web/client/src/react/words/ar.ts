@@ -133,7 +133,7 @@ export const arabic: Words = {
   back: "العودة إلى المحادثات",
   messagesWith: (name) => `الرسائل مع ${isolated(name)}`,
   you: "أنت",
-  noMessages: "لا رسائل بعد",
+  noMessages: "هذه بداية محادثتكما.",
   sayHello: (name) => `ألقِ التحية على ${isolated(name)}`,
   loadingMessages: "جارٍ تحميل الرسائل…",
   loadingOlder: "جارٍ تحميل رسائل أقدم…",

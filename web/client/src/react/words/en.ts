@@ -84,7 +84,7 @@ export const english = {
   back: "Back to conversations",
   messagesWith: (name: string) => `Messages with ${name}`,
   you: "You",
-  noMessages: "No messages yet",
+  noMessages: "This is the beginning of your conversation.",
   sayHello: (name: string) => `Say hello to ${name}`,
   loadingMessages: "Loading messages…",
   loadingOlder: "Loading older messages…",
