@@ -16,11 +16,11 @@ from pathlib import Path
 
 import uvloop
 
-import tidings.server.store.threads as threads
+import tidings.server.store.sqlite.threads as threads
 from tidings.protocol.events import UserId
 from tidings.server.config import WRITER_BATCH_MAX
 from tidings.server.store import NewMessage
-from tidings.server.store.sqlite import SqliteStore
+from tidings.server.store.sqlite.store import SqliteStore
 
 AT_ONCE = 256
 USERS = 5000

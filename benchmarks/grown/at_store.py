@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from grown.fill import PEER, READER, fill
-from tidings.server.store.sqlite import SqliteStore
-from tidings.server.store.threads import Written
+from tidings.server.store.sqlite.store import SqliteStore
+from tidings.server.store.sqlite.threads import Written
 
 MEASURED_APPENDS = 20_000
 SAMPLES = 200

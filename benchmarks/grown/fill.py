@@ -10,7 +10,7 @@ import sys
 
 from tidings.protocol.events import UserId
 from tidings.server.store import NewMessage
-from tidings.server.store.sqlite import SqliteStore
+from tidings.server.store.sqlite.store import SqliteStore
 
 PAIRS = 2500
 READER, PEER = UserId("grown-0"), UserId("grown-1")

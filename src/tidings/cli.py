@@ -258,7 +258,7 @@ def _serve(options: argparse.Namespace) -> int:
         signal.signal(number, lambda _number, _frame: os._exit(DONE))
 
     from tidings.server.config import Config
-    from tidings.server.run import serve
+    from tidings.server.http.serve import serve
 
     config = Config.from_environment(os.environ, db=options.db)
     try:

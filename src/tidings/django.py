@@ -12,7 +12,7 @@ Rules of this file:
   hosts. What it refuses is answered as it answers. It is done, and its database connections are released, before our
   answer begins.
 - A session is a cookie, which browsers send with requests that their owner did not make: what a page of another site
-  sent is refused (``server/cors.py``), in place of Django's CSRF token.
+  sent is refused (``server/api/cors.py``), in place of Django's CSRF token.
 - Under ASGI everything runs in the server's event loop. Under WSGI there is none, so one runs in a thread of ours;
   there a stream would hold a worker for ever, and is refused: clients poll.
 """
@@ -47,10 +47,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.errors import ConfigurationError, Problem, Unavailable
 from tidings.protocol.events import Message as ChatMessage
-from tidings.server.answer import problem_answer
+from tidings.server.api.answer import problem_answer
+from tidings.server.api.cors import refuse_cross_site
 from tidings.server.app import Tidings, not_found
 from tidings.server.config import Config
-from tidings.server.cors import refuse_cross_site
 from tidings.server.node import MaySend, People, Profile, TakeReport
 
 _USER: Final = "tidings.user"  # in the scope: the user id

@@ -27,9 +27,9 @@
         └── ProtocolViolation     the peer broke PROTOCOL.md
 
 A ``Problem`` fixes ``status`` and ``title`` by class and carries a ``code`` (docs/problems.md lists all), a
-``detail`` for people, and ``retry_after_s`` where retrying may help. ``server/answer.py`` makes
+``detail`` for people, and ``retry_after_s`` where retrying may help. ``server/api/answer.py`` makes
 ``application/problem+json`` of them: for the routes (``app.py``), and for what never becomes a request of one
-(``connection.py``).
+(``http/connection.py``).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from key_server import KeyServer
 from node import Node, Person, refused, wait_for
 
 from tidings.errors import ConfigurationError
-from tidings.server.address import Addresses
+from tidings.server.identity.address import Addresses
 
 BURST = 5
 

@@ -20,8 +20,8 @@ from starlette.routing import Route
 
 from tidings import Config
 from tidings.server.app import routes
+from tidings.server.http.serve import served
 from tidings.server.node import Node as ServerNode
-from tidings.server.run import served
 
 OTHER_SECRET = "a secret of somebody else, long enough for every algorithm that one may try with it: 99"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from tidings import Config
+from tidings.server.http.serve import served
 from tidings.server.node import Node
-from tidings.server.run import served
 
 SECRET = "a secret of this host, long enough for every token that it mints"
 NAMES = {"1": "Ada", "2": "Ben"}

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from tidings import Config, Tidings
 from tidings.server.config import STRANGER_PROFILES_PER_H
-from tidings.server.store.sqlite_file import connect
+from tidings.server.store.sqlite.file import connect
 
 PROFILES = {
     user: {"name": user.title(), "avatar_url": f"https://example.org/{user}.png"}

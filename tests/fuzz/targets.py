@@ -24,11 +24,11 @@ from tidings.errors import BadRequest, Unauthorized
 from tidings.protocol.cursor import parse_cursor
 from tidings.protocol.retry import Outcome
 from tidings.protocol.sse import RECONNECTION_TIME_MAX_MS, EventStreamDecoder
-from tidings.server.address import Addresses
+from tidings.server.api.request import read_cursor, read_query
 from tidings.server.app import create_app
-from tidings.server.auth import choose_identity
+from tidings.server.identity.address import Addresses
+from tidings.server.identity.auth import choose_identity
 from tidings.server.metrics import Metrics
-from tidings.server.request import read_cursor, read_query
 
 SECRET = "the secret of the fuzzer, which no input of 32 bytes is likely to be"
 WAIT_MAX_S = 86_400

@@ -188,7 +188,7 @@ def tidings_database() -> Callable[[Path], None]:
     """Make a database in which Ada wrote twice to Ben, and Ben once to Ada."""
 
     def make(path: Path) -> None:
-        from tidings.server.store.sqlite_file import migrate
+        from tidings.server.store.sqlite.file import migrate
 
         connection = sqlite3.connect(path, isolation_level=None)
         migrate(connection)

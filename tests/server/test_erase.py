@@ -19,7 +19,6 @@ from node import SECRET, Node, Person, refused, wait_for
 
 from tidings import Config, Tidings
 from tidings.server.operate import person
-from tidings.server.store import sqlite_erase
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 UNLIMITED = {"sends_per_s": 100_000, "sends_burst": 100_000, "new_conversations_per_h": 100_000}
@@ -128,7 +127,7 @@ def test_a_reader_of_an_old_state_holds_up_the_end_of_an_erasure_and_that_is_tol
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as a copy that takes long: done again afterwards, nothing is left."""
-    monkeypatch.setattr(sqlite_erase, "SCRUB_WAIT_MAX_S", 0.5)
+    monkeypatch.setattr("tidings.server.store.sqlite.erase.SCRUB_WAIT_MAX_S", 0.5)
     with node:
         node.person(NAME).sends("ben", f"{MARK} x")
         with closing(sqlite3.connect(node.database, isolation_level=None)) as reader:

@@ -14,9 +14,9 @@ import uvicorn
 import uvloop
 
 from tidings.server.config import Config
-from tidings.server.connection import Connections
+from tidings.server.http.connection import Connections
+from tidings.server.http.serve import served
 from tidings.server.node import Node
-from tidings.server.run import served
 
 SECRET = "a secret that only this test knows, in full"
 DEADLINE_S = 20.0

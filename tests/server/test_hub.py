@@ -17,15 +17,15 @@ import pytest
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import UserId
 from tidings.protocol.sse import Event, EventStreamDecoder
-from tidings.server import frame
 from tidings.server.config import Config
-from tidings.server.frame import Frame
-from tidings.server.hub import Hub, UserLog
+from tidings.server.live import frame
+from tidings.server.live.frame import Frame
+from tidings.server.live.hub import Hub, UserLog
+from tidings.server.live.stream import Stream
 from tidings.server.metrics import Metrics
 from tidings.server.operate import person
 from tidings.server.store import Committed, NewMessage, Store
-from tidings.server.store.sqlite import SqliteStore
-from tidings.server.stream import Stream
+from tidings.server.store.sqlite.store import SqliteStore
 
 PEOPLE = [UserId(f"u{number}") for number in range(4)]
 

@@ -28,9 +28,9 @@ from tidings.server.config import (
     KEYS_FRESH_S,
     KEYS_SIZE_MAX_BYTES,
 )
-from tidings.server.jwks import KeySet, read_keys
+from tidings.server.identity.jwks import KeySet, read_keys
+from tidings.server.identity.tokens import TokenIdentity
 from tidings.server.metrics import Metrics
-from tidings.server.tokens import TokenIdentity
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_key_server_that_hangs_is_given_up(provider: KeyServer, monkeypatch: p
     """After five seconds, here less. PROTOCOL 2.1.13"""
 
     async def play(world: World) -> None:
-        monkeypatch.setattr("tidings.server.jwks.KEYS_FETCH_MAX_S", 0.2)  # the first fetch may take its time
+        monkeypatch.setattr("tidings.server.identity.jwks.KEYS_FETCH_MAX_S", 0.2)  # the first fetch may take its time
         provider.is_hanging = True
         assert ["503"] * 3 == await asyncio.gather(*(world.outcome("k2") for _ in range(3)))
         assert "key" == await world.outcome("k1")
@@ -388,7 +388,7 @@ def test_a_withdrawn_key_is_noticed_by_tokens_that_are_known(
     provider: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody comes with a new token, or comes at all: the keys are fetched anew all the same. PROTOCOL 2.1.18"""
-    monkeypatch.setattr("tidings.server.jwks.KEYS_FRESH_S", 0.2)
+    monkeypatch.setattr("tidings.server.identity.jwks.KEYS_FRESH_S", 0.2)
 
     async def play() -> None:
         tasks: set[asyncio.Task[None]] = set()

@@ -14,7 +14,7 @@ from node import Node, Person, refused
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from tidings.server import jwks, tokens
+from tidings.server.identity import jwks, tokens
 
 DOCS = Path(__file__).parents[2] / "docs"
 SECRET = "at-least-32-bytes-from-your-configuration"

@@ -22,13 +22,13 @@ from node import API, AT_ONCE_S, SECRET, START_DEADLINE_S, Node, Person, refused
 
 from tidings.errors import Unauthorized
 from tidings.protocol.events import UserId
-from tidings.server.caller import Caller
 from tidings.server.config import Config
-from tidings.server.hub import Hub
+from tidings.server.identity.caller import Caller
+from tidings.server.identity.revocation import Revocations, end_streams
+from tidings.server.live.hub import Hub
+from tidings.server.live.stream import ENDED, Stream
 from tidings.server.metrics import Metrics
-from tidings.server.revocation import Revocations, end_streams
-from tidings.server.store.sqlite import SqliteStore
-from tidings.server.stream import ENDED, Stream
+from tidings.server.store.sqlite.store import SqliteStore
 
 FORMER, OLDEST = "the secret of last year: 32 bytes or more", "the secret of the year before: 32 bytes too"
 
@@ -180,8 +180,8 @@ def test_a_revocation_holds_after_a_kill(tmp_path: Path) -> None:
 
 def test_of_too_many_revocations_the_latest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is lowered to two, in memory and on the disk."""
-    monkeypatch.setattr("tidings.server.store.sqlite_revoke.REVOKED_USERS_MAX", 2)
-    monkeypatch.setattr("tidings.server.revocation.REVOKED_USERS_MAX", 2)
+    monkeypatch.setattr("tidings.server.store.sqlite.revoke.REVOKED_USERS_MAX", 2)
+    monkeypatch.setattr("tidings.server.identity.revocation.REVOKED_USERS_MAX", 2)
     people = [UserId(name) for name in ("ada", "ben", "carl", "ada")]
     revocations = Revocations()
 

@@ -19,7 +19,7 @@ from node import SECRET, Node, Person, wait_for
 from tidings import Config
 from tidings.errors import ConfigurationError
 from tidings.protocol.shown_url import shown_url
-from tidings.server.access_log import ACCESS_LOGS, hide_tokens_in_access_log
+from tidings.server.identity.access_log import ACCESS_LOGS, hide_tokens_in_access_log
 from tidings.server.store import open_store
 
 PRIVATE = ("p4ssw0rd", "k3y", "operator")

@@ -293,7 +293,7 @@ def is_up(url: str) -> bool:
 
 LOSES = """
 import logging, sys, time
-from tidings.server.log import configure, lost_lines
+from tidings.server.logs import configure, lost_lines
 
 configure("text", "info")
 for number in range(int(sys.argv[1])):

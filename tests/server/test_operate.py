@@ -99,7 +99,7 @@ def test_migrate_makes_the_schema_and_check_tells_whether_it_is_behind(tmp_path:
 def test_a_database_of_version_1_is_migrated_with_what_is_in_it(tmp_path: Path) -> None:
     """An upgrade keeps every message."""
     database = tmp_path / "old.db"
-    first = files("tidings.server.store") / "migrations" / "sqlite" / "0001_start.sql"
+    first = files("tidings.server.store.sqlite") / "migrations" / "0001_start.sql"
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.executescript(first.read_text("utf-8"))
         connection.execute("INSERT INTO meta(k, v) VALUES ('epoch', 'abc')")

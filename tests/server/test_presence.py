@@ -13,12 +13,12 @@ from typing import Any
 
 from tidings.protocol.events import UserId
 from tidings.server.config import PRESENCE_TOLD_AT_ONCE, PRESENCE_WATCH_S, PRESENCE_WATCHES_MAX, Config
-from tidings.server.hub import Hub, UserLog
+from tidings.server.live.hub import Hub, UserLog
+from tidings.server.live.presence import Presence
+from tidings.server.live.stream import Stream
 from tidings.server.metrics import Metrics
-from tidings.server.presence import Presence
 from tidings.server.store import Place
-from tidings.server.store.sqlite import SqliteStore
-from tidings.server.stream import Stream
+from tidings.server.store.sqlite.store import SqliteStore
 
 GRACE_S = 30.0
 ADA, BEN, ZOE = UserId("ada"), UserId("ben"), UserId("zoe")

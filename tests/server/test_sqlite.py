@@ -17,10 +17,11 @@ from tidings.cli import main
 from tidings.errors import ConfigurationError, DatabaseInUse, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import UserId
-from tidings.server.store import Committed, NewMessage, open_store, sqlite_write
-from tidings.server.store.lock import DatabaseLock
-from tidings.server.store.sqlite import SqliteStore
-from tidings.server.store.sqlite_file import migrate, set_pragma
+from tidings.server.store import Committed, NewMessage, open_store
+from tidings.server.store.sqlite.file import migrate, set_pragma
+from tidings.server.store.sqlite.lock import DatabaseLock
+from tidings.server.store.sqlite.send import LOOK
+from tidings.server.store.sqlite.store import SqliteStore
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 
@@ -47,7 +48,7 @@ def test_every_connection_syncs_fully(tmp_path: Path) -> None:
 
     async def use(store: SqliteStore) -> None:
         def ask(connection: sqlite3.Connection) -> object:
-            from tidings.server.store.threads import Written
+            from tidings.server.store.sqlite.threads import Written
 
             modes = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
             return Written(modes, [])
@@ -79,7 +80,7 @@ def test_another_process_on_the_same_file_is_refused_with_the_holders_number(tmp
     """One process serves a database; the sentence says which one does and what to use instead."""
     path = tmp_path / "x.db"
     hold = (
-        "import sys; from tidings.server.store.lock import DatabaseLock;"
+        "import sys; from tidings.server.store.sqlite.lock import DatabaseLock;"
         "lock = DatabaseLock(sys.argv[1]); lock.acquire(may_create=True); lock.sign();"
         "print('held', flush=True); sys.stdin.read()"
     )
@@ -163,7 +164,7 @@ def test_a_full_disk_is_a_refusal_and_passes(tmp_path: Path) -> None:
     """While there is no room, sends are 503 and the check fails; with room both pass again, without a restart."""
 
     async def use(store: SqliteStore) -> None:
-        from tidings.server.store.threads import Written
+        from tidings.server.store.sqlite.threads import Written
 
         await store.append(new("before"))
 
@@ -264,7 +265,7 @@ def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
     """What it depends on is found in one statement whose cost does not grow with what is stored."""
     connection = sqlite3.connect(tmp_path / "tidings.db", isolation_level=None)
     migrate(connection)
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sqlite_write.LOOK}", ("ada", "bo", "1"))]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LOOK}", ("ada", "bo", "1"))]
     connection.close()
     tables = [step for step in plan if "subquery" not in step.lower() and step != "SCAN CONSTANT ROW"]
     assert 7 == len(tables)
@@ -274,10 +275,10 @@ def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
 WRITE_UNTIL_KILLED = """
 import asyncio, sys, sqlite3
 from tidings.server.store import NewMessage
-from tidings.server.store import sqlite, threads
-from tidings.server.store.sqlite import SqliteStore
+from tidings.server.store.sqlite import store as of_sqlite, threads
+from tidings.server.store.sqlite.store import SqliteStore
 
-threads.FOLD_ABOVE_BYTES = sqlite.FOLD_ABOVE_BYTES = 300_000  # as 4 MiB, and sooner
+threads.FOLD_ABOVE_BYTES = of_sqlite.FOLD_ABOVE_BYTES = 300_000  # as 4 MiB, and sooner
 
 async def run(path, copy, kind, count):
     store = SqliteStore(path, lambda events: None)
@@ -376,7 +377,7 @@ def test_a_kill_while_the_log_is_folded_leaves_one_that_is_the_file_s_own(tmp_pa
                 "asyncio.run",
                 f"""
 import os
-from tidings.server.store import sqlite_wal, threads
+from tidings.server.store.sqlite import threads, wal
 steps = 0
 class Stopping:
     def __init__(self, real): self.real = real
@@ -387,7 +388,7 @@ class Stopping:
         if steps == {step}:
             os.kill(os.getpid(), 9)
         return self.real.execute(*words)
-threads.fold = lambda connection: sqlite_wal.fold(Stopping(connection), "{how}")
+threads.fold = lambda connection: wal.fold(Stopping(connection), "{how}")
 asyncio.run""",
                 1,
             )
@@ -428,7 +429,7 @@ def test_however_many_ask_whether_it_is_well_the_writer_looks_once_a_second(tmp_
         begun: list[str] = []
 
         def watch(connection: sqlite3.Connection) -> object:
-            from tidings.server.store.threads import Written
+            from tidings.server.store.sqlite.threads import Written
 
             connection.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
             return Written(None, [])

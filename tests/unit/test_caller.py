@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidings.protocol.events import UserId
-from tidings.server.caller import Caller, RecentCallers
+from tidings.server.identity.caller import Caller, RecentCallers
 
 
 def caller(number: int) -> Caller:

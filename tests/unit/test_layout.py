@@ -61,7 +61,7 @@ def imports(module: str) -> Iterator[str]:
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
-            # "from tidings.server import hub" names the module tidings.server.hub, if there is one.
+            # "from tidings.server import hub" names the module tidings.server.live.hub, if there is one.
             for alias in node.names:
                 yield name if (name := f"{base}.{alias.name}") in MODULES else base
 

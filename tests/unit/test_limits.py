@@ -6,7 +6,7 @@ import pytest
 
 from tidings.errors import TooManyRequests
 from tidings.server.config import RATE_USERS_MAX
-from tidings.server.limits import RateLimit
+from tidings.server.identity.rates import RateLimit
 
 
 class Clock:

@@ -16,8 +16,8 @@ from tidings import Config
 from tidings.errors import BadRequest, Problem
 from tidings.protocol.cursor import CURSOR_SIZE_MAX_BYTES, Cursor, parse_cursor
 from tidings.protocol.user_id import check_user_id
-from tidings.server.address import Addresses
-from tidings.server.request import read_json, read_number
+from tidings.server.api.request import read_json, read_number
+from tidings.server.identity.address import Addresses
 
 any_text = st.text(st.characters(exclude_categories=[]))  # lone surrogates among it
 epochs = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=32)

@@ -9,7 +9,7 @@ from tidings.server.config import (
     UNTAKEN_PER_ADDRESS_MAX_BYTES,
     UNTAKEN_PER_USER_MAX_BYTES,
 )
-from tidings.server.untaken import Untaken
+from tidings.server.http.slow_answers import Untaken
 
 MIB = 1 << 20
 

@@ -1,7 +1,7 @@
 """The events of a user's log and what they look like on the wire.
 
 Shapes of PROTOCOL.md: a ``Message`` is what a person sent, an event is one entry of a user's log. Here they are
-values and their JSON; where they are kept is ``server/store``, when they are written is ``server/hub.py``.
+values and their JSON; where they are kept is ``server/store``, when they are written is ``server/live/hub.py``.
 
 Positions, ``seq`` and watermarks are plain integers from 1; 0 means "nothing yet".
 """

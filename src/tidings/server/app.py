@@ -12,18 +12,18 @@ from starlette.types import Receive, Scope, Send
 
 from tidings.errors import MethodNotAllowed, NotFound, Problem
 from tidings.protocol.events import Message
-from tidings.server.answer import Answer, failure_answer, problem_answer
-from tidings.server.auth import IdentifyUser
-from tidings.server.block import block, get_blocked, post_block, post_report, post_unblock
+from tidings.server.api.answer import Answer, failure_answer, problem_answer
+from tidings.server.api.history import get_history, get_inbox
+from tidings.server.api.poll import get_events
+from tidings.server.api.receipts import post_presence, post_receipts, post_typing
+from tidings.server.api.request import allow, read_peer, read_user_id, require
+from tidings.server.api.safety import block, get_blocked, post_block, post_report, post_unblock
+from tidings.server.api.send import append, check_message, send_message
+from tidings.server.api.stream_route import STREAM_ROUTE, follow
 from tidings.server.config import Config
-from tidings.server.events import get_events
-from tidings.server.follow import STREAM_ROUTE, follow
-from tidings.server.history import get_history, get_inbox
-from tidings.server.log import Elapsed, Line, begin_request
+from tidings.server.identity.auth import IdentifyUser
+from tidings.server.logs import Elapsed, Line, begin_request
 from tidings.server.node import MaySend, Node, People, TakeReport
-from tidings.server.request import allow, read_peer, read_user_id, require
-from tidings.server.send import append, check_message, send_message
-from tidings.server.signals import post_presence, post_receipts, post_typing
 
 log = logging.getLogger("tidings.app")
 

@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from tidings.server.log import lost_lines
+from tidings.server.logs import lost_lines
 
 _OPENMETRICS = "application/openmetrics-text"
 

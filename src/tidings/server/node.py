@@ -17,9 +17,7 @@ from starlette.types import Scope
 
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.events import UserId
-from tidings.server.access_log import hide_tokens_in_access_log
-from tidings.server.address import Addresses
-from tidings.server.auth import IdentifyUser, choose_identity
+from tidings.server.api.cors import Cors
 from tidings.server.config import (
     RATE_USERS_MAX,
     REPORTS_PER_H,
@@ -27,16 +25,18 @@ from tidings.server.config import (
     STREAM_OPENINGS_BURST_TIMES,
     Config,
 )
-from tidings.server.cors import Cors
-from tidings.server.hub import Hub
-from tidings.server.limits import RateLimit
+from tidings.server.host.shutdown import HostShutdown
+from tidings.server.identity.access_log import hide_tokens_in_access_log
+from tidings.server.identity.address import Addresses
+from tidings.server.identity.auth import IdentifyUser, choose_identity
+from tidings.server.identity.rates import RateLimit
+from tidings.server.identity.refusals import Refusals
+from tidings.server.identity.revocation import end_streams
+from tidings.server.live.hub import Hub
+from tidings.server.live.retain import retain_for_ever
+from tidings.server.live.watch import watch_for_ever
 from tidings.server.metrics import Metrics
-from tidings.server.refusals import Refusals
-from tidings.server.retain import retain_for_ever
-from tidings.server.revocation import end_streams
-from tidings.server.shutdown import HostShutdown
 from tidings.server.store import Committed, Report, Store, open_store
-from tidings.server.watch import watch_for_ever
 
 log = logging.getLogger("tidings.node")
 

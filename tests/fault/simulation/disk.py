@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tidings.server.store import OnCommit
-from tidings.server.store.sqlite import SqliteStore
-from tidings.server.store.sqlite_place import OpenFiles
-from tidings.server.store.threads import Readers, Writer, _Job
+from tidings.server.store.sqlite.place import OpenFiles
+from tidings.server.store.sqlite.store import SqliteStore
+from tidings.server.store.sqlite.threads import Readers, Writer, _Job
 
 LATENCY_S = 0.004
 SLOW_S = 12.0  # a disk that thinks: beyond the time that the server waits for it

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fault.simulation.device import Device
 
 from tidings.protocol.cursor import parse_cursor
-from tidings.server.store.sqlite_read import KIND_MESSAGE
+from tidings.server.store.sqlite.schema import KIND_MESSAGE
 
 if TYPE_CHECKING:
     from fault.simulation.world import World

@@ -12,9 +12,10 @@ from unittest.mock import patch
 
 from fault.simulation.device import SECRET
 
-from tidings.server import events, history, hub, stream
+from tidings.server.api import history, poll
 from tidings.server.config import Config
-from tidings.server.store import sqlite_trim, threads
+from tidings.server.live import hub, stream
+from tidings.server.store.sqlite import threads, trim
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,15 @@ class Limits:
         self._constants: list[tuple[ModuleType, str, Any]] = [
             (stream, "EVENTS_PAGE_DEFAULT", page),
             (stream, "FRAME_BATCH_MAX_BYTES", rng.choice([700, 1 << 16])),
-            (events, "EVENTS_PAGE_DEFAULT", page),
+            (poll, "EVENTS_PAGE_DEFAULT", page),
             (hub, "EVENTS_PAGE_MAX", rng.choice([3, 500])),
             (hub, "RING_EVENTS_MAX", rng.choice([1, 3, 64])),
             (hub, "SWEEP_USERS_MAX", rng.choice([1, 1000])),
             (history, "HISTORY_PAGE_DEFAULT", rng.choice([5, 50])),
             (history, "INBOX_PAGE_DEFAULT", rng.choice([1, 30])),
             (threads, "WRITER_BATCH_MAX", rng.choice([1, 4, 256])),
-            (sqlite_trim, "TRIM_SLICE_EVENTS", rng.choice([2, 1000])),
-            (sqlite_trim, "TRIM_USERS_AT_ONCE", rng.choice([1, 500])),
+            (trim, "TRIM_SLICE_EVENTS", rng.choice([2, 1000])),
+            (trim, "TRIM_USERS_AT_ONCE", rng.choice([1, 500])),
         ]
         self._settings: dict[str, Any] = {
             "heartbeat_interval_s": rng.choice([3.0, 15.0]),

@@ -61,10 +61,11 @@ def _one(name: str, about: str, file: str, text: str, instead: str) -> Mutant:
     return Mutant(name, about, ((file, text, instead),))
 
 
-HUB, STREAM, FOLLOW = "server/hub.py", "server/stream.py", "server/follow.py"
-WRITE, READ, TRIM = "server/store/sqlite_write.py", "server/store/sqlite_read.py", "server/store/sqlite_trim.py"
-THREADS, COPIES, EVENTS = "server/store/threads.py", "server/operate/copies.py", "server/events.py"
-SCHEMA = "server/store/migrations/sqlite/0001_start.sql"
+HUB, STREAM, FOLLOW = "server/live/hub.py", "server/live/stream.py", "server/api/stream_route.py"
+SEND, RECEIPTS, LOG = (f"server/store/sqlite/{name}.py" for name in ("send", "receipts", "log"))
+TRIM, TABLES = "server/store/sqlite/trim.py", "server/store/sqlite/schema.py"
+THREADS, COPIES, EVENTS = "server/store/sqlite/threads.py", "server/operate/copies.py", "server/api/poll.py"
+SCHEMA = "server/store/sqlite/migrations/0001_start.sql"
 CORE, FOLLOWING = "client/core.py", "client/following.py"
 
 MUTANTS = [
@@ -79,7 +80,7 @@ MUTANTS = [
     _one(
         "two-transactions",
         "the sender's and the recipient's log are written in two transactions, each under a lock of its own",
-        WRITE,
+        SEND,
         '"UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n',
         '"UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n'
         '    connection.execute("COMMIT")\n'
@@ -89,14 +90,14 @@ MUTANTS = [
         "client-id-ignored",
         "a send that is repeated is stored again",
         (
-            (WRITE, "    if stored is not None:\n", "    if False:\n"),
+            (SEND, "    if stored is not None:\n", "    if False:\n"),
             (SCHEMA, "CREATE UNIQUE INDEX messages_client_id", "CREATE INDEX messages_client_id"),
         ),
     ),
     _one(
         "client-id-of-any-content",
         "a client_id used for another text is answered with the first message",
-        WRITE,
+        SEND,
         "    if stored_digest != digest:\n",
         "    if False:\n",
     ),
@@ -106,18 +107,18 @@ MUTANTS = [
         "the next position is counted in memory, and a rollback leaves a hole",
         (
             (
-                WRITE,
+                SEND,
                 "last_seq + 1, sender_head + 1, recipient_head + 1\n",
                 "last_seq + 1, _next(sender, sender_head), _next(recipient, recipient_head)\n",
             ),
             (
-                WRITE,
+                SEND,
                 '    connection.execute("UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n',
                 '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (sender_position, sender))\n'
                 '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (recipient_position, recipient))\n',
             ),
             (
-                WRITE,
+                SEND,
                 "DIGEST_SIZE_BYTES = 16\n",
                 "DIGEST_SIZE_BYTES = 16\n_heads: dict[int, int] = {}\n\n\n"
                 "def _next(user: int, head: int) -> int:\n"
@@ -145,7 +146,7 @@ MUTANTS = [
     _one(
         "floor-not-checked",
         "a cursor below the floor is resumed",
-        READ,
+        LOG,
         "    if cursor.position < floor:\n",
         "    if False:\n",
     ),
@@ -166,7 +167,7 @@ MUTANTS = [
     _one(
         "tag-not-checked",
         "a database that was rolled back without a word is not noticed",
-        READ,
+        LOG,
         "        if row is None or tag_of(row[0]) != cursor.tag:\n",
         "        if row is None:\n",
     ),
@@ -260,14 +261,14 @@ MUTANTS = [
     _one(
         "watermark-falls",
         "a receipt that comes late moves the watermark back",
-        WRITE,
+        RECEIPTS,
         "    if read_upto > read_seq:\n",
         "    if read_upto and read_upto != read_seq:\n",
     ),
     _one(
         "own-devices-not-told",
         "what was read on one device stays unread on the others",
-        WRITE,
+        RECEIPTS,
         "        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, read_upto,"
         " now_ms))\n",
         "",
@@ -275,14 +276,14 @@ MUTANTS = [
     _one(
         "unread-miscounted",
         "own messages count as read ones of the other",
-        WRITE,
+        RECEIPTS,
         "        received = nth if sender == peer_uid else read_upto - nth\n",
         "        received = nth\n",
     ),
     _one(
         "snapshot-ahead",
         "a snapshot carries a cursor that is one event ahead of it",
-        READ,
+        TABLES,
         "    return format_cursor(epoch, head, tag)\n",
         "    return format_cursor(epoch, head + 1, tag)\n",
     ),

@@ -18,9 +18,9 @@ import httpx2
 import msgspec
 from fault.simulation.wire import Asked, StreamCheck, check_answer
 
-from tidings.server.detach import Reader
-from tidings.server.frame import Frame
-from tidings.server.request import CONNECTION_EXTENSION
+from tidings.server.api.request import CONNECTION_EXTENSION
+from tidings.server.http.detach import Reader
+from tidings.server.live.frame import Frame
 
 if TYPE_CHECKING:
     from fault.simulation.world import World
@@ -44,8 +44,8 @@ class Link:
         self.loses = 0.0  # the share of requests, and of answers, that are lost or come far too late
         self.buffer_bytes = rng.choice([600, 4_000, 64_000])
         self.yields_in_send = rng.random() < 0.2  # a middleware that makes every write wait
-        self.owns_socket = rng.random() < 0.7  # run.py's server, which can abort a connection
-        self.detaches = rng.random() < 0.7  # ... and give it to an object of a few words (server/detach.py)
+        self.owns_socket = rng.random() < 0.7  # tidings serve's, which can abort a connection
+        self.detaches = rng.random() < 0.7  # ... and give it to an object of a few words (server/http/detach.py)
         self.connections: dict[Connection, None] = {}
         self.disturbed_at = world.clock.now_s
 
@@ -188,7 +188,7 @@ class Connection:
         return self
 
     def sends(self, _send: object) -> bool:
-        """As ``server/connection.py``: whether nothing stands between, that would make every write wait."""
+        """As ``server/http/connection.py``: whether nothing stands between, that would make every write wait."""
         return not self.link.yields_in_send
 
     async def writable(self) -> None:
@@ -196,15 +196,15 @@ class Connection:
         await self._room()
 
     def has_arrived(self, _scope: dict[str, Any]) -> bool:
-        """As ``server/connection.py``: bodies come in one piece."""
+        """As ``server/http/connection.py``: bodies come in one piece."""
         return True
 
     def answer(self, *_answer: object) -> bool:
-        """As ``server/connection.py``: all goes through ``send``."""
+        """As ``server/http/connection.py``: all goes through ``send``."""
         return False
 
     def detach(self, reader: Reader) -> Connection | None:
-        """As ``server/connection.py``: the request may end; ``reader`` leaves when the connection is lost."""
+        """As ``server/http/connection.py``: the request may end; ``reader`` leaves when the connection is lost."""
         if not self.link.detaches or self._is_gone or self._end is not None:
             return None
         self.is_detached, self._leaving = True, reader

@@ -16,10 +16,10 @@ from starlette.routing import Router
 
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S
+from tidings.server.identity.tokens import TokenIdentity
 from tidings.server.node import Node
 from tidings.server.operate import copies
 from tidings.server.store import Committed, Store
-from tidings.server.tokens import TokenIdentity
 
 if TYPE_CHECKING:
     from fault.simulation.world import World
@@ -144,7 +144,7 @@ class Host:
             self._buried.append(node._running)
 
     async def drain(self) -> None:
-        """Stop as ``tidings serve`` does at SIGTERM (server/run.py), and start again."""
+        """Stop as ``tidings serve`` does at SIGTERM (server/http/serve.py), and start again."""
         node = self.node
         if node is None or not self.is_up or self.is_draining:
             return

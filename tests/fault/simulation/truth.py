@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tidings.protocol.cursor import tag_of
-from tidings.server.store.sqlite_read import (
+from tidings.server.store.sqlite.schema import (
     KIND_DELIVERED,
     KIND_MESSAGE,
     KIND_READ_BY_OWNER,

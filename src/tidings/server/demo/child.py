@@ -26,15 +26,15 @@ from starlette.types import Receive, Scope, Send
 
 from tidings.errors import MethodNotAllowed, Problem, TidingsError
 from tidings.protocol.events import encode_json
-from tidings.server.answer import Answer, problem_answer
+from tidings.server.api.answer import Answer, problem_answer
+from tidings.server.api.cors import refuse_cross_site
+from tidings.server.api.request import read_json, read_user_id, require
 from tidings.server.config import Config
-from tidings.server.cors import refuse_cross_site
 from tidings.server.demo.limits import DRAIN_WINDOW_S, TOKEN_TTL_S
 from tidings.server.demo.people import PEOPLE, fill_if_empty
 from tidings.server.demo.supervisor import FAILED, READY
+from tidings.server.http.serve import run, served
 from tidings.server.node import Node
-from tidings.server.request import read_json, read_user_id, require
-from tidings.server.run import run, served
 
 HOSTS = ["127.0.0.1", "localhost"]
 FAILED_EXIT_CODE = 2

@@ -26,7 +26,7 @@ from tidings.errors import ConfigurationError, NotNow
 from tidings.server.demo.exchange import Requests
 from tidings.server.demo.fault import Conditions, Fault, Faults
 from tidings.server.demo.limits import PARTS_ON_THE_WAY_MAX, READ_SIZE_BYTES, STREAM_HELD_MAX_BYTES
-from tidings.server.listen import listen
+from tidings.server.http.listen import listen
 
 log = logging.getLogger("tidings.demo")
 

@@ -16,8 +16,8 @@ import socket
 from tidings.server.demo.fault import Faults
 from tidings.server.demo.proxy import Proxy
 from tidings.server.demo.supervisor import Address, Supervisor
-from tidings.server.listen import listen
-from tidings.server.log import configure, say
+from tidings.server.http.listen import listen
+from tidings.server.logs import configure, say
 
 DEMO_DATABASE = "sqlite:///tidings-demo.db"
 HOST = "127.0.0.1"

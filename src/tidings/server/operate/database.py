@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from tidings.errors import ConfigurationError, DatabaseInUse
 from tidings.server.store import sqlite_path
-from tidings.server.store.lock import DatabaseLock
-from tidings.server.store.sqlite_file import connect, known_version, schema_version, set_pragma
-from tidings.server.store.sqlite_wal import check_log, fold
+from tidings.server.store.sqlite.file import connect, known_version, schema_version, set_pragma
+from tidings.server.store.sqlite.lock import DatabaseLock
+from tidings.server.store.sqlite.wal import check_log, fold
 
 COMMAND_LOCK_WAIT_S = 0.5  # a server that is just going may take a moment; one that serves is told about at once
 LINKS_MAX = 40  # as the kernel follows

@@ -17,9 +17,11 @@ from tidings.protocol.events import UserId, format_time
 from tidings.protocol.user_id import check_user_id
 from tidings.server.config import FORGET_PAUSE_S, FORGET_WAIT_MAX_S, TRIM_PAUSE_S
 from tidings.server.operate.database import opened
-from tidings.server.store import ConversationSummary, sqlite_block, sqlite_erase, sqlite_read, sqlite_revoke
-from tidings.server.store.sqlite_erase import Erasure
-from tidings.server.store.sqlite_file import read_epoch, set_pragma, transaction
+from tidings.server.store import ConversationSummary
+from tidings.server.store.sqlite import history, log, revoke, safety
+from tidings.server.store.sqlite.erase import Erasure, is_forgotten, needs_scrub, scrub
+from tidings.server.store.sqlite.file import read_epoch, set_pragma, transaction
+from tidings.server.store.sqlite.schema import find_user
 
 CONVERSATIONS_AT_ONCE = 100
 MESSAGES_AT_ONCE = 500
@@ -53,9 +55,9 @@ def export(url: str, user: str) -> Iterator[dict[str, Any]]:
     with opened(url, query_only=True) as database:
         connection = database.connection
         connection.execute("BEGIN")  # one snapshot, however long the reading takes
-        if sqlite_read.find_user(connection, owner) is not None:
+        if find_user(connection, owner) is not None:
             epoch = read_epoch(connection)
-            place = sqlite_read.place(connection, epoch, owner, None)
+            place = log.place(connection, epoch, owner, None)
             exported_at = datetime.now(UTC).isoformat(timespec="milliseconds")
             yield {"type": "user", "data": {"id": owner, "events": place.head, "exported_at": exported_at}}
             for each in _conversations(connection, epoch, owner):
@@ -89,19 +91,19 @@ def erase(url: str, user: str) -> Erased:
                 break
             time.sleep(TRIM_PAUSE_S)
         left = None
-        if sqlite_erase.needs_scrub(connection):
+        if needs_scrub(connection):
             try:
-                sqlite_erase.scrub(connection, os.path.dirname(database.path))
+                scrub(connection, os.path.dirname(database.path))
             except sqlite3.OperationalError as failure:
                 left = f"copies of what was erased are still in the file, since {failure}; do it again later"
-        if database.is_served and not _is_forgotten(connection):
+        if database.is_served and not _wait_until_forgotten(connection):
             left = left or "the server may still hand out what it has in memory; restart it"
     return Erased(erasure.was_known, erasure.messages, erasure.events, left)
 
 
-def _is_forgotten(connection: sqlite3.Connection) -> bool:
+def _wait_until_forgotten(connection: sqlite3.Connection) -> bool:
     deadline = time.monotonic() + FORGET_WAIT_MAX_S
-    while not sqlite_erase.is_forgotten(connection):
+    while not is_forgotten(connection):
         if time.monotonic() >= deadline:
             return False
         time.sleep(FORGET_PAUSE_S)
@@ -118,7 +120,7 @@ def _checked(user: str) -> UserId:
 def _conversations(connection: sqlite3.Connection, epoch: str, owner: UserId) -> Iterator[ConversationSummary]:
     before: int | None = None
     while True:
-        page = sqlite_read.inbox(connection, epoch, owner, before, CONVERSATIONS_AT_ONCE)
+        page = history.inbox(connection, epoch, owner, before, CONVERSATIONS_AT_ONCE)
         yield from page.conversations
         if not page.has_more:
             return
@@ -137,7 +139,7 @@ def _shown(summary: ConversationSummary) -> dict[str, Any]:
 def _messages(connection: sqlite3.Connection, epoch: str, owner: UserId, peer: UserId) -> Iterator[dict[str, Any]]:
     after = 0
     while True:
-        page = sqlite_read.history(connection, epoch, owner, peer, before=None, after=after, limit=MESSAGES_AT_ONCE)
+        page = history.history(connection, epoch, owner, peer, before=None, after=after, limit=MESSAGES_AT_ONCE)
         for message in page.messages:
             yield {"type": "message", "data": msgspec.to_builtins(message)}
         if not page.has_more:
@@ -146,10 +148,10 @@ def _messages(connection: sqlite3.Connection, epoch: str, owner: UserId, peer: U
 
 
 def _receipts(connection: sqlite3.Connection, owner: UserId, head: int) -> Iterator[dict[str, Any]]:
-    user = sqlite_read.find_user(connection, owner)
+    user = find_user(connection, owner)
     (position,) = connection.execute("SELECT floor FROM users WHERE uid = ?", (user,)).fetchone()
     while position < head:
-        for event in sqlite_read.read_after(connection, owner, position, EVENTS_AT_ONCE):
+        for event in log.read_after(connection, owner, position, EVENTS_AT_ONCE):
             position = event.position
             if not hasattr(event.data, "text"):
                 yield {"type": event.type, "data": msgspec.to_builtins(event.data)}
@@ -158,7 +160,7 @@ def _receipts(connection: sqlite3.Connection, owner: UserId, head: int) -> Itera
 def _blocks(connection: sqlite3.Connection, owner: UserId) -> Iterator[dict[str, Any]]:
     before: int | None = None
     while True:
-        page = sqlite_block.blocked(connection, owner, before, CONVERSATIONS_AT_ONCE)
+        page = safety.blocked(connection, owner, before, CONVERSATIONS_AT_ONCE)
         for each in page.blocked:
             yield {"type": "block", "data": {"user_id": each.peer, "since": each.since}}
         if not page.has_more:
@@ -179,6 +181,6 @@ def _reports(connection: sqlite3.Connection, owner: UserId) -> Iterator[dict[str
 
 
 def _revocation(connection: sqlite3.Connection, owner: UserId) -> Iterator[dict[str, Any]]:
-    until = sqlite_revoke.revoked_until(connection, owner)
+    until = revoke.revoked_until(connection, owner)
     if until is not None:
         yield {"type": "revocation", "data": {"until": format_time(int(until * 1000))}}

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from tidings.errors import ConfigurationError
 from tidings.server.config import TRIM_PAUSE_S
 from tidings.server.operate.database import as_owner, opened, unserved
-from tidings.server.store import Trimmed, sqlite_path, sqlite_trim
-from tidings.server.store.sqlite_file import connect, known_version, schema_version, set_pragma, transaction
-from tidings.server.store.sqlite_file import migrate as migrate_file
-from tidings.server.store.sqlite_wal import check_log, fold
+from tidings.server.store import Trimmed, sqlite_path
+from tidings.server.store.sqlite import trim
+from tidings.server.store.sqlite.file import connect, known_version, schema_version, set_pragma, transaction
+from tidings.server.store.sqlite.file import migrate as migrate_file
+from tidings.server.store.sqlite.wal import check_log, fold
 
 DAY_MS = 86_400_000
 FOLD_EVERY_EVENTS = 100_000  # events removed until the log is folded into the file: a server does so for its own writes
@@ -74,7 +75,7 @@ def retain(url: str, *, keep_days: float, events_max: int, dry_run: bool) -> Tri
     with opened(url, query_only=dry_run) as database:
         connection = database.connection
         while after_uid is not None:
-            found = sqlite_trim.find(connection, after_uid, cutoff_ms, events_max)
+            found = trim.find(connection, after_uid, cutoff_ms, events_max)
             for uid, floor, countable in found.cuts:
                 logs += 1
                 if dry_run:
@@ -97,7 +98,7 @@ def _cut_all(connection: sqlite3.Connection, uid: int, floor: int) -> int:
     gone = 0
     while True:
         with transaction(connection):
-            now_gone = sqlite_trim.cut(connection, uid, floor)
+            now_gone = trim.cut(connection, uid, floor)
         if not now_gone:
             return gone
         gone += now_gone

@@ -292,7 +292,7 @@ def open_store(url: str, on_commit: OnCommit) -> Store:
     Raises:
         ConfigurationError: No store takes this URL.
     """
-    from tidings.server.store.sqlite import SqliteStore
+    from tidings.server.store.sqlite.store import SqliteStore
 
     return SqliteStore(sqlite_path(url), on_commit)
 

@@ -1,0 +1,118 @@
+"""``POST /receipts``, ``/typing`` and ``/presence``: how far somebody has read, that they type, that they are there."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from starlette.types import Receive, Scope
+
+from tidings.errors import BadRequest, NotFound
+from tidings.protocol.events import UserId, Watermarks, encode_json
+from tidings.server.api.answer import Answer
+from tidings.server.api.request import allow, read_json, read_peer, require
+from tidings.server.api.stream_route import refuse_while_draining
+from tidings.server.config import PRESENCE_WATCH_S, RECEIPTS_PER_REQUEST_MAX, TYPING_FRAME_GAP_S
+from tidings.server.live import frame
+from tidings.server.live.frame import Frame
+from tidings.server.store import Relation
+
+if TYPE_CHECKING:
+    from tidings.server.node import Node
+
+SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
+
+
+class _Receipt(NamedTuple):
+    peer: UserId
+    delivered_upto: int
+    read_upto: int
+
+
+async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
+    """Raise the caller's watermarks, in one conversation or in several; what does not rise changes nothing."""
+    caller = await node.identity.identify(scope)
+    refuse_while_draining(node.hub)
+    body = await read_json(scope, receive, node.config, caller.user)
+    advance = partial(node.store.advance, caller.user, tells_strangers=node.config.stranger_receipts)
+    several = body.get("receipts")
+    if several is None:
+        receipt = _read_receipt(body, caller.user)
+        node.receipt_rate.take(caller.user)
+        watermarks = await advance(*receipt)
+        return Answer(200, b'{"success":true,"watermarks":%s}' % encode_json(watermarks))
+    receipts = [_read_receipt(each, caller.user) for each in _read_list(several)]
+    node.receipt_rate.take(caller.user)
+    # Together, so that the writer has them in one commit.
+    advanced = await asyncio.gather(*(advance(*each) for each in receipts), return_exceptions=True)
+    told = [_told(receipt.peer, each) for receipt, each in zip(receipts, advanced, strict=True)]
+    return Answer(200, encode_json({"success": True, "user_id": caller.user, "receipts": told}))
+
+
+def _told(peer: UserId, outcome: Watermarks | BaseException) -> dict[str, object]:
+    """What the list says of one conversation: one that is refused does not spoil the others."""
+    if isinstance(outcome, NotFound):
+        return {"chatUserId": peer, "code": outcome.code}
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return {"chatUserId": peer, "watermarks": outcome}
+
+
+def _read_list(several: object) -> list[dict[str, Any]]:
+    if not isinstance(several, list) or not all(isinstance(each, dict) for each in several):
+        raise BadRequest("wrong_type", "receipts is a list of objects.")
+    if not 1 <= len(several) <= RECEIPTS_PER_REQUEST_MAX:
+        raise BadRequest("wrong_type", f"receipts has 1 to {RECEIPTS_PER_REQUEST_MAX} objects.")
+    return several
+
+
+def _read_receipt(body: dict[str, Any], user: UserId) -> _Receipt:
+    require(body, chatUserId=str)
+    allow(body, delivered_upto=int, read_upto=int)
+    peer = read_peer(body["chatUserId"], user)
+    upto = [body.get(name) for name in ("delivered_upto", "read_upto")]
+    if upto == [None, None]:
+        raise BadRequest("missing_fields", "Missing required fields: delivered_upto or read_upto")
+    delivered_upto, read_upto = (value or 0 for value in upto)
+    if min(delivered_upto, read_upto) < 0 or max(delivered_upto, read_upto) > SEQ_MAX:
+        raise BadRequest("wrong_type", "delivered_upto and read_upto are message numbers from 0.")
+    return _Receipt(peer, delivered_upto, read_upto)
+
+
+async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
+    """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
+    caller = await node.identity.identify(scope)
+    refuse_while_draining(node.hub)
+    body = await read_json(scope, receive, node.config, caller.user)
+    require(body, chatUserId=str)
+    peer = read_peer(body["chatUserId"], caller.user)
+    node.typing_rate.take(caller.user)
+    now = node.hub.loop.time()
+    if node.typing_told.get((caller.user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
+        node.remember_typing(caller.user, peer, now)
+        # Whether the other one is here or not: else the time of the answer would tell a stranger.
+        relation = await node.store.relation(caller.user, peer)
+        peer_log = node.hub.find(peer)
+        if peer_log is not None and relation.was_written_to and not relation.blocks and not relation.is_blocked:
+            peer_log.ephemeral(Frame(frame.typing(caller.user)))
+    return Answer(202, b'{"success":true}')
+
+
+async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
+    """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
+    caller = await node.identity.identify(scope)
+    refuse_while_draining(node.hub)
+    body = await read_json(scope, receive, node.config, caller.user)
+    require(body, chatUserId=str)
+    peer = read_peer(body["chatUserId"], caller.user)
+    node.presence_rate.take(caller.user)
+    presence = node.hub.presence
+    if presence is None:
+        return Answer(200, b'{"success":true,"online":null,"watch_s":0}')
+    forgotten, relation = -1, Relation()
+    while forgotten != presence.forgotten:  # a block that came between the answer and the watch asks again
+        forgotten = presence.forgotten
+        relation = await node.store.relation(caller.user, peer)
+    online = presence.watch(caller.user, peer) if relation.is_mutual else None
+    return Answer(200, encode_json({"success": True, "online": online, "watch_s": PRESENCE_WATCH_S}))

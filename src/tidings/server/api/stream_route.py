@@ -1,0 +1,190 @@
+"""``GET /sse/{me}``: open a stream. Raw ASGI: its task only waits for the other side to go, or ends at once where
+the connection can be detached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive, Scope, Send
+
+from tidings.errors import Unavailable, Unprocessable
+from tidings.protocol.cursor import format_cursor
+from tidings.server.api.answer import guard
+from tidings.server.api.request import own_connection, own_log, read_cursor, read_query
+from tidings.server.config import (
+    CONNECTED_RETRY_MS,
+    PLACE_WAIT_MAX_S,
+    REPLACED_GOODBYE_MAX_S,
+    REPLACED_RETRY_MS,
+    TAB_LENGTH_MAX,
+)
+from tidings.server.live import frame
+from tidings.server.live.hub import Hub, UserLog
+from tidings.server.live.stream import Stream
+from tidings.server.logs import Line
+from tidings.server.store import Place
+
+if TYPE_CHECKING:
+    from tidings.server.node import Node
+
+log = logging.getLogger("tidings.stream")
+
+STREAM_ROUTE = "/sse/{me}"
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+_HEADERS_HTTP_1_1 = [*_HEADERS, (b"connection", b"keep-alive")]  # illegal on HTTP/2, meaningless on 1.0
+
+
+async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_headers: tuple[bytes, bytes]) -> None:
+    """Serve one stream from its first frame to its last."""
+    caller = await node.identity.identify(scope)
+    own_log(scope, caller.user)
+    query = read_query(scope)
+    tab = query.get("tab")
+    if tab is not None and not 1 <= len(tab) <= TAB_LENGTH_MAX:
+        raise Unprocessable("bad_tab", f"A tab's name has 1..{TAB_LENGTH_MAX} characters.")
+    cursor, is_readable = read_cursor(scope, query)
+    hub = node.hub
+    refuse_while_draining(hub)
+    refuse_when_full(hub)
+    node.opening_rate.take(caller.user)
+
+    connection = own_connection(scope)
+    user_log = hub.hold(caller.user)
+    stream: Stream | None = None
+    is_detached = False
+    try:
+        place = await node.store.place(caller.user, cursor)
+        user_log.join_at(place.head)
+        if not is_readable:
+            place = place._replace(position=place.head, tag=place.head_tag, reset="unknown")
+        await make_room(hub, user_log, tab)
+        refuse_while_draining(hub)
+        refuse_when_full(hub)
+        node.identity.revocations.check(caller)  # whoever was revoked meanwhile had no stream yet to be ended
+        stream = Stream(
+            hub,
+            user_log,
+            place,
+            send,
+            tab=tab,
+            expires_in_s=None if caller.expires_at is None else caller.expires_at - time.time(),
+            transport=None if connection is None else connection.transport,
+            is_ours=connection is not None and connection.sends(send),
+        )
+        user_log.enter(stream)
+        was_given = cursor is not None or not is_readable
+        how = "new" if not was_given else "resumed" if place.reset is None else "reset"
+        hub.metrics.streams_opened.labels(how=how).inc()
+        hub.metrics.http_requests(STREAM_ROUTE, 200).inc()
+        if place.reset is not None:
+            hub.metrics.resets.labels(reason=place.reset).inc()
+        log.info(Line("stream opened", user=caller.user, cursor=stream.cursor, how=how))
+        headers = _HEADERS_HTTP_1_1 if scope["http_version"] == "1.1" else _HEADERS
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*headers, *guard(scope), *more_headers, *node.cors.headers(scope)],
+            }
+        )
+        await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
+        is_detached = connection is not None and stream.detach(connection)
+        while not is_detached and (await receive())["type"] != "http.disconnect":
+            pass
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if stream is None or task is None or stream.reason == "client":
+            raise
+        task.uncancel()  # we ended it ourselves: return, and the server closes the connection
+    finally:
+        if stream is None:
+            hub.release(user_log)
+        elif not is_detached:
+            stream.leave()
+
+
+def refuse_while_draining(hub: Hub) -> None:
+    """Refuse what would outlive the server."""
+    if hub.is_draining:
+        raise Unavailable("draining", "The server is restarting.", retry_after_s=hub.drain_retry_after_s())
+
+
+def refuse_when_full(hub: Hub) -> None:
+    """Refuse a stream for which the node has no place."""
+    if hub.stream_count >= hub.config.streams_max:
+        raise _no_room(hub)
+
+
+def _no_room(hub: Hub) -> Unavailable:
+    return Unavailable(
+        "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
+    )
+
+
+async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
+    """End the predecessor of the same tab, and the oldest streams beyond the user's cap; return when there is a place.
+
+    Whoever ends keeps the place until the connection is gone: else readers that take nothing would hold more than the
+    cap, and others would find the node full. Who does not take the goodbye is cut.
+
+    Raises:
+        Unavailable: None came free, although all that could give way were cut.
+    """
+
+    def replace(streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
+
+    if tab is not None:
+        replace([stream for stream in user_log.streams if stream.tab == tab])
+    user_log.newcomers += 1
+    try:
+        async with asyncio.timeout(PLACE_WAIT_MAX_S):
+            while len(user_log.streams) >= hub.config.streams_per_user_max:
+                staying = [stream for stream in user_log.streams if not stream.is_ending]
+                replace(staying[: max(0, len(staying) + user_log.newcomers - hub.config.streams_per_user_max)])
+                ending = [stream for stream in user_log.streams if stream.is_ending]
+                try:
+                    async with asyncio.timeout(REPLACED_GOODBYE_MAX_S):
+                        await user_log.vacancy()
+                except TimeoutError:
+                    for stream in ending:
+                        stream.abort("slow_consumer")
+    except TimeoutError:
+        raise _no_room(hub) from None
+    finally:
+        user_log.newcomers -= 1
+
+
+def first_frames(hub: Hub, user_log: UserLog, place: Place, stream: Stream, *, is_resumed: bool) -> bytes:
+    """``connected``, and in the same write ``reset`` where the position cannot be served."""
+    config = hub.config
+    now = datetime.now(UTC)
+    data: dict[str, object] = {
+        "user_id": user_log.user,
+        "cursor": stream.cursor,
+        "head": format_cursor(hub.epoch, place.head, place.head_tag),
+        "resumed": is_resumed,
+        "heartbeat_ms": round(config.heartbeat_interval_s * 1000),
+        "server_time": f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z",
+        "limits": {
+            "text_bytes": config.text_bytes_max,
+            "body_bytes": config.body_bytes_max,
+            "streams_per_user": config.streams_per_user_max,
+        },
+    }
+    retry_ms = hub.rng.randint(*CONNECTED_RETRY_MS)
+    if place.reset is None:
+        return frame.connected(data, cursor=stream.cursor, retry_ms=retry_ms)
+    return frame.connected(data, cursor=None, retry_ms=retry_ms) + frame.reset(place.reset, stream.cursor)

@@ -1,0 +1,74 @@
+"""Ending what a user has open, and remembering that what let them in counts no more.
+
+A revocation has a time; a token says by ``iat`` when it was issued. Of a token that does not say, nobody can tell
+whether it came before, so it is refused. Revocations are asked for with every request, so they are in memory; the store
+keeps them for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from tidings.errors import Unauthorized
+from tidings.protocol.events import UserId
+from tidings.protocol.user_id import hidden_id, is_erased_id
+from tidings.server.config import GOODBYE_RETRY_MS, REVOKE_GOODBYE_MAX_S, REVOKED_USERS_MAX
+from tidings.server.live.stream import ENDED
+
+if TYPE_CHECKING:
+    from tidings.server.identity.caller import Caller
+    from tidings.server.live.hub import Hub
+
+
+class Revocations:
+    """Until when each user's sign-ins were revoked."""
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[UserId, float] = OrderedDict()
+        self._has_hidden = False  # of erased users, without their names
+
+    def add(self, user: UserId, until: float) -> None:
+        """From now on refuse whoever is this user since ``until`` or before, in the time of ``Caller.known_at``.
+
+        The user may be a ``hidden_id``, as the store keeps erased ones.
+        """
+        self._has_hidden = self._has_hidden or user.startswith("/")
+        self._until[user] = max(until, self._until.pop(user, until))
+        if len(self._until) > REVOKED_USERS_MAX:
+            self._until.popitem(last=False)
+
+    def check(self, caller: Caller) -> None:
+        """Nothing, unless the caller was revoked.
+
+        Raises:
+            Unauthorized: What they came with is older than the revocation; or they come as somebody who was erased.
+        """
+        if is_erased_id(caller.user):
+            raise Unauthorized("unauthorized", "This user was erased.")
+        until = self._until.get(caller.user)
+        if until is None and self._has_hidden:
+            until = self._until.get(hidden_id(caller.user))
+        if until is not None and caller.known_at <= until:
+            raise Unauthorized("unauthorized", "The sign-in of this user was ended; sign in again.")
+
+
+async def end_streams(hub: Hub, user: UserId) -> int:
+    """End the user's streams with ``goodbye`` within a second, and let waiting polls answer; how many streams.
+
+    A reader that does not take its goodbye is cut off: it would go on taking what it was sent before.
+    """
+    user_log = hub.find(user)
+    if user_log is None:
+        return 0
+    streams = [stream for stream in user_log.streams if stream.state is not ENDED]
+    for stream in streams:
+        stream.end("token_expired", hub.rng.randint(*GOODBYE_RETRY_MS))
+    user_log.wake_waiters()
+    if any(stream.state is not ENDED for stream in streams):
+        await asyncio.sleep(REVOKE_GOODBYE_MAX_S)
+        for stream in streams:
+            if stream.state is not ENDED:
+                stream.abort("slow_consumer")
+    return len(streams)

@@ -1,0 +1,373 @@
+"""The streams of this process: who follows which log, and how a commit reaches them.
+
+Rules of this file. Everything here runs in the event loop's thread.
+1. A stream is a position in a log. It is handed an event only when it stands exactly before it and can take it at
+   once; otherwise it is woken and pulls from the ring or the store. So there is neither gap nor duplicate, no queue
+   for each stream, and a slow reader falls out of the fast path by itself.
+2. No await stands between "the position is n-1" and "the position is n".
+3. ``tail`` is the last event that this log handed out here. It rises one by one in ``_append`` and nowhere else,
+   except that it starts at the head read from the store, and leaps over what retention removed before it was read.
+   A signal at or below the tail is a duplicate; the next one is appended; any other is a hint that something was
+   missed, and the log is read from the tail (I3).
+4. A reader joins the log before the store tells it where it stands: what is committed later is signalled, what was
+   committed earlier is stored.
+5. The sweep asks for the heads of all held logs and reads those that grew unnoticed. It is what makes signals
+   dispensable. A log whose head is below the tail was erased: its readers are cut, and begin anew.
+6. The hub never waits for a reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from tidings.protocol.events import LogEvent, UserId
+from tidings.server.config import DRAIN_MARGIN_S, EVENTS_PAGE_MAX, RING_EVENTS_MAX, Config
+from tidings.server.live import frame
+from tidings.server.live.frame import Frame, Rendered
+from tidings.server.live.presence import Presence
+from tidings.server.live.timer import SlowTimer
+from tidings.server.metrics import Metrics
+from tidings.server.store import Committed, Store
+
+if TYPE_CHECKING:
+    from tidings.server.live.stream import Stream
+
+log = logging.getLogger("tidings.hub")
+
+SWEEP_INTERVAL_S = 15.0  # the longest delay of what every signal missed (I3)
+SWEEP_USERS_MAX = 1000  # logs asked for in one query
+RING_IDLE_S = 60.0  # a ring not written for so long is dropped
+DRAIN_STREAMS_AT_ONCE = 200  # streams ended between two turns of the loop
+DRAIN_LOOK_S = 0.02  # how often a drain looks whether the last stream has gone
+
+
+class UserLog:
+    """The tail of one user's log, for as long as somebody here reads it."""
+
+    __slots__ = (
+        "_filling",
+        "_hub",
+        "_ring",
+        "_ring_used_at",
+        "_signalled",
+        "_vacancy",
+        "holders",
+        "newcomers",
+        "streams",
+        "tail",
+        "user",
+        "waiters",
+    )
+
+    def __init__(self, hub: Hub, user: UserId) -> None:
+        self._hub = hub
+        self.user = user
+        self.tail: int | None = None  # not known before the store told the head
+        self.streams: list[Stream] = []  # the oldest first
+        self.waiters: tuple[asyncio.Future[None], ...] = ()  # few; an empty list would be 56 bytes for every user
+        self.holders = 0
+        self.newcomers = 0  # streams that wait for the place of another
+        self._vacancy: asyncio.Event | None = None  # made by who waits for it
+        self._ring: deque[Rendered] | None = None
+        self._ring_used_at = 0.0
+        self._signalled = 0  # highest position heard of while the tail was not known
+        self._filling = False
+
+    def enter(self, stream: Stream) -> None:
+        """Count the stream, which has its place now, among those that are open."""
+        self.streams.append(stream)
+        self._hub.stream_count += 1
+
+    def leave(self, stream: Stream) -> None:
+        """Its place is free; until here an ending stream keeps it."""
+        self.streams.remove(stream)
+        self._hub.stream_count -= 1
+        if self._vacancy is not None:
+            self._vacancy.set()
+            self._vacancy = None
+
+    async def vacancy(self) -> None:
+        """Return when a stream has left."""
+        if self._vacancy is None:
+            self._vacancy = asyncio.Event()
+        await self._vacancy.wait()
+
+    def join_at(self, head: int) -> None:
+        """Take what the store says of the head: the first one starts the tail, later ones may be a hint."""
+        if self.tail is None:
+            self.tail = head
+            head = self._signalled
+        if head > self.tail:
+            self.kick()
+
+    def signal(self, event: LogEvent) -> None:
+        """An event was committed. May be lost, doubled or late."""
+        if self.tail is None:
+            self._signalled = max(self._signalled, event.position)
+        elif event.position == self.tail + 1:
+            self._append(Rendered(self._hub.epoch, event))
+        elif event.position > self.tail:
+            self.kick()
+
+    def recent_after(self, position: int, limit: int) -> list[Rendered]:
+        """What the ring has after ``position``, if it reaches back to the next one; else nothing."""
+        ring = self._ring
+        if not ring or ring[0].position > position + 1:
+            return []
+        start = position + 1 - ring[0].position
+        return list(islice(ring, start, start + limit))
+
+    def kick(self) -> None:
+        """Read the log from the tail and hand out what is found. Only one such reading at a time."""
+        if not self._filling:
+            self._filling = True
+            self._hub.spawn(self._fill())
+
+    def begin_anew(self, head: int) -> None:
+        """The log was erased in the store: forget it, and cut its readers; when they return they are told to reload."""
+        self.tail, self._ring = head, None
+        for stream in list(self.streams):
+            stream.abort("erased")
+        self.wake_waiters()
+
+    def ephemeral(self, frame: Frame) -> None:
+        """Hand a frame without a position to the streams that can take it at once; the others do without."""
+        for stream in self.streams:
+            stream.offer_ephemeral(frame)
+
+    async def wait_beyond(self, position: int, wait_s: float) -> None:
+        """Return when the tail is beyond ``position``, the hub drains, or ``wait_s`` seconds have passed."""
+        if (self.tail or 0) > position or self._hub.is_draining:
+            return
+        waiter = self._hub.loop.create_future()
+        self.waiters += (waiter,)
+        try:
+            async with asyncio.timeout(wait_s):
+                await waiter
+        except TimeoutError:
+            pass
+        finally:
+            self.waiters = tuple(each for each in self.waiters if each is not waiter)
+
+    def wake_waiters(self) -> None:
+        """Let every waiting poll look again."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def forget_recent(self) -> None:
+        """Read what is asked for from the store: what the ring has may be erased there."""
+        self._ring = None
+
+    def drop_idle_ring(self, now: float) -> None:
+        """Give the ring's memory back when nothing was written for a while."""
+        if self._ring is not None and now - self._ring_used_at > RING_IDLE_S:
+            self._ring = None
+
+    def _append(self, rendered: Rendered) -> None:
+        assert self.tail is not None
+        assert rendered.position == self.tail + 1
+        if self._ring is None:
+            self._ring = deque(maxlen=RING_EVENTS_MAX)
+        self._ring.append(rendered)
+        self._ring_used_at = now = self._hub.loop.time()
+        self.tail = rendered.position
+        if self.streams:
+            frame = Frame(rendered.frame())
+            for stream in self.streams:
+                stream.offer(rendered, frame, now)
+        self.wake_waiters()
+
+    async def _fill(self) -> None:
+        try:
+            while self.tail is not None:
+                tail = self.tail
+                events = await self._hub.store.read_after(self.user, tail, EVENTS_PAGE_MAX)
+                if events and events[0].position > self.tail + 1:
+                    # Retention has passed the tail, and with it whoever stands there: they pull, and find it out.
+                    self.tail, self._ring = events[0].position - 1, None
+                for event in events:
+                    if event.position == self.tail + 1:
+                        self._append(Rendered(self._hub.epoch, event))
+                if self.tail == tail:
+                    return
+        finally:
+            self._filling = False
+
+
+class Hub:
+    """All logs that somebody here reads."""
+
+    def __init__(self, config: Config, store: Store, metrics: Metrics, rng: random.Random) -> None:
+        self.config = config
+        self.store = store
+        self.metrics = metrics
+        self.rng = rng
+        self.loop = asyncio.get_running_loop()
+        self.timer = SlowTimer()
+        self.is_draining = False
+        self.drain_ends_at = self._drain_window_s = 0.0
+        self.stream_count = 0
+        self._logs: dict[UserId, UserLog] = {}
+        self.presence: Presence | None = None
+        if config.presence:
+            self.presence = Presence(
+                self.loop.time, config.presence_grace_s, self._logs.__contains__, self._tell_presence
+            )
+            self.timer.add(self.presence, self.loop.time())
+        self._tasks: asyncio.TaskGroup | None = None
+        metrics.streams_open.set_function(lambda: self.stream_count)
+        metrics.users_connected.set_function(lambda: len(self._logs))
+
+    @property
+    def epoch(self) -> str:
+        """The store's epoch."""
+        return self.store.epoch
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Own all tasks of the hub until cancelled; call ``started`` when it can be used."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                started()
+                await self._sweep_for_ever()
+        finally:
+            self._tasks = None
+            self.timer.stop()
+
+    def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
+        """Run ``work`` in the hub's task group. What it raises is logged, and harms nobody else.
+
+        It runs in ``context``, else in an empty one: whose request or commit it was that caused it is not its matter.
+        """
+        if self._tasks is None:
+            work.close()
+            raise RuntimeError("the hub is not running")
+        task = self._tasks.create_task(_guarded(work), context=context or contextvars.Context())
+        task.add_done_callback(lambda _done: work.close())  # one that is cancelled before its first step
+        return task
+
+    def find(self, user: UserId) -> UserLog | None:
+        """The log of a user that somebody here reads."""
+        return self._logs.get(user)
+
+    def hold(self, user: UserId) -> UserLog:
+        """Join a user's log; give it back with ``release``."""
+        user_log = self._logs.get(user)
+        if user_log is None:
+            user_log = self._logs[user] = UserLog(self, user)
+            if self.presence is not None:
+                self.presence.arrived(user)
+        user_log.holders += 1
+        return user_log
+
+    def release(self, user_log: UserLog) -> None:
+        """Give a log back; the last one closes it."""
+        user_log.holders -= 1
+        if user_log.holders == 0 and self._logs.get(user_log.user) is user_log:
+            del self._logs[user_log.user]
+            if self.presence is not None:
+                self.presence.left(user_log.user)
+
+    def committed(self, events: Sequence[Committed]) -> None:
+        """The store's completion: signal the logs that are read here."""
+        for user, event in events:
+            user_log = self._logs.get(user)
+            if user_log is not None:
+                user_log.signal(event)
+
+    async def forget_erased(self) -> None:
+        """Somebody was erased in the store, by whomever: have nothing of it here, and cut who reads their log."""
+        for user_log in self._logs.values():
+            user_log.forget_recent()
+        await self._sweep()
+
+    async def drain(self, *, still_listens: bool) -> None:
+        """End every stream with a goodbye of its own and let waiting polls answer; return when the streams have gone.
+
+        The window is as long as so many need to come back at ``drain_streams_per_s``, but ``drain_window_s`` at most.
+        Streams are told to come back spread over a time as long as it. Where the server still listens, which it does
+        until this returns, that time begins after the window: who comes while we refuse gets a 503, which a browser's
+        own EventSource takes as the end. A reader that does not take its goodbye within ``drain_window_s`` is cut.
+        """
+        began_at, config = self.loop.time(), self.config
+        if not self.is_draining:
+            self.is_draining = True
+            readers = self.stream_count + sum(len(user_log.waiters) for user_log in self._logs.values())
+            self._drain_window_s = min(config.drain_window_s, readers / config.drain_streams_per_s)
+            self.drain_ends_at = began_at + self._drain_window_s
+            await self._say_goodbye(self._drain_window_s + DRAIN_MARGIN_S if still_listens else 0.0)
+        if still_listens:
+            await asyncio.sleep(max(0.0, self.drain_ends_at - self.loop.time()))
+        while self.stream_count > 0 and self.loop.time() < began_at + config.drain_window_s:  # noqa: ASYNC110  # once
+            await asyncio.sleep(DRAIN_LOOK_S)
+        self.abort_streams("draining")
+        await asyncio.sleep(0)  # detached connections are lost in the next turn of the loop
+
+    async def _say_goodbye(self, refused_for_s: float) -> None:
+        refused_for_ms, window_ms = int(refused_for_s * 1000), int(self._drain_window_s * 1000)
+        ended = 0
+        for user_log in list(self._logs.values()):
+            user_log.wake_waiters()
+            for stream in list(user_log.streams):
+                stream.end("draining", refused_for_ms + self.rng.randrange(window_ms + 1))
+                ended += 1
+                if ended % DRAIN_STREAMS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+
+    def abort_streams(self, reason: str) -> None:
+        """Cut the streams that are still open."""
+        for user_log in list(self._logs.values()):
+            for stream in list(user_log.streams):
+                stream.abort(reason)
+
+    def drain_retry_after_s(self) -> int:
+        """``Retry-After`` for what is refused while draining: what is left of the window, and a random part of it."""
+        left_s = max(0.0, self.drain_ends_at - self.loop.time())
+        return max(1, round(left_s + self.rng.random() * self._drain_window_s))
+
+    def _tell_presence(self, watcher: UserId, watched: UserId, online: bool) -> None:
+        user_log = self._logs.get(watcher)
+        if user_log is not None:
+            user_log.ephemeral(Frame(frame.presence(watched, online)))
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S * self.rng.uniform(0.8, 1.0))
+            try:
+                await self._sweep()
+            except Exception:
+                log.exception("the sweep failed; the next one makes up for it")
+
+    async def _sweep(self) -> None:
+        users = list(self._logs)
+        for start in range(0, len(users), SWEEP_USERS_MAX):
+            tails = {
+                user: self._logs[user].tail or 0
+                for user in users[start : start + SWEEP_USERS_MAX]
+                if user in self._logs
+            }
+            heads = await self.store.heads(list(tails))
+            now = self.loop.time()
+            for user, tail in tails.items():
+                user_log, head = self._logs.get(user), heads.get(user, 0)
+                if user_log is not None and user_log.tail is not None:
+                    user_log.drop_idle_ring(now)
+                    if head > user_log.tail:
+                        user_log.kick()
+                    elif head < tail:  # than before the store was asked: what came since is only newer
+                        user_log.begin_anew(head)
+
+
+async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("a task of the hub failed")
