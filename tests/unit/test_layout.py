@@ -131,6 +131,18 @@ def test_every_module_says_what_it_is_for(module: str) -> None:
     assert ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8")))
 
 
+def test_the_architecture_names_every_file_of_the_server_in_its_room() -> None:
+    """A reader finds a room by the name on its door: the table has all files, and no other."""
+    rows = re.findall(
+        r"^\| (?:`([\w/]+)/`|ground floor) \| .* \| (.*) \|$", text_of(ROOT / "ARCHITECTURE.md"), re.MULTILINE
+    )
+    named = {f"{room}/{name}".strip("/") for room, files in rows for name in re.findall(r"`(\w+)`", files)}
+    server = SOURCE / "tidings" / "server"
+    there = {path.relative_to(server).with_suffix("").as_posix() for path in server.rglob("*.py")}
+
+    assert {name for name in there if not name.endswith("__init__")} == named
+
+
 def test_no_module_has_a_name_that_says_nothing() -> None:
     """A file is named after what it does; only the client's sans-I/O core may be called core."""
     named = {name for name in MODULES if NAMELESS & set(name.split("."))}
