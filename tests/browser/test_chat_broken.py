@@ -159,6 +159,7 @@ def test_after_a_cut_of_more_than_30_s_nothing_is_lost_or_doubled(
     hers, his = desks.hers, desks.his
     with Proxy(node.address) as wire:
         alone = Window.as_user(profile(), wire.url, desks.ada, "ben")
+        alone.shows("before")
         hers.page.evaluate(NOTICE_POLLING)
         cut_at = time.monotonic()
         proxy.hold_streams()

@@ -299,9 +299,10 @@ class ChatApp(App[ClientError]):
 
     def _show(self) -> None:
         """Bring the screen to what the thread says."""
-        if not self.query(VerticalScroll):  # the screen is taken down, and the feed not yet closed
+        messages, rows = next(iter(self.query(VerticalScroll)), None), self.thread.rows()
+        # The screen is taken down, its lines first, and the feed not yet closed.
+        if messages is None or not set(self._lines.values()) <= set(messages.children):
             return
-        messages, rows = self.query_one(VerticalScroll), self.thread.rows()
         for key in self._lines.keys() - {row.key for row in rows}:
             self._lines.pop(key).remove()
         before: Line | None = None
