@@ -136,7 +136,8 @@ def test_the_scoreboards_own_parser_reads_streams_as_browsers_do() -> None:
 
 def test_a_server_that_loses_doubles_and_reorders_is_seen_through() -> None:
     """Of every ten acknowledged letters one of each, for every reader, and nothing else."""
-    outcome = played(BAD, Fault("none", "", "latency", nothing))
+    # A busy machine may show a letter late; one that comes after the round counts as lost.
+    outcome = played(BAD, Fault("none", "", "latency", nothing), replace(SHORT, settle_s=5))
 
     assert outcome.tally.acknowledged >= 30 * SHORT.readers
     for counted in outcome.tally.faults:
