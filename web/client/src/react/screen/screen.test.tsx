@@ -491,7 +491,7 @@ describe("the connection on the screen", () => {
     );
     client.connect("ada");
     await connectionIs("unauthorized");
-    expect(screen.getByText("Please sign in again.")).toBeTruthy();
+    expect(await screen.findByText("Please sign in again.")).toBeTruthy();
     expect(notices.map((notice) => notice.kind)).toContain("unauthorized");
   });
 });
