@@ -40,8 +40,6 @@ PATIENCE_S = 30.0  # for what should come soon: as long as a machine may take th
 """How long a test waits for something that should happen at once. Under the heartbeat of 15 s: a reader that gets
 nothing fails instead of living on heartbeats."""
 
-AT_ONCE_S = 5.0  # for what does not wait: a busy machine may take that long, and what waits wrongly takes longer
-
 T = TypeVar("T")
 
 

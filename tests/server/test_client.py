@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from httpcore2._backends.sync import SyncStream
-from node import AT_ONCE_S, PATIENCE_S, Node, Person, wait_for
+from node import PATIENCE_S, Node, Person, wait_for
 
 from tidings.client import Client, ConnectionState, Feed
 from tidings.client.interrupt import Line
@@ -170,7 +170,7 @@ def test_without_a_server_it_is_tried_until_the_deadline() -> None:
     began = time.monotonic()
     with Client("http://127.0.0.1:9", "x", deadline_s=1.5) as client, pytest.raises(StreamLost):
         client.send("bob", "hi")
-    assert time.monotonic() - began < AT_ONCE_S
+    assert time.monotonic() - began < 2
 
 
 def test_a_page_of_somebody_else_is_no_acknowledgement() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
-from node import AT_ONCE_S, PATIENCE_S, Node, Person
+from node import PATIENCE_S, Node, Person
 from proxy import Proxy
 
 from tidings.client import AsyncClient, AsyncFeed, ConnectionState
@@ -149,7 +149,7 @@ async def test_closing_ends_an_iteration_at_once_in_whatever_it_waits_for(port_i
             began = time.monotonic()
             await feed.aclose()
             assert [] == await following
-            assert time.monotonic() - began < AT_ONCE_S
+            assert time.monotonic() - began < 1
 
 
 @in_loop
@@ -173,7 +173,7 @@ async def test_without_a_server_it_is_tried_until_the_deadline() -> None:
     async with AsyncClient("http://127.0.0.1:9", "x", deadline_s=1.5) as client:
         with pytest.raises(StreamLost):
             await client.send("bob", "hi")
-        assert time.monotonic() - began < AT_ONCE_S
+        assert time.monotonic() - began < 2
         await client.typing("bob")
 
 
