@@ -102,11 +102,12 @@ def is_read(pair: tuple[Person, Person]) -> bool:
     return bool(history["messages"][-1]["read"])
 
 
-def nothing_is_read(page: Page, pair: tuple[Person, Person], frame: Page | Frame | None = None) -> None:
+def nothing_is_read(window: Window, pair: tuple[Person, Person], frame: Frame | None = None) -> None:
     """The message is in the document, and after some seconds it is not read."""
-    (frame or page).wait_for_function(
-        "id => window.chat.conversation(id).getSnapshot().messages.length === 3", arg=pair[1].id
-    )
+    page = window.page
+    # Asked from outside: in a frame that is hidden the browser draws nothing, and calls nobody at its next drawing.
+    loaded = "id => window.chat.conversation(id).getSnapshot().messages.length"
+    window.is_waiting_for(lambda: (frame or page).evaluate(loaded, pair[1].id) == 3, "the message is there")
     page.evaluate(DRAWN)
     page.clock.run_for(5000)
     page.evaluate(DRAWN)
@@ -126,7 +127,7 @@ def test_what_nobody_can_see_is_not_read(
     window = opened(profile(), host, pair)
     does(window.page, AWAY[away])
     pair[1].sends(pair[0], "Do you see me?")
-    nothing_is_read(window.page, pair)
+    nothing_is_read(window, pair)
     does(window.page, BACK.get(away, UNDO))
     becomes_read(window, pair)
 
@@ -138,7 +139,7 @@ def test_what_lies_over_a_shadow_root_covers_what_is_in_it(
     window = opened(profile(), host, pair, "&in=shadow")
     does(window.page, AWAY["covered-by-an-overlay"])
     pair[1].sends(pair[0], "Do you see me?")
-    nothing_is_read(window.page, pair)
+    nothing_is_read(window, pair)
     does(window.page, BACK["covered-by-an-overlay"])
     becomes_read(window, pair)
 
@@ -163,7 +164,7 @@ def test_what_is_in_a_frame_that_nobody_sees_is_not_read(
     does(page, AWAY[away])
     assert frame.evaluate("document.hasFocus()") or away == "visibility-hidden"
     ben.sends(ada, "Do you see me?")
-    nothing_is_read(page, pair, frame)
+    nothing_is_read(window, pair, frame)
     does(page, BACK.get(away, UNDO))
     inside.get_by_role("textbox").focus()
     becomes_read(window, pair)

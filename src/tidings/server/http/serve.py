@@ -91,7 +91,10 @@ def run(
     for listener in listeners:
         bound(listener)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(node, app, listeners, lambda: say(ready_text(url)), prepare))
+        try:
+            return runner.run(_serve(node, app, listeners, lambda: say(ready_text(url)), prepare))
+        finally:
+            flush()  # a sentence of why it did not start is the last line
 
 
 async def _serve(
