@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope
 from tidings.errors import BadRequest, NotFound
 from tidings.protocol.events import UserId, Watermarks, encode_json
 from tidings.server.api.answer import Answer
-from tidings.server.api.request import allow, read_json, read_peer, require
-from tidings.server.api.stream_route import refuse_while_draining
+from tidings.server.api.endpoint import posted, posted_about
+from tidings.server.api.request import SEQ_MAX, allow, read_peer, require
 from tidings.server.config import PRESENCE_WATCH_S, RECEIPTS_PER_REQUEST_MAX, TYPING_FRAME_GAP_S
 from tidings.server.live import frame
 from tidings.server.live.frame import Frame
@@ -20,8 +20,6 @@ from tidings.server.store import Relation
 
 if TYPE_CHECKING:
     from tidings.server.node import Node
-
-SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
 
 
 class _Receipt(NamedTuple):
@@ -32,22 +30,20 @@ class _Receipt(NamedTuple):
 
 async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Raise the caller's watermarks, in one conversation or in several; what does not rise changes nothing."""
-    caller = await node.identity.identify(scope)
-    refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config, caller.user)
-    advance = partial(node.store.advance, caller.user, tells_strangers=node.config.stranger_receipts)
+    user, body = await posted(node, scope, receive)
+    advance = partial(node.store.advance, user, tells_strangers=node.config.stranger_receipts)
     several = body.get("receipts")
     if several is None:
-        receipt = _read_receipt(body, caller.user)
-        node.receipt_rate.take(caller.user)
+        receipt = _read_receipt(body, user)
+        node.receipt_rate.take(user)
         watermarks = await advance(*receipt)
         return Answer(200, b'{"success":true,"watermarks":%s}' % encode_json(watermarks))
-    receipts = [_read_receipt(each, caller.user) for each in _read_list(several)]
-    node.receipt_rate.take(caller.user)
+    receipts = [_read_receipt(each, user) for each in _read_list(several)]
+    node.receipt_rate.take(user)
     # Together, so that the writer has them in one commit.
     advanced = await asyncio.gather(*(advance(*each) for each in receipts), return_exceptions=True)
     told = [_told(receipt.peer, each) for receipt, each in zip(receipts, advanced, strict=True)]
-    return Answer(200, encode_json({"success": True, "user_id": caller.user, "receipts": told}))
+    return Answer(200, encode_json({"success": True, "user_id": user, "receipts": told}))
 
 
 def _told(peer: UserId, outcome: Watermarks | BaseException) -> dict[str, object]:
@@ -82,37 +78,29 @@ def _read_receipt(body: dict[str, Any], user: UserId) -> _Receipt:
 
 async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
-    caller = await node.identity.identify(scope)
-    refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config, caller.user)
-    require(body, chatUserId=str)
-    peer = read_peer(body["chatUserId"], caller.user)
-    node.typing_rate.take(caller.user)
+    user, peer, _ = await posted_about(node, scope, receive)
+    node.typing_rate.take(user)
     now = node.hub.loop.time()
-    if node.typing_told.get((caller.user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
-        node.remember_typing(caller.user, peer, now)
+    if node.typing_told.get((user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
+        node.remember_typing(user, peer, now)
         # Whether the other one is here or not: else the time of the answer would tell a stranger.
-        relation = await node.store.relation(caller.user, peer)
+        relation = await node.store.relation(user, peer)
         peer_log = node.hub.find(peer)
         if peer_log is not None and relation.was_written_to and not relation.blocks and not relation.is_blocked:
-            peer_log.ephemeral(Frame(frame.typing(caller.user)))
+            peer_log.ephemeral(Frame(frame.typing(user)))
     return Answer(202, b'{"success":true}')
 
 
 async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
-    caller = await node.identity.identify(scope)
-    refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config, caller.user)
-    require(body, chatUserId=str)
-    peer = read_peer(body["chatUserId"], caller.user)
-    node.presence_rate.take(caller.user)
+    user, peer, _ = await posted_about(node, scope, receive)
+    node.presence_rate.take(user)
     presence = node.hub.presence
     if presence is None:
         return Answer(200, b'{"success":true,"online":null,"watch_s":0}')
     forgotten, relation = -1, Relation()
     while forgotten != presence.forgotten:  # a block that came between the answer and the watch asks again
         forgotten = presence.forgotten
-        relation = await node.store.relation(caller.user, peer)
-    online = presence.watch(caller.user, peer) if relation.is_mutual else None
+        relation = await node.store.relation(user, peer)
+    online = presence.watch(user, peer) if relation.is_mutual else None
     return Answer(200, encode_json({"success": True, "online": online, "watch_s": PRESENCE_WATCH_S}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 CONNECTION_EXTENSION = (
     "tidings.connection"  # in scope["extensions"] where http/serve.py owns the socket: the Connection
 )
+
+SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
+REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR, in what people write
 
 _decode_json = msgspec.json.Decoder(float_hook=lambda _text: math.nan).decode
 """No field of ours is a fraction: reading one that is hard to round would cost 10 us, and a body has 2,600."""

@@ -13,20 +13,9 @@ from starlette.types import Receive, Scope
 from tidings.errors import BadRequest, NotFound, Unprocessable
 from tidings.protocol.events import UserId, encode_json
 from tidings.server.api.answer import Answer
-from tidings.server.api.history import describe
-from tidings.server.api.receipts import SEQ_MAX
-from tidings.server.api.request import (
-    allow,
-    own_log,
-    read_json,
-    read_limit,
-    read_number,
-    read_peer,
-    read_query,
-    require,
-)
-from tidings.server.api.send import REFUSED_CONTROL
-from tidings.server.api.stream_route import refuse_while_draining
+from tidings.server.api.endpoint import asked_page, posted_about
+from tidings.server.api.people import describe
+from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, allow
 from tidings.server.config import INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX, REPORT_MESSAGES_MAX, REPORT_REASON_LENGTH_MAX
 from tidings.server.host.functions import call_host
 from tidings.server.store import Report
@@ -39,7 +28,8 @@ log = logging.getLogger("tidings.block")
 
 async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Block somebody: when this is answered, no send between both is accepted any more."""
-    user, peer = await _read_pair(node, scope, receive)
+    user, peer, _ = await posted_about(node, scope, receive)
+    node.block_rate.take(user)
     relation = await node.store.relation(user, peer)
     if not (relation.has_written or relation.was_written_to or relation.blocks):
         # It makes rows, of a user too if there was none: as many an hour as first messages may.
@@ -50,51 +40,43 @@ async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
 
 async def post_unblock(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Take a block back."""
-    user, peer = await _read_pair(node, scope, receive)
+    user, peer, _ = await posted_about(node, scope, receive)
+    node.block_rate.take(user)
     await node.store.unblock(user, peer)
     return Answer(200, b'{"success":true}')
 
 
 async def get_blocked(node: Node, scope: Scope, _receive: Receive) -> Answer:
     """A page of those whom the caller blocks, the latest first."""
-    caller = await node.identity.identify(scope)
-    own_log(scope, caller.user)
-    query = read_query(scope)
-    page = await node.store.blocked(
-        caller.user,
-        before=read_number(query, "before"),
-        limit=read_limit(query, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX),
-    )
-    people = await describe(node, caller.user, {each.peer: each.relation for each in page.blocked})
+    user, before, limit = await asked_page(node, scope, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX)
+    page = await node.store.blocked(user, before=before, limit=limit)
+    people = await describe(node, user, {each.peer: each.relation for each in page.blocked})
     listed = [{"user": people[each.peer], "since": each.since, "position": each.position} for each in page.blocked]
     return Answer(200, encode_json({"success": True, "blocked": listed, "has_more": page.has_more}))
 
 
 async def post_report(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Hand a report with its evidence to the host's hook, or keep it where there is none."""
-    caller = await node.identity.identify(scope)
-    refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config, caller.user)
-    require(body, chatUserId=str, reason=str)
+    user, peer, body = await posted_about(node, scope, receive, reason=str)
     allow(body, seq=int)
-    peer, reason, seq = read_peer(body["chatUserId"], caller.user), body["reason"], body.get("seq")
+    reason, seq = body["reason"], body.get("seq")
     if not reason or reason.isspace() or len(reason) > REPORT_REASON_LENGTH_MAX:
         raise Unprocessable("bad_reason", f"A reason has 1..{REPORT_REASON_LENGTH_MAX} characters and is not blank.")
     if REFUSED_CONTROL.search(reason):
         raise Unprocessable("control_characters", "The reason contains control characters other than TAB, LF and CR.")
     if seq is not None and not 1 <= seq <= SEQ_MAX:
         raise BadRequest("wrong_type", "seq is a message number from 1.")
-    node.report_rate.take(caller.user)
+    node.report_rate.take(user)
     before = None if seq is None else seq + 1
-    page = await node.store.history(caller.user, peer, before=before, after=None, limit=REPORT_MESSAGES_MAX)
+    page = await node.store.history(user, peer, before=before, after=None, limit=REPORT_MESSAGES_MAX)
     if seq is not None and (not page.messages or page.messages[-1].seq != seq):
         raise NotFound("unknown_message", f"There is no message {seq} in this conversation.")
-    report = Report(caller.user, peer, reason, seq, page.messages)
+    report = Report(user, peer, reason, seq, page.messages)
     if node.report is None:
         await node.store.add_report(report)
     else:
         await call_host("report()", node.report, report)
-    log.info("report by=%r about=%r seq=%s messages=%d", caller.user, peer, seq, len(report.messages))
+    log.info("report by=%r about=%r seq=%s messages=%d", user, peer, seq, len(report.messages))
     return Answer(202, b'{"success":true}')
 
 
@@ -103,13 +85,3 @@ async def block(node: Node, user: UserId, peer: UserId) -> None:
     await node.store.block(user, peer)
     if node.hub.presence is not None:
         node.hub.presence.forget(user, peer)
-
-
-async def _read_pair(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, UserId]:
-    caller = await node.identity.identify(scope)
-    refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config, caller.user)
-    require(body, chatUserId=str)
-    peer = read_peer(body["chatUserId"], caller.user)
-    node.block_rate.take(caller.user)
-    return caller.user, peer

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope
 from tidings.errors import BadRequest, Unprocessable
 from tidings.protocol.events import Message, UserId, encode_json
 from tidings.server.api.answer import Answer
-from tidings.server.api.request import allow, read_json, read_user_id, require
-from tidings.server.api.stream_route import refuse_while_draining
+from tidings.server.api.endpoint import posted
+from tidings.server.api.request import REFUSED_CONTROL, allow, read_user_id, require
 from tidings.server.config import CLIENT_ID_LENGTH_MAX
 from tidings.server.host.functions import ask_people, may_write
 from tidings.server.store import BeginsConversation, NewMessage
@@ -22,15 +22,12 @@ if TYPE_CHECKING:
 
 SYSTEM = "system"  # the type that only the host's own code may send
 
-REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR
 _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+")
 
 
 async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Answer ``POST /send``."""
-    caller = await node.identity.identify(scope)
-    refuse_while_draining(node.hub)
-    body = await read_json(scope, receive, node.config, caller.user)
+    user, body = await posted(node, scope, receive)
     require(body, recipientId=str, text=str)
     allow(body, message_type=str, client_id=str)
     message_type = body.get("message_type")
@@ -39,14 +36,14 @@ async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
         raise Unprocessable("reserved_type", "Only the application itself sends messages of type system.")
     new = check_message(
         node,
-        caller.user,
+        user,
         read_user_id(body["recipientId"]),
         body["text"],
         message_type,
         body.get("client_id"),
         opening_limit_per_h=node.config.new_conversations_per_h,
     )
-    node.send_rate.take(caller.user)
+    node.send_rate.take(user)
     # The store refuses, and at the same place as for a block: after what this client_id has sent before.
     if not await may_write(node, new.sender, new.recipient):
         new = new._replace(is_refused=True)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tidings.errors import Unavailable, Unprocessable
 from tidings.protocol.cursor import format_cursor
 from tidings.server.api.answer import guard
+from tidings.server.api.endpoint import refuse_while_draining
 from tidings.server.api.request import own_connection, own_log, read_cursor, read_query
 from tidings.server.config import (
     CONNECTED_RETRY_MS,
@@ -112,12 +113,6 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             hub.release(user_log)
         elif not is_detached:
             stream.leave()
-
-
-def refuse_while_draining(hub: Hub) -> None:
-    """Refuse what would outlive the server."""
-    if hub.is_draining:
-        raise Unavailable("draining", "The server is restarting.", retry_after_s=hub.drain_retry_after_s())
 
 
 def refuse_when_full(hub: Hub) -> None:

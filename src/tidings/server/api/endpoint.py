@@ -1,0 +1,57 @@
+"""How every route begins: who asks, whether the node still takes requests, and what was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from starlette.types import Receive, Scope
+
+from tidings.errors import Unavailable
+from tidings.protocol.events import UserId
+from tidings.server.api.request import own_log, read_json, read_limit, read_number, read_peer, read_query, require
+
+if TYPE_CHECKING:
+    from tidings.server.live.hub import Hub
+    from tidings.server.node import Node
+
+
+class Page(NamedTuple):
+    """A page of a list of the caller's own."""
+
+    user: UserId
+    before: int | None
+    limit: int
+
+
+async def posted(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, dict[str, Any]]:
+    """The caller of a POST, and its body.
+
+    Raises:
+        Problem: The caller is not known, the node drains, or the body is none of ours.
+    """
+    caller = await node.identity.identify(scope)
+    refuse_while_draining(node.hub)
+    return caller.user, await read_json(scope, receive, node.config, caller.user)
+
+
+async def posted_about(
+    node: Node, scope: Scope, receive: Receive, **types: type
+) -> tuple[UserId, UserId, dict[str, Any]]:
+    """The caller of a POST about somebody, that person, and the body; ``types``: what else it must have."""
+    user, body = await posted(node, scope, receive)
+    require(body, chatUserId=str, **types)
+    return user, read_peer(body["chatUserId"], user), body
+
+
+async def asked_page(node: Node, scope: Scope, default: int, maximum: int) -> Page:
+    """The page of the caller's own list that a GET asks for."""
+    caller = await node.identity.identify(scope)
+    own_log(scope, caller.user)
+    query = read_query(scope)
+    return Page(caller.user, read_number(query, "before"), read_limit(query, default, maximum))
+
+
+def refuse_while_draining(hub: Hub) -> None:
+    """Refuse what would outlive the server."""
+    if hub.is_draining:
+        raise Unavailable("draining", "The server is restarting.", retry_after_s=hub.drain_retry_after_s())
