@@ -156,10 +156,9 @@ class Outbox:
 
     def _open(self) -> sqlite3.Connection:
         # What is not sent yet is for nobody else on this machine to read, whatever the umask.
-        path = (
-            ":memory:" if self._path == ":memory:" else os.path.realpath(self._path)
-        )  # a link may lead to no file yet
-        if path != ":memory:":
+        is_file = self._path != ":memory:"
+        path = os.path.realpath(self._path) if is_file else self._path  # a link may lead to no file yet
+        if is_file:
             with suppress(OSError):  # it is there, or SQLite says better why it cannot be
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         file = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
@@ -170,7 +169,7 @@ class Outbox:
             if tables - {"outbox", "sqlite_sequence"}:
                 raise OSError(f"the outbox {self._path!r} cannot be used: it is another program's database")
             file.execute(f"SELECT {_COLUMNS} FROM outbox LIMIT 0" if tables else _SCHEMA)
-            if path != ":memory:" and os.name == "posix" and os.stat(path).st_mode & 0o077:
+            if is_file and os.name == "posix" and os.stat(path).st_mode & 0o077:
                 os.chmod(path, 0o600)
             file.execute("PRAGMA synchronous = FULL")  # "it is in the outbox" must outlive a power cut
         except BaseException:

@@ -17,6 +17,7 @@ import { NewMessage } from "./new-message.js";
 import { OwnState } from "./own-state.js";
 import { findKeys, findKeysName } from "../parts/shortcuts.js";
 import { useToday } from "../parts/today.js";
+import { RoundButton } from "../parts/round-button.js";
 import { useTypists } from "./typists.js";
 import { useLanguage, useWords } from "../words/context.js";
 
@@ -142,16 +143,9 @@ export function InboxList(props: InboxListProps): ReactNode {
         <>
           <div className="tidings-inbox-head">
             <h2>{words.conversations}</h2>
-            <button
-              ref={opener}
-              type="button"
-              className="tidings-round"
-              aria-label={words.newMessage}
-              title={words.newMessage}
-              onClick={() => setWriting(true)}
-            >
+            <RoundButton buttonRef={opener} label={words.newMessage} onClick={() => setWriting(true)}>
               <PenIcon />
-            </button>
+            </RoundButton>
             {account !== undefined && <div className="tidings-slot">{account}</div>}
           </div>
           {!isEmpty && (
@@ -175,18 +169,15 @@ export function InboxList(props: InboxListProps): ReactNode {
                 {sought === "" ? (
                   <kbd aria-hidden="true">{findKeys().join(" ")}</kbd>
                 ) : (
-                  <button
-                    type="button"
-                    className="tidings-round"
-                    aria-label={words.clear}
-                    title={words.clear}
+                  <RoundButton
+                    label={words.clear}
                     onClick={() => {
                       setSought("");
                       field.current?.focus();
                     }}
                   >
                     <CloseIcon />
-                  </button>
+                  </RoundButton>
                 )}
               </div>
               <div className="tidings-filter" role="group" aria-label={words.filter}>

@@ -2,6 +2,7 @@
 import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import type { Person } from "../../types.js";
 import { Avatar } from "../parts/avatar.js";
+import { RoundButton } from "../parts/round-button.js";
 import { fold, Found } from "./find.js";
 import { BackIcon, CloseIcon, SearchIcon } from "../icons.js";
 import { useWords } from "../words/context.js";
@@ -107,15 +108,9 @@ export function NewMessage({ ownId, known, suggestions, onOpen, onCancel }: NewM
     // Not a form: see safety.tsx.
     <section className="tidings-picker" aria-label={words.newMessage}>
       <div className="tidings-inbox-head">
-        <button
-          type="button"
-          className="tidings-round tidings-inbox-back"
-          aria-label={words.back}
-          title={words.back}
-          onClick={onCancel}
-        >
+        <RoundButton className="tidings-inbox-back" label={words.back} onClick={onCancel}>
           <BackIcon />
-        </button>
+        </RoundButton>
         <h2>{words.newMessage}</h2>
       </div>
       <div className="tidings-inbox-find">
@@ -144,18 +139,15 @@ export function NewMessage({ ownId, known, suggestions, onOpen, onCancel }: NewM
             onKeyDown={onKeyDown}
           />
           {typed !== "" && (
-            <button
-              type="button"
-              className="tidings-round"
-              aria-label={words.clear}
-              title={words.clear}
+            <RoundButton
+              label={words.clear}
               onClick={() => {
                 type("");
                 field.current?.focus();
               }}
             >
               <CloseIcon />
-            </button>
+            </RoundButton>
           )}
         </div>
         <p id={`${id}-problem`} className="tidings-problem" role="alert">

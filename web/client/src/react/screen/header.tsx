@@ -4,6 +4,7 @@ import type { ConversationSnapshot, Person } from "../../types.js";
 import { Avatar } from "../parts/avatar.js";
 import { BackIcon, BlockIcon, Dots, FlagIcon, MoreIcon } from "../icons.js";
 import { Menu } from "../parts/menu.js";
+import { RoundButton } from "../parts/round-button.js";
 import { nameInSentence } from "../words/name-in-sentence.js";
 import { useWords } from "../words/context.js";
 import type { Words } from "../words/en.js";
@@ -75,15 +76,9 @@ export function Header(props: HeaderProps): ReactNode {
   return (
     <header className="tidings-header">
       {onBack && (
-        <button
-          type="button"
-          className="tidings-round tidings-back"
-          aria-label={words.back}
-          title={words.back}
-          onClick={onBack}
-        >
+        <RoundButton className="tidings-back" label={words.back} onClick={onBack}>
           <BackIcon />
-        </button>
+        </RoundButton>
       )}
       <div className="tidings-header-person">
         <Avatar person={person} online={doing === "online" || doing === "typing"} />
@@ -98,18 +93,15 @@ export function Header(props: HeaderProps): ReactNode {
         </div>
       </div>
       <div className="tidings-header-menu">
-        <button
-          ref={moreButton}
-          type="button"
-          className="tidings-round"
-          aria-label={words.more(name)}
-          title={words.more(name)}
+        <RoundButton
+          buttonRef={moreButton}
+          label={words.more(name)}
           aria-haspopup="menu"
           aria-expanded={menuBeside !== null}
           onClick={({ currentTarget }) => (menuBeside ? close(true) : setMenuBeside(currentTarget))}
         >
           <MoreIcon />
-        </button>
+        </RoundButton>
         {menuBeside && <Menu label={words.more(name)} items={items} anchor={menuBeside} onClose={close} />}
       </div>
     </header>

@@ -3,6 +3,7 @@ import { MoreIcon, TickMark } from "../icons.js";
 import { SEEN_MARK } from "./read-receipts.js";
 import type { Bubble } from "./rows.js";
 import { useLongPress } from "../parts/long-press.js";
+import { RoundButton } from "../parts/round-button.js";
 import { kindOf, MessageBody, textOf } from "./message-body.js";
 import { ANCHOR } from "./thread-place.js";
 import { clockTime, fullTime } from "../words/time-text.js";
@@ -150,18 +151,15 @@ export const MessageItem = memo(function MessageItem(props: ItemProps): ReactNod
         {note && (tick === "sending" || tick === "waiting") && <SlowNote since={bubble.at} {...note} />}
         {note && tick === "failed" && <FailedNote bubble={bubble} {...note} />}
         <div className="tidings-toolbar">
-          <button
-            type="button"
-            className="tidings-round"
+          <RoundButton
             tabIndex={-1}
             aria-haspopup="menu"
-            aria-label={words.actions}
+            label={words.actions}
             aria-describedby={bodyId}
-            title={words.actions}
             onClick={(event) => onMenu(rowKey, event.currentTarget.closest("article") as HTMLElement)}
           >
             <MoreIcon />
-          </button>
+          </RoundButton>
         </div>
         {unread && <span className="tidings-seen" {...{ [SEEN_MARK]: bubble.seq }} />}
       </article>
