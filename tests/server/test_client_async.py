@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -164,6 +165,36 @@ async def test_a_cancelled_call_leaves_nothing_behind(alice: Person, bob: Person
         for number in range(20):
             await client.send(bob.id, f"{number}", client_id=f"k{number}")
     assert {f"{number}" for number in range(20)} == {message["text"] for message in bob.history(alice)["messages"]}
+
+
+@in_loop
+async def test_a_call_that_is_cancelled_while_tls_begins_closes_its_connection() -> None:
+    """At once, and not when the memory is tidied up: the other side would keep it as long."""
+    ended = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        begun.set()
+        while await reader.read(65536):
+            pass
+        ended.set()
+        writer.close()
+
+    gc.disable()
+    try:
+        async with (
+            await asyncio.start_server(says_nothing, "127.0.0.1", 0) as server,
+            AsyncClient(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", "x") as client,
+        ):
+            call = asyncio.create_task(client.send("bob", "hi"))
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
+            call.cancel()
+            await asyncio.wait([call])
+            await asyncio.wait_for(ended.wait(), PATIENCE_S)
+            assert call.cancelled()
+    finally:
+        gc.enable()
 
 
 @in_loop

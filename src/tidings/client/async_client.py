@@ -19,7 +19,13 @@ from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import AsyncToken, AsyncTokenSource
-from tidings.client.transport import REQUEST_GOES_OUT, AnswerBody, connection_options, trusted_certificates
+from tidings.client.transport import (
+    REQUEST_GOES_OUT,
+    AnswerBody,
+    connection_options,
+    tidy_transport,
+    trusted_certificates,
+)
 from tidings.errors import ServerProblem, StreamLost
 from tidings.protocol.events import Message, Watermarks
 
@@ -61,7 +67,8 @@ class AsyncClient(OfOneProcess):
         self._turns: dict[str, asyncio.Lock] = {}
         # No cap: each stream holds a connection, and calls must not wait for one.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
-        self._http = httpx2.AsyncClient(**connection_options(self._url, self._trusted), limits=limits)
+        options = connection_options(self._url, self._trusted)
+        self._http = httpx2.AsyncClient(transport=tidy_transport({**options, "limits": limits}), trust_env=False)
 
     def _begin_in_child(self) -> None:
         # Kept, since letting go of a transport works on the event loop, which is the parent's.

@@ -10,6 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -167,6 +168,58 @@ def bounded_transport(options: dict[str, Any]) -> httpx2.HTTPTransport:
     transport = httpx2.HTTPTransport(**options)
     # The library's pools take a backend, but its transport hands none on.
     transport._pool._network_backend = _BoundedBackend()
+    return transport
+
+
+class _TidyStream(httpcore2.AsyncNetworkStream):
+    """A connection that is closed where its handshake is cancelled; the library closes it where the handshake fails."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # the library's name
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  # the library's name
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the library's name
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _TidyBackend(httpcore2.AnyIOBackend):
+    """Connects to such streams."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # the library's name
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        return _TidyStream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+def tidy_transport(options: dict[str, Any]) -> httpx2.AsyncHTTPTransport:
+    """What connects by these ``connection_options``; what is cancelled meanwhile leaves no connection behind."""
+    transport = httpx2.AsyncHTTPTransport(**options)
+    transport._pool._network_backend = _TidyBackend()  # as in ``bounded_transport``
     return transport
 
 

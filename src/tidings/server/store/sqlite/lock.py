@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import os
 import stat
 import struct
@@ -25,8 +24,6 @@ import time
 
 from tidings.errors import ConfigurationError, DatabaseInUse
 from tidings.server.config import DATABASE_LOCK_WAIT_S
-
-log = logging.getLogger("tidings.store")
 
 _RETRY_EVERY_S = 0.05
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510  # what SQLite locks to read, and to delete a log (its os.h)
@@ -65,14 +62,10 @@ class DatabaseLock:
             ConfigurationError: The file cannot be served where it is.
             OSError: It cannot be opened.
         """
-        begun = time.monotonic()
-        is_said = False
+        deadline = time.monotonic() + wait_s
         while (holder := self._try(may_create)) is not None:
-            if time.monotonic() - begun >= wait_s:
+            if time.monotonic() >= deadline:
                 raise DatabaseInUse(holder or None)
-            if not is_said:
-                is_said = True
-                log.info("%s is in use; waiting for it up to %g s", self.path, wait_s)
             time.sleep(_RETRY_EVERY_S)
 
     def share(self) -> None:
