@@ -1,0 +1,131 @@
+"""What an operator does with a database: ``migrate``, ``backup``, ``restore``, ``export``, ``erase``, ``retention``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tidings.cli.arguments import Parser, count, days, given
+from tidings.cli.outcome import DONE, NOT_KNOWN, REFUSED, complain, note
+from tidings.terminal_text import harmless
+
+if TYPE_CHECKING:
+    from tidings.server.config import Config
+
+
+def add(command: Callable[..., Parser]) -> None:
+    """Add these commands."""
+    while_running = "A server may run meanwhile."
+
+    def on_database(name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> Parser:
+        added = command(name, run, help, more)
+        added.add_argument(
+            "--db", metavar="URL", type=given, help="such as sqlite:///tidings.db (default: TIDINGS_DB, or that)"
+        )
+        return added
+
+    migrate = on_database("migrate", _migrate, "bring a database's schema up to date", "serve does so by itself.")
+    migrate.add_argument("--check", action="store_true", help="change nothing; exit 1 if it is behind")
+
+    backup = on_database("backup", _backup, "copy a database into a file, whole and checked", while_running)
+    backup.add_argument("file", metavar="FILE", type=given, help="a new file; what bears this name is complete")
+
+    restore = on_database("restore", _restore, "put a copy in a database's place", "The server must be stopped.")
+    restore.add_argument("file", metavar="FILE", type=given, help="made by tidings backup")
+
+    export = on_database("export", _export, "print everything that is kept of a user, as JSON lines", while_running)
+    export.add_argument("--user", metavar="U", required=True, type=given, help="user id")
+
+    erase = on_database("erase", _erase, "remove a user's texts, log and name, for good", while_running)
+    erase.add_argument("--user", metavar="U", required=True, type=given, help="user id")
+
+    retention = on_database("retention", _retention, "shorten the logs now; messages stay", while_running)
+    retention.add_argument(
+        "--older-than", metavar="AGE", type=days, help="such as 30d (default: TIDINGS_LOG_KEEP_DAYS)"
+    )
+    retention.add_argument("--events-max", metavar="N", type=count, help="per log (default: TIDINGS_LOG_EVENTS_MAX)")
+    retention.add_argument("--dry-run", action="store_true", help="only count")
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from tidings.server.operate import upkeep
+
+    if options.check:
+        schema = upkeep.read_schema(_database(options))
+        print(f"schema version {schema.found}; this Tidings knows {schema.known}")
+        return DONE if schema.found == schema.known else REFUSED
+    schema = upkeep.migrate(_database(options))
+    print(f"schema version {schema.known}" + ("" if schema.found == schema.known else f", was {schema.found}"))
+    return DONE
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from tidings.server.operate import copies
+
+    copied = copies.backup(_database(options), options.file)
+    print(f"{copied.path}: {copied.messages} messages of {copied.users} users, {copied.size_bytes} bytes")
+    return DONE
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from tidings.server.operate import copies
+
+    restored = copies.restore(_database(options), options.file)
+    print(f"restored {restored.messages} messages of {restored.users} users")
+    if restored.kept_aside is not None:
+        note(f"the database of before is {restored.kept_aside}")
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from tidings.server.operate import person
+
+    is_empty = True
+    for entry in person.export(_database(options), options.user):
+        print(json.dumps(entry))
+        is_empty = False
+    if is_empty:
+        note(f"nothing is kept of {options.user}")
+    return DONE
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from tidings.server.operate import person
+
+    erased = person.erase(_database(options), options.user)
+    if erased.was_known:
+        print(f"erased {erased.messages} messages and {erased.events} events of {harmless(options.user)}")
+    else:
+        note(f"nothing is kept of {options.user}")
+    if erased.left is not None:
+        complain(erased.left)
+        return NOT_KNOWN
+    return DONE
+
+
+def _retention(options: argparse.Namespace) -> int:
+    from tidings.server.operate import upkeep
+
+    config = _settings(options, log_keep_days=options.older_than, log_events_max=options.events_max)
+    done = upkeep.retain(
+        config.db, keep_days=config.log_keep_days, events_max=config.log_events_max, dry_run=options.dry_run
+    )
+    would = "would remove" if options.dry_run else "removed"
+    print(f"{would} {done.events} events from {done.logs} logs; {done.kept} are kept")
+    return DONE
+
+
+def _database(options: argparse.Namespace) -> str:
+    return _settings(options).db
+
+
+def _settings(options: argparse.Namespace, **overrides: object) -> Config:
+    """The settings that a command on a database has; a server's others may be wrong or missing here."""
+    from tidings.server.config import Config
+
+    names = ("TIDINGS_DB", "TIDINGS_LOG_KEEP_DAYS", "TIDINGS_LOG_EVENTS_MAX")
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    return Config.from_environment(environment, db=options.db, **overrides)
