@@ -134,14 +134,22 @@ def test_the_scoreboards_own_parser_reads_streams_as_browsers_do() -> None:
     assert ("9", 0.12) == (parser.last_event_id, parser.retry_s)
 
 
+def done_to(letters: int) -> tuple[int, int, int]:
+    """How many of so many letters ``bad_server.py`` loses, doubles and reorders; a last one that is held is lost."""
+    lost, doubled, delayed = ((letters + 10 - digit) // 10 for digit in (3, 5, 8))
+    is_held = letters % 10 == 8
+    return lost + is_held, doubled, delayed - is_held
+
+
 def test_a_server_that_loses_doubles_and_reorders_is_seen_through() -> None:
     """Of every ten acknowledged letters one of each, for every reader, and nothing else."""
-    # A busy machine may show a letter late; one that comes after the round counts as lost.
-    outcome = played(BAD, Fault("none", "", "latency", nothing), replace(SHORT, settle_s=5))
+    outcome = played(BAD, Fault("none", "", "latency", nothing))
 
-    assert outcome.tally.acknowledged >= 30 * SHORT.readers
-    for counted in outcome.tally.faults:
-        assert abs(counted - outcome.tally.acknowledged / 10) <= SHORT.readers
+    acknowledged = outcome.tally.acknowledged
+    assert acknowledged >= 30 * SHORT.readers
+    assert SHORT.readers == 2
+    possible = [zip(done_to(one), done_to(acknowledged - one), strict=True) for one in range(acknowledged + 1)]
+    assert outcome.tally.faults in [tuple(map(sum, both)) for both in possible]
     assert all(latency > 0 for latency in outcome.latency_ms + outcome.publish_ms)
 
 
