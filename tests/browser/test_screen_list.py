@@ -47,6 +47,7 @@ PAST = {
                *[Written("folded", "ada", f"after {number}", 40 - number) for number in range(20)]],
     "sizes": conversation("sizes", 60),
     "pill": conversation("pill", 60),
+    "hurried": conversation("hurried", 60),
     "manyunread": conversation("manyunread", 220, unread=170),
     "fewunread": conversation("fewunread", 60, unread=2),
     "deepunread": conversation("deepunread", 700, unread=690),
@@ -243,6 +244,25 @@ def test_who_reads_further_up_is_told_how_many_are_new_below(setting: Setting, o
     expect(window.messages.last).to_contain_text("tall indeed")
     view.settled()
     assert 0 <= view.top_of("tall indeed") < 40
+
+
+def test_a_reader_who_goes_to_the_end_while_something_changes_stays_there(opens: Opens) -> None:
+    """The page may change what it shows before it hears of the scroll; that does not take the reader back."""
+    window, view = opens("hurried")
+    window.says("A bell that no message may hold: \x07")
+    expect(window.messages.filter(has_text="Not sent.")).to_be_visible()
+    view.scrolls_up(900)
+    window.page.evaluate(
+        """() => {
+          const list = document.querySelector('.tidings-scroll');
+          list.scrollTop = list.scrollHeight;
+          const conversation = chat.conversation(peer);
+          conversation.discard(conversation.getSnapshot().pending[0].client_id);
+        }"""
+    )
+    expect(window.messages.filter(has_text="Not sent.")).to_have_count(0)
+    view.settled()
+    assert view.view["left"] <= 1
 
 
 def test_it_opens_at_the_first_unread_message_if_they_fill_more_than_the_view(opens: Opens) -> None:

@@ -100,12 +100,13 @@ export function makeGood(list: HTMLElement, place: Place): void {
 }
 
 /**
- * `restore`, or `makeGood` where somebody scrolled whose event has not come yet. A position at the very end is not theirs: there the
- * browser itself goes when what was below is taken away. True when the message is where it was.
+ * `restore`, or `makeGood` where somebody scrolled whose event has not come yet. Further up at the very end is not theirs: there
+ * the browser itself goes when what was below is taken away. True when the message is where it was.
  */
 export function stay(list: HTMLElement, place: Place): boolean {
-  const isMoved = Math.abs(list.scrollTop - place.scrollTop) >= 1 && distanceToEnd(list) >= 1;
-  if (!isMoved) return restore(list, place);
+  const moved = list.scrollTop - place.scrollTop;
+  const isTheirs = moved >= 1 || (moved <= -1 && distanceToEnd(list) >= 1);
+  if (!isTheirs) return restore(list, place);
   makeGood(list, place);
   return false;
 }
