@@ -214,11 +214,11 @@ scoreboard: setup web-packages scoreboard-programs
 	PYTHONPATH=.:tests .venv/bin/python -m scoreboard $(if $(QUICK),--quick,--json scoreboard/results.json) $(ARGUMENTS)
 	$(if $(QUICK),,.venv/bin/python docs/write_scoreboard.py)
 
-# Costs, beside the same systems and a floor in C. A quiet machine gives the figures of docs/performance.md.
+# Costs, beside the same systems and a floor in C. A quiet machine gives the figures of docs/proof/performance.md.
 bench: setup .venv/.dev scoreboard-programs test-programs
 	.venv/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(ARGUMENTS)
 
-# The last run's tables and charts into docs/performance.md. A quick run or a busy machine has no place there.
+# The last run's tables and charts into docs/proof/performance.md. A quick run or a busy machine has no place there.
 bench-docs: .venv/.dev
 	.venv/bin/python benchmarks/charts.py build/bench
 

@@ -1,4 +1,4 @@
-"""The charts of a run, and ``make bench-docs``: its tables and charts into docs/performance.md.
+"""The charts of a run, and ``make bench-docs``: its tables and charts into docs/proof/performance.md.
 
 Only a full run on a quiet machine belongs there. Look at it before you commit it.
 """
@@ -66,12 +66,12 @@ def write(findings: Findings, folder: Path) -> dict[str, str]:
 
 
 def publish(kept: Path) -> None:
-    """Charts and flame graphs into docs/pictures, tables between their marks in docs/performance.md; what there is."""
-    page = DOCS / "performance.md"
+    """Charts and flame graphs into docs/pictures, tables between their marks in docs/proof/performance.md."""
+    page = DOCS / "proof" / "performance.md"
     text = page.read_text(encoding="utf-8")
     if (kept / "figures.json").exists():
         drawn = write(Findings.from_json(json.loads((kept / "figures.json").read_text())), DOCS / "pictures")
-        shown = "\n\n".join(f"![{title}](pictures/{name})" for name, title in drawn.items())
+        shown = "\n\n".join(f"![{title}](../pictures/{name})" for name, title in drawn.items())
         text = _between(text, "<!-- make bench -->", f"{shown}\n\n{(kept / 'table.md').read_text(encoding='utf-8')}")
     if (kept / "growth.md").exists():
         text = _between(text, "<!-- make bench-growth -->", (kept / "growth.md").read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def _between(text: str, mark: str, new: str) -> str:
     before, begin, rest = text.partition(mark)
     _, end, after = rest.partition(END)
     if not end:
-        raise SystemExit(f"docs/performance.md has lost its marks {mark} and {END}")
+        raise SystemExit(f"docs/proof/performance.md has lost its marks {mark} and {END}")
     return f"{before}{begin}\n{new}{end}{after}"
 
 

@@ -21,9 +21,9 @@ def parts() -> dict[str, str]:
     results = read(PUBLISHED)
     scenes = results["scenes"]
     return {
-        "docs/fault-runs.md": f"{verdict(scenes)}\n{table(scenes)}\n{notes(scenes)}",
-        "docs/simulation.md": simulation(results["simulation"], results["mutants"]),
-        "docs/reliability.md": verdict(scenes),
+        "docs/proof/fault-runs.md": f"{verdict(scenes)}\n{table(scenes)}\n{notes(scenes)}",
+        "docs/proof/simulation.md": simulation(results["simulation"], results["mutants"]),
+        "docs/proof/reliability.md": verdict(scenes),
     }
 
 

@@ -1,4 +1,4 @@
-"""Writes the scoreboard's tables into docs/reliability.md, from scoreboard/results.json (``make docs``).
+"""Writes the scoreboard's tables into docs/proof/reliability.md, from scoreboard/results.json (``make docs``).
 
 ``make scoreboard`` makes those results and calls this; ``tests/unit/test_docs.py`` holds the page against them.
 """
@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from scoreboard.table import tables  # noqa: E402 - the path comes first
 
-PAGE = Path(__file__).with_name("reliability.md")
+PAGE = Path(__file__).parent / "proof" / "reliability.md"
 BEGIN, END = "<!-- scoreboard: begin (make docs) -->\n", "<!-- scoreboard: end -->\n"
 
 

@@ -1,4 +1,4 @@
-"""Writes the table of settings into docs/configuration.md, from the settings themselves (``make docs``).
+"""Writes the table of settings into docs/run/configuration.md, from the settings themselves (``make docs``).
 
 ``tests/unit/test_docs.py`` fails when the table there is not the one that ``table()`` gives.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from tidings.server.config import Config, environment_name
 
-PAGE = Path(__file__).with_name("configuration.md")
+PAGE = Path(__file__).parent / "run" / "configuration.md"
 BEGIN, END = "<!-- settings: begin (make docs) -->\n", "<!-- settings: end -->\n"
 
 

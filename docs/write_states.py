@@ -1,4 +1,4 @@
-"""Writes the connection's states into docs/client-states.md, from vectors/connection.json (``make docs``).
+"""Writes the connection's states into docs/understand/client-states.md, from vectors/connection.json (``make docs``).
 
 ``web/client/test/table.test.ts`` holds that file against the machine, ``tests/unit/test_docs.py`` the page against it.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGE = Path(__file__).with_name("client-states.md")
+PAGE = Path(__file__).parent / "understand" / "client-states.md"
 BEGIN, END = "<!-- states: begin (make docs) -->\n", "<!-- states: end -->\n"
 
 

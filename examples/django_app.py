@@ -1,7 +1,7 @@
 """A Django project in one file, and direct messages. Run it: uvicorn django_app:application
 
-In a project of several files the marked lines stand in ``chat.py``, ``asgi.py`` and ``urls.py``: docs/django.md says
-what goes where.
+In a project of several files the marked lines stand in ``chat.py``, ``asgi.py`` and ``urls.py``: see
+docs/embed/django.md.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ NODE_PROGRAM = """
 
 
 class PythonClientReader(TaskReader):
-    """`AsyncClient.events()`, as docs/python-client.md shows it."""
+    """`AsyncClient.events()`, as docs/embed/python-client.md shows it."""
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__()

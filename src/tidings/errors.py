@@ -26,7 +26,7 @@
         ├── StreamLost            the stream or the connection broke; temporary
         └── ProtocolViolation     the peer broke PROTOCOL.md
 
-A ``Problem`` fixes ``status`` and ``title`` by class and carries a ``code`` (docs/problems.md lists all), a
+A ``Problem`` fixes ``status`` and ``title`` by class and carries a ``code`` (docs/run/problems.md lists all), a
 ``detail`` for people, and ``retry_after_s`` where retrying may help. ``server/api/answer.py`` makes
 ``application/problem+json`` of them: for the routes (``app.py``), and for what never becomes a request of one
 (``http/connection.py``).
@@ -86,7 +86,7 @@ class Problem(TidingsError):
 
     @property
     def type(self) -> str:
-        """URI of the problem's kind; docs/problems.md has a section for each."""
+        """URI of the problem's kind; docs/run/problems.md has a section for each."""
         return f"urn:tidings:problem:{self.code}"
 
 

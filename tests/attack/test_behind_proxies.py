@@ -83,7 +83,7 @@ SPELLINGS = [
 
 
 def test_no_spelling_of_its_path_reaches_what_is_for_operators(front: Front) -> None:
-    """The proxy closes `/metrics`, and the server reads no path otherwise than the proxy does: docs/deploy.md."""
+    """The proxy closes `/metrics`, and the server reads no path otherwise than the proxy does: docs/run/deploy.md."""
     context = ssl.create_default_context(cafile=str(front.certificate))
     assert "tidings_streams_open" in front.node.http.get(f"{front.node.url}/metrics").text
     for path in SPELLINGS:

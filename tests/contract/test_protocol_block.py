@@ -1,4 +1,4 @@
-"""Blocks and reports: PROTOCOL.md 19, 20. What a block means for people is in docs/safety.md."""
+"""Blocks and reports: PROTOCOL.md 19, 20. What a block means for people is in docs/embed/safety.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from tidings import Config, Report, Tidings
 from tidings.errors import Forbidden
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "safety.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "embed" / "safety.md"
 
 
 def blocks(person: Person, peer: Person | str, action: str = "block") -> None:
@@ -216,7 +216,7 @@ def test_a_block_outlives_the_server(tmp_path: Path) -> None:
 
 
 def stored_reports(node: Node) -> list[Any]:
-    """The reports, read as docs/safety.md says."""
+    """The reports, read as docs/embed/safety.md says."""
     (query,) = re.findall(r"^```sql\n(SELECT .+;)\n```$", DOCUMENT.read_text(), re.MULTILINE)
     connection = sqlite3.connect(f"file:{node.database}?mode=ro", uri=True)
     try:

@@ -4,8 +4,8 @@
     make fault ONLY="kill disk"  those whose name has one of the words
     make fault-docs              take what is in build/fault.json into the documents
 
-docs/fault-runs.md publishes a run of this. Each scene runs on a node of its own; the report has a line with the reason
-for a scene that cannot run on this machine. The exit status is 1 when a promise was broken.
+docs/proof/fault-runs.md publishes a run of this. Each scene runs on a node of its own; the report has a line with the
+reason for a scene that cannot run on this machine. The exit status is 1 when a promise was broken.
 """
 
 from __future__ import annotations

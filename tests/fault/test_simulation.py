@@ -1,4 +1,4 @@
-"""Seeds of the simulation (docs/simulation.md), and that it can fail: planted defects are found."""
+"""Seeds of the simulation (docs/proof/simulation.md), and that it can fail: planted defects are found."""
 
 from __future__ import annotations
 

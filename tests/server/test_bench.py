@@ -58,7 +58,7 @@ def test_everything_that_a_server_accepts_is_seen_to_arrive(node: Node, rate: li
     ],
 )
 def test_what_cannot_be_loaded_is_a_sentence(url: str, secret: str, code: int, sentence: str) -> None:
-    """And the exit code of docs/cli.md."""
+    """And the exit code of docs/run/cli.md."""
     ended = bench(url, secret=secret)
     assert code == ended.returncode
     assert ended.stderr.startswith("tidings: ")

@@ -1,4 +1,4 @@
-"""The command line as somebody at a shell meets it: results, one sentence on stderr, exit codes (docs/cli.md)."""
+"""The command line as somebody at a shell meets it: results, one sentence on stderr, exit codes (docs/run/cli.md)."""
 
 from __future__ import annotations
 
@@ -459,7 +459,7 @@ def test_help_tells_the_exit_codes(command: tuple[str, ...]) -> None:
     result = tidings(*command, "--help")
     assert 0 == result.returncode
     told = re.findall(r"^  (\d+)  ", result.stdout, re.MULTILINE)
-    document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[2] / "docs" / "run" / "cli.md").read_text(encoding="utf-8")
     assert ["0", "1", "2", "3", "130", "141"] == told == re.findall(r"^\| (\d+) \|", document, re.MULTILINE)
 
 
@@ -589,7 +589,7 @@ def test_serve_suggests_only_what_is_near(tmp_path: Path) -> None:
     """What all settings begin with makes none of them near."""
     db = f"sqlite:///{tmp_path}/x.db"
     far = tidings("serve", "--db", db, env=environment(TIDINGS_SECRET=SECRET, TIDINGS_FOO="1"))
-    assert_fails(far, 2, "TIDINGS_FOO is no setting", "docs/configuration.md")
+    assert_fails(far, 2, "TIDINGS_FOO is no setting", "docs/run/configuration.md")
     assert "did you mean" not in far.stderr
     near = tidings("serve", "--db", db, env=environment(TIDINGS_SEKRET=SECRET))
     assert_fails(near, 2, "did you mean TIDINGS_SECRET?")

@@ -1,4 +1,4 @@
-"""`tidings doctor URL` names the fault, whatever stands between it and the server (docs/cli.md)."""
+"""`tidings doctor URL` names the fault, whatever stands between it and the server (docs/run/cli.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/access.md and docs/identity.md do what they say, as they stand there."""
+"""The recipes of docs/embed/access.md and docs/embed/identity.md do what they say, as they stand there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from tidings.server.identity import jwks, tokens
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "embed"
 SECRET = "at-least-32-bytes-from-your-configuration"
 
 

@@ -1,4 +1,4 @@
-"""What a server says of itself: its log in text and JSON, and its metrics (docs/operate.md)."""
+"""What a server says of itself: its log in text and JSON, and its metrics (docs/run/operate.md)."""
 
 from __future__ import annotations
 
@@ -350,7 +350,7 @@ def test_the_lost_lines_are_a_metric(node: Node) -> None:
 
 def test_embedded_what_is_wrong_is_seen_and_more_where_the_host_asks_for_it(start_host: Callable[..., Host]) -> None:
     """As with every library: warnings and errors by themselves, the lines of level info where logging is configured as
-    docs/embedding.md says."""
+    docs/embed/application.md says."""
     for app, is_talkative in (("log_host:quiet", False), ("log_host_info:talkative", True)):
         host = start_host(app)
         ada = host.person("ada")

@@ -107,17 +107,17 @@ def commands() -> list[str]:
 
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:
-    """docs/configuration.md has every setting with default, unit and reason; `make docs` writes it."""
+    """docs/run/configuration.md has every setting with default, unit and reason; `make docs` writes it."""
     page = runpy.run_path(str(ROOT / "docs" / "write_settings.py"))["page"]
-    text = DOCUMENTS["docs/configuration.md"]
+    text = DOCUMENTS["docs/run/configuration.md"]
 
     assert page(text) == text
 
 
 def test_the_page_of_the_clients_states_is_that_of_the_table() -> None:
-    """docs/client-states.md is written from vectors/connection.json; `make docs` writes it."""
+    """docs/understand/client-states.md is written from vectors/connection.json; `make docs` writes it."""
     page = runpy.run_path(str(ROOT / "docs" / "write_states.py"))["page"]
-    text = DOCUMENTS["docs/client-states.md"]
+    text = DOCUMENTS["docs/understand/client-states.md"]
 
     assert page(text) == text
 
@@ -126,15 +126,17 @@ def named_tests(row: str) -> list[str]:
     """The tests that the last cell of a row links to; each is in the file that it is linked to."""
     named = re.findall(r"\[([^\]]+)\]\((\S+)\)", row.rsplit(" | ", 1)[1])
     for name, path in named:
-        code = (ROOT / "docs" / path).resolve().read_text(encoding="utf-8")
+        code = (ROOT / "docs" / "proof" / path).resolve().read_text(encoding="utf-8")
         assert re.search(rf'\(\s*"{re.escape(name)}"', code) or f"def {name}(" in code, f"{path} has no test {name!r}"
     return [name for name, _ in named]
 
 
 def test_each_line_of_the_clients_behaviour_names_tests_that_exist() -> None:
-    """docs/behaviour.md: each row links to at least one test, by the name that it has in that file."""
+    """docs/understand/behaviour.md: each row links to at least one test, by the name that it has in that file."""
     rows = [
-        line for line in DOCUMENTS["docs/behaviour.md"].splitlines() if line.startswith("| ") and "shown by" not in line
+        line
+        for line in DOCUMENTS["docs/understand/behaviour.md"].splitlines()
+        if line.startswith("| ") and "shown by" not in line
     ]
 
     assert rows
@@ -143,8 +145,8 @@ def test_each_line_of_the_clients_behaviour_names_tests_that_exist() -> None:
 
 
 def test_each_complaint_has_a_test_or_cannot_come_up() -> None:
-    """docs/complaints.md: twenty rows, each with tests by their names, or with the reason why there is none."""
-    rows = [line for line in DOCUMENTS["docs/complaints.md"].splitlines() if re.match(r"\| \d+\. ", line)]
+    """docs/proof/complaints.md: twenty rows, each with tests by their names, or with the reason why there is none."""
+    rows = [line for line in DOCUMENTS["docs/proof/complaints.md"].splitlines() if re.match(r"\| \d+\. ", line)]
 
     assert list(range(1, 21)) == [int(row.split(".")[0].removeprefix("| ")) for row in rows]
     for row in rows:
@@ -165,7 +167,7 @@ def rows_shown_by_tests(document: str) -> list[str]:
     return rows
 
 
-@pytest.mark.parametrize(("document", "rows_min"), [("SECURITY.md", 30), ("docs/reliability.md", 20)])
+@pytest.mark.parametrize(("document", "rows_min"), [("SECURITY.md", 30), ("docs/proof/reliability.md", 20)])
 def test_each_line_of_the_threat_model_and_of_the_guarantees_names_tests_that_exist(
     document: str, rows_min: int
 ) -> None:
@@ -182,14 +184,16 @@ def test_each_line_of_the_threat_model_and_of_the_guarantees_names_tests_that_ex
 
 
 def test_the_tables_of_the_scoreboard_are_those_of_its_results() -> None:
-    """docs/reliability.md is written from scoreboard/results.json; `make scoreboard` and `make docs` write it."""
+    """docs/proof/reliability.md is written from scoreboard/results.json; `make scoreboard` and `make docs` write it."""
     page = runpy.run_path(str(ROOT / "docs" / "write_scoreboard.py"))["page"]
-    text = DOCUMENTS["docs/reliability.md"]
+    text = DOCUMENTS["docs/proof/reliability.md"]
 
     assert page(text) == text
 
 
-@pytest.mark.parametrize("document", ["docs/fault-runs.md", "docs/simulation.md", "docs/reliability.md"])
+@pytest.mark.parametrize(
+    "document", ["docs/proof/fault-runs.md", "docs/proof/simulation.md", "docs/proof/reliability.md"]
+)
 def test_the_figures_of_the_fault_runs_are_those_of_their_results(document: str) -> None:
     """They are written from tests/fault/results.json; `make fault-docs` and `make docs` write them."""
     page = runpy.run_path(str(ROOT / "docs" / "write_faults.py"))["page"]
@@ -207,7 +211,7 @@ def test_every_variable_in_the_documents_exists() -> None:
 
 
 def test_every_metric_is_documented_and_every_one_in_the_documents_exists() -> None:
-    """docs/operate.md names all, with their labels."""
+    """docs/run/operate.md names all, with their labels."""
     text = Metrics().render("")[0].decode()
     given = {
         name for name in re.findall(r"^# TYPE (tidings_\w+) ", text, re.MULTILINE) if not name.endswith("_created")
@@ -215,12 +219,12 @@ def test_every_metric_is_documented_and_every_one_in_the_documents_exists() -> N
     named = {name for text in DOCUMENTS.values() for name in re.findall(r"\btidings_[a-z_]+\b", text)}
 
     assert given == named
-    assert set() == {name for name in given if name not in DOCUMENTS["docs/operate.md"]}
+    assert set() == {name for name in given if name not in DOCUMENTS["docs/run/operate.md"]}
 
 
 def test_every_command_is_documented_with_its_options() -> None:
-    """docs/cli.md names each command of `tidings` and each of its options."""
-    page = DOCUMENTS["docs/cli.md"]
+    """docs/run/cli.md names each command of `tidings` and each of its options."""
+    page = DOCUMENTS["docs/run/cli.md"]
     for command in commands():
         assert f"tidings {command}" in page
         options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", tidings_help(command))) - {"--help"}
@@ -229,8 +233,17 @@ def test_every_command_is_documented_with_its_options() -> None:
 
 
 def test_every_problem_is_documented_and_every_documented_problem_exists() -> None:
-    """docs/problems.md has a section for each code that the source can answer, and for no other."""
-    assert problem_codes() == set(re.findall(r"^### (\w+)$", DOCUMENTS["docs/problems.md"], re.MULTILINE))
+    """docs/run/problems.md has a section for each code that the source can answer, and for no other."""
+    assert problem_codes() == set(re.findall(r"^### (\w+)$", DOCUMENTS["docs/run/problems.md"], re.MULTILINE))
+
+
+def test_the_index_of_the_documents_names_each_of_them() -> None:
+    """docs/README.md, by reader; the decisions stand in one folder, which it names."""
+    named = {(ROOT / "docs" / path).resolve() for document, path, _ in links() if document == "docs/README.md"}
+    pages = set((ROOT / "docs").glob("*/*.md"))
+
+    assert set() == pages - named
+    assert ROOT / "docs" / "understand" / "decisions" in named
 
 
 @pytest.mark.parametrize(("document", "path", "anchor"), links())

@@ -80,12 +80,12 @@ def test_every_rule_stands_under_the_heading_of_its_number() -> None:
 
 
 def test_every_problem_code_is_documented_and_every_documented_one_exists() -> None:
-    """docs/problems.md has a section for each code of PROTOCOL.md 5, under its status."""
+    """docs/run/problems.md has a section for each code of PROTOCOL.md 5, under its status."""
     table = re.findall(r"^\| (\d{3}) \| (.+) \|$", DOCUMENT, re.MULTILINE)
     in_protocol = {(status, code) for status, codes in table for code in re.findall(r"`(\w+)`", codes)}
     in_problems = set()
     status = ""
-    for line in (ROOT / "docs" / "problems.md").read_text().splitlines():
+    for line in (ROOT / "docs" / "run" / "problems.md").read_text().splitlines():
         if found := re.match(r"## (\d{3}): ", line):
             status = found[1]
         if found := re.match(r"### (\w+)$", line):

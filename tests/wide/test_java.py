@@ -109,7 +109,7 @@ def test_java_s_client_sends_and_reads_where_an_application_embeds_tidings(
     start: Callable[..., JavaPerson], tmp_path: Path, server: str
 ) -> None:
     """One of these servers takes the upgrade, the others pass it over; uvicorn's other parser loses the body, and
-    docs/embedding.md says so.
+    docs/embed/application.md says so.
     """
     name, *options = server.split()
     host = Served(name, tmp_path, "hosts:mounted", *options)

@@ -1,4 +1,4 @@
-"""The packed package in somebody's Jest, set up as docs/react.md says."""
+"""The packed package in somebody's Jest, set up as docs/embed/react.md says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent / "jest"
 
 def test_jest_draws_the_screen_with_the_configuration_of_the_documents(tmp_path: Path) -> None:
     """The snippets as they stand; Jest's own DOM lacks parts of a browser's."""
-    page = (ROOT / "docs" / "react.md").read_text()
+    page = (ROOT / "docs" / "embed" / "react.md").read_text()
     for name, code in re.findall(r"^```\w+ (jest\.config\.mjs|babel\.config\.json)\n(.*?)^```$", page, re.M | re.S):
         (tmp_path / name).write_text(code)
     (tmp_path / "no-styles.cjs").touch()

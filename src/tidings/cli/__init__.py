@@ -2,7 +2,7 @@
 
 Rules of this package:
 
-- Every failure is one line on standard error that says what to do, and an exit code of ``docs/cli.md``.
+- Every failure is one line on standard error that says what to do, and an exit code of ``docs/run/cli.md``.
 - Standard output carries results only; what is printed of other people's text cannot steer a terminal.
 - A command imports what it needs when it runs, so that ``send`` does not load a server.
 """

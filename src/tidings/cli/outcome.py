@@ -38,7 +38,7 @@ def complain(text: str) -> None:
 
 
 def exit_code(error: Exception) -> int:
-    """The code of docs/cli.md for what went wrong."""
+    """The code of docs/run/cli.md for what went wrong."""
     from tidings.protocol.retry import is_temporary
 
     match error:

@@ -8,7 +8,7 @@ An application that embeds Tidings may refuse strangers in its own way, before T
 to its sign-in, a 403. That is no fault. With what a signed-in user sends (a token, a cookie, header fields) the answer
 to *that* is what counts.
 
-Source: PROTOCOL.md 5, 7 and 8; docs/troubleshooting.md has the same faults by their symptoms.
+Source: PROTOCOL.md 5, 7 and 8; docs/run/troubleshooting.md has the same faults by their symptoms.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class _Examination:
             text = f"what was given is not taken: {answer.status} to {answer.headers.get('Location', 'somewhere')}"
             yield Finding("fault", "token", text, "give the cookie or token of somebody who is signed in now")
         elif answer.problem and answer.status not in (404, 503):
-            yield Finding("fault", "poll", f"{answer.status} {detail}".strip(), "see docs/problems.md for its code")
+            yield Finding("fault", "poll", f"{answer.status} {detail}".strip(), "see docs/run/problems.md for its code")
         else:
             yield self._no_api(answer, code)
         raise _Ended
@@ -307,7 +307,7 @@ class _Examination:
                 yield Finding("note", "stream", text, "run it under ASGI for messages without delay")
                 raise _Ended
             told = f"{stream.status} {problem.get('code', '')}: {problem.get('detail', '')}".rstrip(": ")
-            yield Finding("fault", "stream", f"the stream was refused: {told}", "see docs/problems.md for its code")
+            yield Finding("fault", "stream", f"the stream was refused: {told}", "see docs/run/problems.md for its code")
             raise _Ended
         media_type = stream.headers.get("Content-Type", "none")
         if media_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
@@ -367,7 +367,7 @@ class _Examination:
             "fault",
             "buffering",
             f"{what}, though a poll takes {_ms(poll.took_s)}: something holds the stream back",
-            "switch buffering of responses off in the proxy (docs/deploy.md)",
+            "switch buffering of responses off in the proxy (docs/run/deploy.md)",
         )
 
     def _unreachable(self, failure: Exception) -> Finding:

@@ -1,7 +1,7 @@
 """Every setting and limit, with its unit, default and the reason for the default.
 
 Sources, later ones win: the defaults here, ``TIDINGS_*`` in the environment, what the command line or the host's
-code passes. A wrong value fails at start with the setting's name. docs/configuration.md lists them all.
+code passes. A wrong value fails at start with the setting's name. docs/run/configuration.md lists them all.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ ERASE_SLICE_ROWS = 1000  # messages looked at in one transaction of an erasure
 
 
 def setting(default: Any, unit: str, reason: str, *, is_secret: bool = False, least: int | None = None) -> Any:
-    """A field of ``Config`` with what docs/configuration.md says about it; a secret is not in the ``repr``."""
+    """A field of ``Config`` with what docs/run/configuration.md says about it; a secret is not in the ``repr``."""
     return field(default=default, metadata={"unit": unit, "reason": reason, "least": least}, repr=not is_secret)
 
 
@@ -280,7 +280,9 @@ class Config:
                 # Without the beginning, in which all are alike.
                 rest = [each.removeprefix(ENVIRONMENT_PREFIX) for each in known]
                 near = difflib.get_close_matches(name.removeprefix(ENVIRONMENT_PREFIX), rest, n=1)
-                perhaps = f"did you mean {ENVIRONMENT_PREFIX}{near[0]}?" if near else "docs/configuration.md lists them"
+                perhaps = (
+                    f"did you mean {ENVIRONMENT_PREFIX}{near[0]}?" if near else "docs/run/configuration.md lists them"
+                )
                 raise ConfigurationError(f"{name} is no setting; {perhaps}")
         values: dict[str, Any] = {}
         for each in fields(cls):

@@ -28,7 +28,7 @@ _FANOUT_BOUNDS = (0.00001, 0.000025, 0.0001, 0.00025, 0.001, 0.0025, 0.01, 0.025
 
 
 class Metrics:
-    """The metrics of one node, and those of its process; docs/operate.md lists them."""
+    """The metrics of one node, and those of its process; docs/run/operate.md lists them."""
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { expect, it } from "vitest";
 
-const page = readFileSync(fileURLToPath(new URL("../../../docs/react.md", import.meta.url)), "utf8");
+const page = readFileSync(fileURLToPath(new URL("../../../docs/embed/react.md", import.meta.url)), "utf8");
 /** Where the snippets would lie: within the package, which so can be imported by its name. */
 const folder = fileURLToPath(new URL("./snippets/", import.meta.url));
 
@@ -58,16 +58,20 @@ function complaints(files: Map<string, string>): string[] {
     );
 }
 
-it("the snippets of docs/react.md are right for the compiler, which finds what is wrong", { timeout: 120_000 }, () => {
-  const files = snippets();
-  expect(files.size).toBeGreaterThan(8);
-  const wrong = 'import { useOutbox } from "tidings/react";\nexport const sent = () => useOutbox().sent;\n';
-  expect(complaints(files.set(`${folder}wrong.ts`, wrong))).toEqual([
-    "wrong.ts: Property 'sent' does not exist on type 'UnsentState'.",
-  ]);
-});
+it(
+  "the snippets of docs/embed/react.md are right for the compiler, which finds what is wrong",
+  { timeout: 120_000 },
+  () => {
+    const files = snippets();
+    expect(files.size).toBeGreaterThan(8);
+    const wrong = 'import { useOutbox } from "tidings/react";\nexport const sent = () => useOutbox().sent;\n';
+    expect(complaints(files.set(`${folder}wrong.ts`, wrong))).toEqual([
+      "wrong.ts: Property 'sent' does not exist on type 'UnsentState'.",
+    ]);
+  },
+);
 
-it("docs/react.md names every hook and every property of the screen", () => {
+it("docs/embed/react.md names every hook and every property of the screen", () => {
   const source = (name: string) =>
     readFileSync(fileURLToPath(new URL(`../src/react/${name}`, import.meta.url)), "utf8");
   const hooks = source("index.ts").match(/\buse[A-Z]\w+/g) ?? [];

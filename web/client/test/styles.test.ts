@@ -120,8 +120,8 @@ it.each([
   expect(gzipSync(readFileSync(join(built, name)), { level: 9 }).length).toBeLessThanOrEqual(budget);
 });
 
-it("has each token in docs/theming.md, with what it is where nothing is said", () => {
-  const document = readFileSync(path("../../../docs/theming.md"), "utf8");
+it("has each token in docs/embed/theming.md, with what it is where nothing is said", () => {
+  const document = readFileSync(path("../../../docs/embed/theming.md"), "utf8");
   const rows = [...document.matchAll(/^\| `(--tidings-[\w-]+)` \| (.*?) \| /gm)];
   const documented = new Map(rows.map(([, name = "", value = ""]) => [name, value.replaceAll("`", "")]));
   const said = new Map(

@@ -1,6 +1,6 @@
 """``POST /block``, ``/unblock`` and ``/report``, and ``GET /blocked/{me}``: what a user can do about another.
 
-docs/safety.md says what a block means for both sides. The check of a send is the store's, in its transaction.
+docs/embed/safety.md says what a block means for both sides. The check of a send is the store's, in its transaction.
 """
 
 from __future__ import annotations

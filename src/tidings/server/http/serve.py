@@ -41,7 +41,7 @@ log = logging.getLogger("tidings.run")
 KEEP_ALIVE_S = 75  # longer than the 60 s of common load balancers: they must not send into a closing connection
 BACKLOG = 4096  # connections of a reconnect storm that wait to be accepted
 DESCRIPTORS_BESIDE_STREAMS = 500  # database, log, and the requests that are not streams
-STORE_FAILED = 1  # as after what stands in the way of a start for now; 2 is a wrong configuration: docs/cli.md
+STORE_FAILED = 1  # as after what stands in the way of a start for now; 2 is a wrong configuration: docs/run/cli.md
 STORE_GONE = 2  # as after a wrong configuration
 GC_THRESHOLDS = (50_000, 50, 1_000)  # full collections stall a storm of 18,000 streams for 270 ms, these 29 ms
 

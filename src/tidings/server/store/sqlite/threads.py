@@ -13,8 +13,8 @@ Rules
    the same. ``trouble`` says so until a write succeeds.
 7. The threads are daemons: a process that ends without closing loses nothing that was acknowledged.
 8. A log above FOLD_ABOVE_BYTES is folded into the file, once those who wrote were answered.
-9. Only ``_start``, ``submit``, ``close`` and ``_run`` know that there are threads: the simulation (docs/simulation.md)
-   replaces these, and serves the same jobs by the same code on a clock of its own.
+9. Only ``_start``, ``submit``, ``close`` and ``_run`` know that there are threads: the simulation
+   (docs/proof/simulation.md) replaces these, and serves the same jobs by the same code on a clock of its own.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ export const english = {
   notSentMany: (number: number) => `${number} not sent`,
   retryAll: "Retry all",
   deleteAll: "Delete all",
-  /** Why a message was refused, by the problem's code (docs/problems.md); `told` is the server's own sentence, in English. */
+  /** Why a message was refused, by the problem's code (docs/run/problems.md); `told` is the server's own sentence, in English. */
   refusal: (_code: string, told: string) => told,
   /** In the composer's place, when the latest message was refused because of who one is. */
   cannotWrite: (name: string) => `You cannot write to ${name} at the moment.`,
