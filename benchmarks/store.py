@@ -17,7 +17,7 @@ from pathlib import Path
 import uvloop
 
 import tidings.server.store.sqlite.threads as threads
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.config import WRITER_BATCH_MAX
 from tidings.server.store import NewMessage
 from tidings.server.store.sqlite.store import SqliteStore

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.store import NewMessage
 from tidings.server.store.sqlite.store import SqliteStore
 

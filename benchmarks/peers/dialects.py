@@ -11,7 +11,7 @@ import jwt
 
 from tidings.bench.dialect import Dialect, post_body
 from tidings.bench.dialect import tidings as tidings_dialect
-from tidings.protocol.events import encode_json
+from tidings.protocol.encoding import encode_json
 
 SECRET = "a secret of the benchmark, thirty-two bytes or more"
 FRAME_REST = 290  # what a frame of Tidings has beside the text; others get so much more text

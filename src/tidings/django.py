@@ -46,7 +46,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.errors import ConfigurationError, Problem, Unavailable
-from tidings.protocol.events import Message as ChatMessage
+from tidings.protocol.shapes import Message as ChatMessage
 from tidings.server.api.answer import problem_answer
 from tidings.server.api.cors import refuse_cross_site
 from tidings.server.app import Tidings, not_found

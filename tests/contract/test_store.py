@@ -12,7 +12,9 @@ import pytest
 
 from tidings.errors import Conflict, Forbidden, NotFound, Problem, TooManyRequests
 from tidings.protocol.cursor import Cursor, parse_cursor
-from tidings.protocol.events import LogEvent, Message, Receipt, UserId, Watermarks
+from tidings.protocol.events import LogEvent
+from tidings.protocol.shapes import Message, Receipt, Watermarks
+from tidings.protocol.user_id import UserId
 from tidings.server.store import Appended, Committed, NewMessage, Store, open_store
 
 T = TypeVar("T")

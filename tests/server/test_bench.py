@@ -20,7 +20,7 @@ from tidings.bench.run import Outcome, Plan, is_whole, measure, shares_ms
 from tidings.bench.sends import Senders
 from tidings.bench.streams import MARK, READ_MARK, Audience, Server, marked
 from tidings.errors import StreamLost
-from tidings.protocol.events import encode_json
+from tidings.protocol.encoding import encode_json
 
 PROGRAM = Path(sys.executable).with_name("tidings")
 

@@ -19,7 +19,7 @@ from node import PATIENCE_S, Node, Person, wait_for
 
 from tidings.client import AsyncClient, Client, Outbox
 from tidings.errors import ServerProblem, StreamLost
-from tidings.protocol.events import Message
+from tidings.protocol.shapes import Message
 
 NOBODY = "http://127.0.0.1:9"
 

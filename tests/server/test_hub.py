@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tidings.protocol.cursor import Cursor
-from tidings.protocol.events import UserId
 from tidings.protocol.sse import Event, EventStreamDecoder
+from tidings.protocol.user_id import UserId
 from tidings.server.config import Config
 from tidings.server.live import frame
 from tidings.server.live.frame import Frame

@@ -21,7 +21,7 @@ import pytest
 from node import API, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 
 from tidings.errors import Unauthorized
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.config import Config
 from tidings.server.identity.caller import Caller
 from tidings.server.identity.revocation import Revocations, end_streams

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.config import PRESENCE_TOLD_AT_ONCE, PRESENCE_WATCH_S, PRESENCE_WATCHES_MAX, Config
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.live.presence import Presence

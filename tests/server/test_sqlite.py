@@ -16,7 +16,7 @@ import pytest
 from tidings.cli import main
 from tidings.errors import ConfigurationError, DatabaseInUse, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.store import Committed, NewMessage, open_store
 from tidings.server.store.sqlite.file import migrate, set_pragma
 from tidings.server.store.sqlite.lock import DatabaseLock

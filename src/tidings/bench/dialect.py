@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from tidings.protocol.events import encode_json
+from tidings.protocol.encoding import encode_json
 
 
 class Dialect(NamedTuple):

@@ -18,7 +18,8 @@ from typing import Literal
 import msgspec
 
 from tidings.client import Event, HistoryPage
-from tidings.protocol.events import MESSAGE_DELIVERED, MESSAGE_READ, Message, Receipt
+from tidings.protocol.events import MESSAGE_DELIVERED, MESSAGE_READ
+from tidings.protocol.shapes import Message, Receipt
 
 SendState = Literal["sending", "waiting", "failed"]
 

@@ -27,7 +27,7 @@ from tidings.client.transport import (
     trusted_certificates,
 )
 from tidings.errors import ServerProblem, StreamLost
-from tidings.protocol.events import Message, Watermarks
+from tidings.protocol.shapes import Message, Watermarks
 
 T = TypeVar("T")
 

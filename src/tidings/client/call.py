@@ -33,8 +33,8 @@ from tidings.client.answer import read_problem, read_retry_after_s
 from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.transport import describe, is_timeout, read_address
 from tidings.errors import ClientError, ProtocolViolation, ServerProblem, StreamLost
-from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import Outcome, next_attempt
+from tidings.protocol.shapes import Message, Watermarks
 from tidings.protocol.shown_url import shown_url
 from tidings.protocol.user_id import check_user_id
 

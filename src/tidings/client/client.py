@@ -29,8 +29,8 @@ from tidings.client.transport import (
     within,
 )
 from tidings.errors import ProtocolViolation, ServerProblem, StreamLost
-from tidings.protocol.events import Message, Watermarks
 from tidings.protocol.retry import is_temporary
+from tidings.protocol.shapes import Message, Watermarks
 
 T = TypeVar("T")
 

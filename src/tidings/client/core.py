@@ -29,8 +29,9 @@ import msgspec
 from tidings.client.machine import Effect, Machine, Status
 from tidings.errors import ProtocolViolation
 from tidings.protocol.cursor import parse_cursor
-from tidings.protocol.events import LOG_EVENT_TYPES, NEW_MESSAGE, Message
+from tidings.protocol.events import LOG_EVENT_TYPES, NEW_MESSAGE
 from tidings.protocol.retry import Outcome
+from tidings.protocol.shapes import Message
 from tidings.protocol.sse import Event as StreamEvent
 from tidings.protocol.sse import EventStreamDecoder
 

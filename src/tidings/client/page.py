@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tidings.protocol.events import Message, Person, Watermarks
+from tidings.protocol.shapes import Message, Person, Watermarks
 
 
 class HistoryPage(msgspec.Struct, frozen=True):

@@ -1,72 +1,76 @@
-"""The events of a user's log and what they look like on the wire.
+"""The registry of events: what a frame or an entry of a log may be, what its data is, and in whose log it is.
 
-Shapes of PROTOCOL.md: a ``Message`` is what a person sent, an event is one entry of a user's log. Here they are
-values and their JSON; where they are kept is ``server/store``, when they are written is ``server/live/hub.py``.
-
-Positions, ``seq`` and watermarks are plain integers from 1; 0 means "nothing yet".
+A new kind of event is a shape in ``shapes.py`` and an entry here; then a fold and a picture where clients show it. The
+browser's client has the same registry as a union (``web/client/src/wire/types.ts``, generated).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import NewType
+from typing import Final, Literal
 
 import msgspec
 
-UserId = NewType("UserId", str)
-MessageId = NewType("MessageId", str)
-Seq = NewType("Seq", int)
-Position = NewType("Position", int)
+from tidings.protocol.shapes import (
+    Connected,
+    Goodbye,
+    Message,
+    PresenceChange,
+    Reached,
+    Receipt,
+    Reset,
+    Typing,
+)
 
-NEW_MESSAGE = "new_message"
-MESSAGE_DELIVERED = "message_delivered"
-MESSAGE_READ = "message_read"
 DELETED = "deleted"  # message_type of a message whose sender was erased; its text is empty
-LOG_EVENT_TYPES = (NEW_MESSAGE, MESSAGE_DELIVERED, MESSAGE_READ)
+
+CONNECTED: Final = "connected"
+RESET: Final = "reset"
+NEW_MESSAGE: Final = "new_message"
+MESSAGE_DELIVERED: Final = "message_delivered"
+MESSAGE_READ: Final = "message_read"
+CAUGHT_UP: Final = "caught_up"
+HEARTBEAT: Final = "heartbeat"
+TYPING: Final = "typing"
+PRESENCE: Final = "presence"
+GOODBYE: Final = "goodbye"
+
+# What a store writes for an event of a log. A number is never given to another kind: rows outlive the code.
+KIND_MESSAGE, KIND_DELIVERED, KIND_READ_BY_PEER, KIND_READ_BY_OWNER = 1, 2, 3, 4
 
 
-class Message(msgspec.Struct, frozen=True):
-    """What a person sent, as one of its two participants sees it."""
+class EventType(msgspec.Struct, frozen=True):
+    """One type of event.
 
-    id: MessageId = msgspec.field(name="_id")
-    seq: int
-    sender_id: str
-    recipient_id: str
-    text: str
-    message_type: str
-    sent: bool
-    delivered: bool
-    read: bool
-    createdAt: str
-    client_id: str | None  # the sender's own id of this send; null for the other side
+    Attributes:
+        doc: What it tells.
+        data: The shape of what it has.
+        log: Whose log has it: that of ``both`` sides of a conversation, of the ``other`` side than the one that caused
+            it, or ``none``: it is told on open streams and kept nowhere.
+        kinds: The numbers under which a store keeps it; several where it matters in whose log it is.
+    """
 
-
-class Receipt(msgspec.Struct, frozen=True):
-    """How far ``by`` has received or read the conversation with the log owner's peer ``chat_user_id``."""
-
-    chat_user_id: str
-    by: str
-    upto: int
-    at: str
+    doc: str
+    data: type[msgspec.Struct]
+    log: Literal["both", "other", "none"] = "none"
+    kinds: tuple[int, ...] = ()
 
 
-class Watermarks(msgspec.Struct, frozen=True):
-    """How far both sides of a conversation have received and read, as message seqs; only rise."""
+EVENTS: Final = {
+    CONNECTED: EventType("The first frame of a stream.", Connected),
+    RESET: EventType("The position asked for cannot be served.", Reset),
+    NEW_MESSAGE: EventType("A message was sent.", Message, "both", (KIND_MESSAGE,)),
+    MESSAGE_DELIVERED: EventType("Messages have reached a device.", Receipt, "other", (KIND_DELIVERED,)),
+    MESSAGE_READ: EventType("Messages were read.", Receipt, "both", (KIND_READ_BY_PEER, KIND_READ_BY_OWNER)),
+    CAUGHT_UP: EventType("All of the past has been sent; from now on the stream is live.", Reached),
+    HEARTBEAT: EventType("The stream lives.", Reached),
+    TYPING: EventType("Somebody is typing.", Typing),
+    PRESENCE: EventType("Somebody has come or gone.", PresenceChange),
+    GOODBYE: EventType("The last frame of a stream that the server ends.", Goodbye),
+}
+"""By the ``type`` on the wire."""
 
-    read_upto: int = 0
-    delivered_upto: int = 0
-    peer_read_upto: int = 0
-    peer_delivered_upto: int = 0
-
-
-class Person(msgspec.Struct, frozen=True):
-    """A user as screens show it; name is the id where the host tells nothing else."""
-
-    id: str
-    name: str
-    avatar_url: str | None = None
-    online: bool | None = None  # None: unknown, or not for the one who asks
+LOG_EVENT_TYPES: Final = frozenset(name for name, each in EVENTS.items() if each.log != "none")
+TYPE_OF_KIND: Final = {kind: name for name, each in EVENTS.items() for kind in each.kinds}
 
 
 class LogEvent(msgspec.Struct, frozen=True):
@@ -76,34 +80,3 @@ class LogEvent(msgspec.Struct, frozen=True):
     tag: int
     data: Message | Receipt
     type: str
-
-
-_encode = msgspec.json.Encoder().encode
-
-# Characters that are legal inside JSON strings and that line splitters of third-party clients take for line ends.
-_LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
-
-
-def encode_json(value: object) -> bytes:
-    """One line of JSON in UTF-8; U+0085, U+2028 and U+2029 are escaped (they occur only inside strings)."""
-    encoded = _encode(value)
-    if not encoded.isascii():
-        for raw, escaped in _LINE_ENDS:
-            if raw in encoded:
-                encoded = encoded.replace(raw, escaped)
-    return encoded
-
-
-def encode_payload(type: str, data: bytes) -> bytes:
-    """The ``{"type", "data"}`` object of a frame; ``data`` is already JSON."""
-    return b'{"type":"%s","data":%s}' % (type.encode(), data)
-
-
-def format_time(ms: int) -> str:
-    """ISO 8601 in UTC with milliseconds, from milliseconds since 1970."""
-    return f"{_format_second(ms // 1000)}.{ms % 1000:03d}Z"
-
-
-@lru_cache(maxsize=64)  # what is sent now, and a page of history, share their seconds
-def _format_second(second: int) -> str:
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from typing import NewType
 
-from tidings.protocol.events import UserId
+UserId = NewType("UserId", str)
 
 USER_ID_LENGTH_MAX = 128  # characters; longer than any identity provider's subject that we know of
 RESERVED_USER_IDS = frozenset({".", "..", "me"})  # path segments, and the alias for the caller

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from tidings.errors import MethodNotAllowed, NotFound, Problem
-from tidings.protocol.events import Message
+from tidings.protocol.shapes import Message
 from tidings.server.api.answer import Answer, failure_answer, problem_answer
 from tidings.server.api.history import get_history, get_inbox
 from tidings.server.api.poll import get_events

@@ -16,7 +16,7 @@ from time import monotonic, perf_counter
 from starlette.types import Scope
 
 from tidings.errors import TidingsError, Unavailable
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.api.cors import Cors
 from tidings.server.config import (
     RATE_USERS_MAX,

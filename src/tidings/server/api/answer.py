@@ -7,7 +7,7 @@ from typing import NamedTuple
 from starlette.types import Scope, Send
 
 from tidings.errors import MethodNotAllowed, Problem, Unauthorized
-from tidings.protocol.events import encode_json
+from tidings.protocol.encoding import encode_json
 from tidings.server.api.request import own_connection
 
 # A compressed answer, in which a stranger's text stands beside private ones, tells of those by its length (BREACH).

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.types import Receive, Scope
 
 from tidings.errors import Unavailable
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.api.request import own_log, read_json, read_limit, read_number, read_peer, read_query, require
 
 if TYPE_CHECKING:

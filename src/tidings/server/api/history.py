@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
-from tidings.protocol.events import encode_json
+from tidings.protocol.encoding import encode_json
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import asked_page
 from tidings.server.api.people import describe

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tidings.errors import Problem
-from tidings.protocol.events import Person, UserId
+from tidings.protocol.shapes import Person
+from tidings.protocol.user_id import UserId
 from tidings.server.host.functions import ask_people, may_write
 from tidings.server.store import Relation
 

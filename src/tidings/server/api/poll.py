@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope
 
 from tidings.protocol.cursor import format_cursor
-from tidings.protocol.events import UserId, encode_json
+from tidings.protocol.encoding import encode_json
+from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.request import own_log, read_cursor, read_limit, read_number, read_query
 from tidings.server.config import EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX, PAGE_SIZE_MAX_BYTES

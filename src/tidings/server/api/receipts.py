@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, NotFound
-from tidings.protocol.events import UserId, Watermarks, encode_json
+from tidings.protocol.encoding import encode_json
+from tidings.protocol.shapes import Watermarks
+from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted, posted_about
 from tidings.server.api.request import SEQ_MAX, allow, read_peer, require

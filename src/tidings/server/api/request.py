@@ -20,8 +20,7 @@ from tidings.errors import (
     UnsupportedMediaType,
 )
 from tidings.protocol.cursor import CURSOR_SIZE_MAX_BYTES, Cursor, parse_cursor
-from tidings.protocol.events import UserId
-from tidings.protocol.user_id import check_user_id
+from tidings.protocol.user_id import UserId, check_user_id
 from tidings.server.config import PARAMETERS_MAX, PATH_SIZE_MAX_BYTES, QUERY_SIZE_MAX_BYTES, Config
 
 if TYPE_CHECKING:

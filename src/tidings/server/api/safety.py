@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, NotFound, Unprocessable
-from tidings.protocol.events import UserId, encode_json
+from tidings.protocol.encoding import encode_json
+from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import asked_page, posted_about
 from tidings.server.api.people import describe

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, Unprocessable
-from tidings.protocol.events import Message, UserId, encode_json
+from tidings.protocol.encoding import encode_json
+from tidings.protocol.shapes import Message
+from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
 from tidings.server.api.request import REFUSED_CONTROL, allow, read_user_id, require

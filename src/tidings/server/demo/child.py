@@ -25,7 +25,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from tidings.errors import MethodNotAllowed, Problem, TidingsError
-from tidings.protocol.events import encode_json
+from tidings.protocol.encoding import encode_json
 from tidings.server.api.answer import Answer, problem_answer
 from tidings.server.api.cors import refuse_cross_site
 from tidings.server.api.request import read_json, read_user_id, require

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.node import Node
 from tidings.server.store import NewMessage
 

@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tidings.protocol.events import KIND_MESSAGE
 from tidings.server.store.sqlite.file import connect, read_epoch
-from tidings.server.store.sqlite.schema import KIND_MESSAGE, SEQ_BITS, SEQ_MASK, message_id
+from tidings.server.store.sqlite.schema import SEQ_BITS, SEQ_MASK, message_id
 
 _MESSAGE_ID = re.compile("m([0-9a-f]{1,16})([0-9a-f]{6})")
 

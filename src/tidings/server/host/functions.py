@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidings.errors import Unavailable
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.config import HOST_CALL_MAX_S
 
 if TYPE_CHECKING:

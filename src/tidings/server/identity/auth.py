@@ -18,9 +18,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from tidings.errors import ConfigurationError, Unauthorized
-from tidings.protocol.events import UserId
 from tidings.protocol.shown_url import shown_url
-from tidings.protocol.user_id import check_user_id
+from tidings.protocol.user_id import UserId, check_user_id
 from tidings.server.config import Config
 from tidings.server.host.functions import call_host
 from tidings.server.identity.caller import CALLER, Caller

@@ -7,7 +7,7 @@ from itertools import chain
 
 import msgspec
 
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 
 CALLER = "tidings.caller"  # in the scope of a request: the user who was known, for the line of a refusal
 

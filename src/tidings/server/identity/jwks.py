@@ -31,8 +31,8 @@ import httpx2
 import jwt
 
 from tidings.errors import ConfigurationError, NotNow, TooManyRequests, Unauthorized, Unavailable
-from tidings.protocol.events import UserId
 from tidings.protocol.shown_url import shown_url
+from tidings.protocol.user_id import UserId
 from tidings.server.config import (
     KEY_ABSENT_IDS_MAX,
     KEY_ABSENT_S,

@@ -12,8 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tidings.errors import Unauthorized
-from tidings.protocol.events import UserId
-from tidings.protocol.user_id import hidden_id, is_erased_id
+from tidings.protocol.user_id import UserId, hidden_id, is_erased_id
 from tidings.server.config import GOODBYE_RETRY_MS, REVOKE_GOODBYE_MAX_S, REVOKED_USERS_MAX
 from tidings.server.live.stream import ENDED
 

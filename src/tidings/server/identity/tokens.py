@@ -30,8 +30,7 @@ import jwt
 from starlette.types import Scope
 
 from tidings.errors import ConfigurationError, TooManyRequests, Unauthorized
-from tidings.protocol.events import UserId
-from tidings.protocol.user_id import check_user_id
+from tidings.protocol.user_id import UserId, check_user_id
 from tidings.server.api.cors import refuse_cross_site
 from tidings.server.api.request import charge
 from tidings.server.config import TOKEN_CACHE_MAX, TOKEN_LEEWAY_S, TOKEN_SIZE_MAX_BYTES, Config

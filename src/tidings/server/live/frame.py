@@ -10,7 +10,8 @@ from __future__ import annotations
 from starlette.types import Message
 
 from tidings.protocol.cursor import format_cursor
-from tidings.protocol.events import LogEvent, encode_json, encode_payload
+from tidings.protocol.encoding import encode_json, encode_payload
+from tidings.protocol.events import LogEvent
 from tidings.protocol.sse import encode_event
 
 

@@ -27,7 +27,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from tidings.protocol.events import LogEvent, UserId
+from tidings.protocol.events import LogEvent
+from tidings.protocol.user_id import UserId
 from tidings.server.config import DRAIN_MARGIN_S, EVENTS_PAGE_MAX, RING_EVENTS_MAX, Config
 from tidings.server.live import frame
 from tidings.server.live.frame import Frame, Rendered

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tidings.protocol.events import UserId
+from tidings.protocol.user_id import UserId
 from tidings.server.config import PRESENCE_TICK_S, PRESENCE_TOLD_AT_ONCE, PRESENCE_WATCH_S, PRESENCE_WATCHES_MAX
 
 Pair = tuple[UserId, UserId]  # who watches, and whom

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidings.errors import ConfigurationError
-from tidings.protocol.events import UserId, format_time
-from tidings.protocol.user_id import check_user_id
+from tidings.protocol.encoding import format_time
+from tidings.protocol.user_id import UserId, check_user_id
 from tidings.server.config import FORGET_PAUSE_S, FORGET_WAIT_MAX_S, TRIM_PAUSE_S
 from tidings.server.operate.database import opened
 from tidings.server.store import ConversationSummary

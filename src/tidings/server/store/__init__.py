@@ -22,8 +22,10 @@ from typing import NamedTuple, Protocol
 
 from tidings.errors import ConfigurationError, NotFound
 from tidings.protocol.cursor import Cursor
-from tidings.protocol.events import LogEvent, Message, UserId, Watermarks
+from tidings.protocol.events import LogEvent
+from tidings.protocol.shapes import Message, Watermarks
 from tidings.protocol.shown_url import shown_url
+from tidings.protocol.user_id import UserId
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
 
 

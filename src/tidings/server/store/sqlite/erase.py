@@ -19,8 +19,8 @@ import secrets
 import sqlite3
 import time
 
-from tidings.protocol.events import DELETED, UserId
-from tidings.protocol.user_id import ERASED_ID_DIGITS, ERASED_ID_PREFIX
+from tidings.protocol.events import DELETED
+from tidings.protocol.user_id import ERASED_ID_DIGITS, ERASED_ID_PREFIX, UserId
 from tidings.server.config import ERASE_SLICE_ROWS, SCRUB_PAUSE_S, SCRUB_WAIT_MAX_S
 from tidings.server.store.sqlite import revoke, trim
 from tidings.server.store.sqlite.file import transaction

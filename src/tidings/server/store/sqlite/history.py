@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from tidings.protocol.events import (
-    Message,
-    UserId,
-    Watermarks,
-)
+from tidings.protocol.shapes import Message, Watermarks
+from tidings.protocol.user_id import UserId
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
 from tidings.server.store import ConversationSummary, HistoryPage, InboxPage, Relation
 from tidings.server.store.sqlite.safety import relation

@@ -6,26 +6,19 @@ import sqlite3
 from collections.abc import Sequence
 
 from tidings.protocol.cursor import Cursor, tag_of
+from tidings.protocol.encoding import format_time
 from tidings.protocol.events import (
-    MESSAGE_DELIVERED,
-    MESSAGE_READ,
-    NEW_MESSAGE,
-    LogEvent,
-    Receipt,
-    UserId,
-    format_time,
-)
-from tidings.server.config import PAGE_SIZE_MAX_BYTES
-from tidings.server.store import Place
-from tidings.server.store.sqlite.schema import (
-    KIND_DELIVERED,
     KIND_MESSAGE,
     KIND_READ_BY_OWNER,
-    SEQ_MASK,
-    find_user,
-    head_of,
-    make_message,
+    NEW_MESSAGE,
+    TYPE_OF_KIND,
+    LogEvent,
 )
+from tidings.protocol.shapes import Receipt
+from tidings.protocol.user_id import UserId
+from tidings.server.config import PAGE_SIZE_MAX_BYTES
+from tidings.server.store import Place
+from tidings.server.store.sqlite.schema import SEQ_MASK, find_user, head_of, make_message
 
 _HEADS_PER_QUERY = 500  # below SQLite's limit of bound values, whatever it was built with
 
@@ -90,7 +83,7 @@ def read_after(
                 break
         else:
             by = owner if kind == KIND_READ_BY_OWNER else peer
-            event_type = MESSAGE_DELIVERED if kind == KIND_DELIVERED else MESSAGE_READ
+            event_type = TYPE_OF_KIND[kind]
             receipt = Receipt(chat_user_id=peer, by=by, upto=seq, at=format_time(event_ms))
             events.append(LogEvent(cur, tag_of(event_ms), receipt, event_type))
     return events

@@ -11,25 +11,19 @@ from typing import NamedTuple
 
 from tidings.errors import NotFound
 from tidings.protocol.cursor import tag_of
+from tidings.protocol.encoding import format_time
 from tidings.protocol.events import (
-    MESSAGE_DELIVERED,
-    MESSAGE_READ,
-    LogEvent,
-    Receipt,
-    UserId,
-    Watermarks,
-    format_time,
-)
-from tidings.server.store import Committed
-from tidings.server.store.sqlite.safety import blockers
-from tidings.server.store.sqlite.schema import (
     KIND_DELIVERED,
     KIND_READ_BY_OWNER,
     KIND_READ_BY_PEER,
-    SEQ_BITS,
-    find_user,
-    read_watermarks,
+    TYPE_OF_KIND,
+    LogEvent,
 )
+from tidings.protocol.shapes import Receipt, Watermarks
+from tidings.protocol.user_id import UserId
+from tidings.server.store import Committed
+from tidings.server.store.sqlite.safety import blockers
+from tidings.server.store.sqlite.schema import SEQ_BITS, find_user, read_watermarks
 from tidings.server.store.sqlite.threads import Written
 
 
@@ -124,7 +118,7 @@ def _record(
         "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?)",
         (owner.uid, position, kind, other.uid, conversation << SEQ_BITS | upto, now_ms),
     )
-    event_type = MESSAGE_DELIVERED if kind == KIND_DELIVERED else MESSAGE_READ
+    event_type = TYPE_OF_KIND[kind]
     by = owner.name if kind == KIND_READ_BY_OWNER else other.name
     receipt = Receipt(chat_user_id=other.name, by=by, upto=upto, at=format_time(now_ms))
     return Committed(owner.name, LogEvent(position, tag_of(now_ms), receipt, event_type))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from tidings.protocol.events import UserId
-from tidings.protocol.user_id import hidden_id
+from tidings.protocol.user_id import UserId, hidden_id
 from tidings.server.config import REVOKED_USERS_MAX
 from tidings.server.store.sqlite.threads import Written
 

@@ -6,7 +6,8 @@ import sqlite3
 import time
 
 from tidings.errors import NOT_ALLOWED_DETAIL, Forbidden
-from tidings.protocol.events import UserId, encode_json, format_time
+from tidings.protocol.encoding import encode_json, format_time
+from tidings.protocol.user_id import UserId
 from tidings.server.store import Blocked, BlockedPage, Relation, Report
 from tidings.server.store.sqlite.schema import find_user
 from tidings.server.store.sqlite.threads import Written

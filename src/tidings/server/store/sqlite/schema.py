@@ -5,17 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 from tidings.protocol.cursor import format_cursor, tag_of
-from tidings.protocol.events import (
-    Message,
-    MessageId,
-    UserId,
-    Watermarks,
-    format_time,
-)
+from tidings.protocol.encoding import format_time
+from tidings.protocol.shapes import Message, MessageId, Watermarks
+from tidings.protocol.user_id import UserId
 
 SEQ_BITS = 24
 SEQ_MASK = (1 << SEQ_BITS) - 1
-KIND_MESSAGE, KIND_DELIVERED, KIND_READ_BY_PEER, KIND_READ_BY_OWNER = 1, 2, 3, 4
 
 
 def find_user(connection: sqlite3.Connection, name: UserId) -> int | None:

@@ -12,23 +12,14 @@ import time
 
 from tidings.errors import Conflict, Forbidden, TooManyRequests
 from tidings.protocol.cursor import tag_of
-from tidings.protocol.events import (
-    NEW_MESSAGE,
-    LogEvent,
-    Message,
-    UserId,
-    format_time,
-)
+from tidings.protocol.encoding import format_time
+from tidings.protocol.events import KIND_MESSAGE, NEW_MESSAGE, LogEvent
+from tidings.protocol.shapes import Message
+from tidings.protocol.user_id import UserId
 from tidings.server.store import Appended, BeginsConversation, Committed, NewMessage
 from tidings.server.store.sqlite.receipts import Side, tell
 from tidings.server.store.sqlite.safety import refuse_blocked
-from tidings.server.store.sqlite.schema import (
-    KIND_MESSAGE,
-    SEQ_BITS,
-    SEQ_MASK,
-    message_id,
-    read_watermarks,
-)
+from tidings.server.store.sqlite.schema import SEQ_BITS, SEQ_MASK, message_id, read_watermarks
 from tidings.server.store.sqlite.threads import Written
 
 SEQ_MAX = SEQ_MASK  # 16.7 million messages in one conversation; the next would run into the neighbour's numbers

@@ -18,7 +18,9 @@ from typing import Any, TypeVar
 
 from tidings.errors import ConfigurationError, NotNow, TidingsError, Unavailable
 from tidings.protocol.cursor import Cursor
-from tidings.protocol.events import LogEvent, UserId, Watermarks
+from tidings.protocol.events import LogEvent
+from tidings.protocol.shapes import Watermarks
+from tidings.protocol.user_id import UserId
 from tidings.server.config import (
     CHECK_KEPT_S,
     COMMIT_WAIT_MAX_S,
