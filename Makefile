@@ -4,7 +4,6 @@
 
 PYTHON ?= python3
 SECONDS ?= 60
-SCOREBOARD_PROGRAMS := nginx libnginx-mod-nchan
 TEST_PROGRAMS := chromium curl nginx caddy gcc
 WIDE_PROGRAMS := haproxy javac chromedriver firefox-esr WebKitWebDriver Xvfb
 # Where Debian's package of a program has another name, or needs another one beside it.
@@ -16,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: bench bench-docs bench-growth bench-profile fault-docs scoreboard scoreboard-programs help setup demo test quick contract wide check fault fuzz format docs screenshots pictures lock node package page web-packages test-programs wide-programs
+.PHONY: help setup demo test quick contract wide check format docs screenshots pictures lock node package page web-packages test-programs wide-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -61,24 +60,6 @@ contract: setup .venv/.dev web-packages test-programs
 wide: setup .venv/.dev .venv/.wide web-packages test-programs wide-programs tests/wide/jest/node_modules/.installed
 	.venv/bin/python -m pytest -n 2 --dist loadfile tests/wide
 
-# MUTANTS=1 plants defects, each of which must be found; SEED=17 shows one run of the simulation, SEEDS=0-99 plays some.
-ifneq ($(MUTANTS)$(SEED)$(SEEDS),)
-fault: setup .venv/.dev
-	PYTHONPATH=tests .venv/bin/python -m fault.simulation $(if $(MUTANTS),--mutants,--seeds $(or $(SEED),$(SEEDS)))
-else
-fault: setup .venv/.dev web-packages test-programs
-	PYTHONPATH=tests .venv/bin/python tests/fault/run_faults.py $(ONLY)$(if $(ONLY),,; held=$$?; \
-	PYTHONPATH=tests .venv/bin/python -m fault.simulation && exit $$held)
-endif
-
-# What was played here (the scenes, 2,000 seeds, all planted defects) comes into the documents.
-fault-docs: .venv/.dev
-	.venv/bin/python docs/write_faults.py --take
-
-# What it finds goes to .fuzz/; an input that fails goes into tests/fuzz/corpus with the fix.
-fuzz: setup .venv/.dev .venv/.fuzz web-packages
-	.venv/bin/python tests/fuzz/run_fuzz.py --seconds $(SECONDS) $(ONLY)
-
 check: setup .venv/.dev web-packages
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -116,7 +97,7 @@ lock: .venv/.dev node
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o locks/requirements-node.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o locks/requirements-scoreboard.lock
 	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
-	cd scoreboard && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
+	cd lab/systems && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 	cd tests/wide/jest && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
 UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
@@ -209,41 +190,4 @@ tests/wide/jest/node_modules/.installed: tests/wide/jest/package-lock.json | nod
 wide-programs:
 	$(call have,The wide tests,$(WIDE_PROGRAMS))
 
-# Tidings is measured beside systems that are installed only for this: in scoreboard/.venv and scoreboard/node_modules.
-scoreboard: setup web-packages scoreboard-programs
-	PYTHONPATH=.:tests .venv/bin/python -m scoreboard $(if $(QUICK),--quick,--json scoreboard/results.json) $(ARGUMENTS)
-	$(if $(QUICK),,.venv/bin/python docs/write_scoreboard.py)
-
-# Costs, beside the same systems and a floor in C. A quiet machine gives the figures of docs/proof/performance.md.
-bench: setup .venv/.dev scoreboard-programs test-programs
-	.venv/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(ARGUMENTS)
-
-# The last run's tables and charts into docs/proof/performance.md. A quick run or a busy machine has no place there.
-bench-docs: .venv/.dev
-	.venv/bin/python benchmarks/charts.py build/bench
-
-bench-profile: setup .venv/.dev
-	.venv/bin/python benchmarks/profile_server.py $(ARGUMENTS)
-
-bench-growth: setup .venv/.dev
-	.venv/bin/python benchmarks/growth.py $(ARGUMENTS)
-
-scoreboard-programs: scoreboard/.venv/.installed scoreboard/node_modules/.installed
-	@if command -v dpkg-query >/dev/null && dpkg-query --show $(SCOREBOARD_PROGRAMS) >/dev/null 2>&1; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SCOREBOARD_PROGRAMS) && \
-		{ systemctl disable --now -q nginx 2>/dev/null || true; }; \
-	else \
-		echo "The scoreboard needs nginx with nchan. On Debian, install them with:" >&2; \
-		echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $(SCOREBOARD_PROGRAMS)" >&2; exit 1; \
-	fi
-
-scoreboard/.venv/.installed: locks/requirements-scoreboard.lock .venv/bin/python
-	@echo "Installing the other systems of the scoreboard (locks/requirements-scoreboard.lock)"
-	@.venv/bin/python -m venv scoreboard/.venv
-	@scoreboard/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/requirements-scoreboard.lock
-	@touch $@
-
-scoreboard/node_modules/.installed: scoreboard/package-lock.json | node
-	@cd scoreboard && npm ci --no-audit --no-fund --ignore-scripts --silent
-	@touch $@
+include lab/Makefile

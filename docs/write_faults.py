@@ -1,4 +1,4 @@
-"""Writes the results of `make fault` into the documents, from tests/fault/results.json (``make docs``).
+"""Writes the results of `make fault` into the documents, from lab/faults/results.json (``make docs``).
 
 With ``--take`` (``make fault-docs``), what was played in this tree (build/fault.json) comes into those results first.
 ``tests/unit/test_docs.py`` holds the pages against them.
@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
-from fault.fault_pages import notes, simulation, table, verdict  # noqa: E402 - the path comes first
-from fault.fault_results import PUBLISHED, read, take  # noqa: E402
+from lab.faults.pages import notes, simulation, table, verdict  # noqa: E402 - the path comes first
+from lab.faults.results import PUBLISHED, read, take  # noqa: E402
 
 
 def parts() -> dict[str, str]:

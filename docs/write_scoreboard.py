@@ -1,4 +1,4 @@
-"""Writes the scoreboard's tables into docs/proof/reliability.md, from scoreboard/results.json (``make docs``).
+"""Writes the scoreboard's tables into docs/proof/reliability.md, from lab/scoreboard/results.json (``make docs``).
 
 ``make scoreboard`` makes those results and calls this; ``tests/unit/test_docs.py`` holds the page against them.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scoreboard.table import tables  # noqa: E402 - the path comes first
+from lab.scoreboard.table import tables  # noqa: E402 - the path comes first
 
 PAGE = Path(__file__).parent / "proof" / "reliability.md"
 BEGIN, END = "<!-- scoreboard: begin (make docs) -->\n", "<!-- scoreboard: end -->\n"
@@ -20,7 +20,7 @@ BEGIN, END = "<!-- scoreboard: begin (make docs) -->\n", "<!-- scoreboard: end -
 
 def written() -> str:
     """When and where it was measured, and the tables."""
-    document = json.loads((ROOT / "scoreboard" / "results.json").read_text(encoding="utf-8"))
+    document = json.loads((ROOT / "lab" / "scoreboard" / "results.json").read_text(encoding="utf-8"))
     before, after = document["load_average"]
     measured = (
         f"Measured on {document['date']}: {document['machine']}; load average {before} at the beginning and {after} at "

@@ -13,7 +13,8 @@ from typing import Any
 
 import hypothesis
 import pytest
-from node import Node, Person
+
+from lab.node import Node, Person
 
 # No time limit for an example, nor for making one: how long that takes is the machine's business, and a busy one is no
 # failure.

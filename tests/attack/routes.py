@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import httpx2
-from node import SECRET, Node, Person
 from starlette.routing import Route
 
+from lab.node import SECRET, Node, Person
 from tidings import Config
 from tidings.server.app import create_app
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from key_server import KeyServer
-from node import Node, Person, refused, wait_for
 
+from lab.key_server import KeyServer
+from lab.node import Node, Person, refused, wait_for
 from tidings.errors import ConfigurationError
 from tidings.server.identity.address import Addresses
 

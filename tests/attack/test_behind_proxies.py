@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from front import Front
-from node import API, PATIENCE_S, Node
+
+from lab.front import Front
+from lab.node import API, PATIENCE_S, Node
 
 BURST = 5
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from demo import Demo
-from node import API, Node, Person, refused
 from routes import BODIES, Call, every_call
+
+from lab.demo import Demo
+from lab.node import API, Node, Person, refused
 
 EVIL = "https://evil.example"
 FROM_ELSEWHERE: dict[str, dict[str, str]] = {

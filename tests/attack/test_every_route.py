@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import jwt
 import pytest
-from key_server import public_jwk, public_pem, signed
-from node import API, SECRET, Node, Person, refused
 from routes import BODIES, Call, every_call
 from starlette.routing import Route
 
+from lab.key_server import public_jwk, public_pem, signed
+from lab.node import API, SECRET, Node, Person, refused
 from tidings import Config
 from tidings.server.app import routes
 from tidings.server.http.serve import served

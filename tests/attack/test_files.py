@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 import httpx2
 import pytest
-from node import API, Node, Person
 from starlette.routing import Mount, Router
-from wire import Wire
 
+from lab.node import API, Node, Person
+from lab.wire import Wire
 from tidings.cli import main
 from tidings.server.http.page import _Assets
 

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from node import Node, Person
+
+from lab.node import Node, Person
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from node import API, Node, Person, refused, wait_for
-from wire import Wire
+
+from lab.node import API, Node, Person, refused, wait_for
+from lab.wire import Wire
 
 BODY = b'{"recipientId": "smuggled", "text": "hi"}'
 SECOND = b"GET /page.json HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -7,8 +7,9 @@ import json
 import time
 
 import pytest
-from node import Node, Person, refused
 from routes import BODIES
+
+from lab.node import Node, Person, refused
 
 DEEP = 30_000
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from node import API, Node, Person, wait_for
-from wire import Wire
+
+from lab.node import API, Node, Person, wait_for
+from lab.wire import Wire
 
 FORGED = "2031-01-01 00:00:00,000 INFO tidings.run forged"
 HOSTILE = [

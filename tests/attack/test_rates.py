@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from node import API, Node, refused
 from routes import Call, every_call
+
+from lab.node import API, Node, refused
 
 TRIES = 30  # more than any burst of this node
 

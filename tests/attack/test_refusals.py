@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from node import Node, Person, refused, wait_for
 
+from lab.node import Node, Person, refused, wait_for
 from tidings.server.config import REFUSAL_LINES_BURST, REFUSAL_LINES_OF_ALL_BURST
 
 

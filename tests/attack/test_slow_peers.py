@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from node import API, PATIENCE_S, Node, Person, wait_for
-from wire import Wire
+
+from lab.node import API, PATIENCE_S, Node, Person, wait_for
+from lab.wire import Wire
 
 WAIT_S = 2.0
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from chromium import launched
-from demo import Demo
 from playwright.sync_api import Browser, BrowserContext, expect
+
+from lab.browser.chromium import launched
+from lab.demo import Demo
 
 PATIENCE_MS = 30_000
 """How long a test waits for something that the page should show at once: as long as a busy machine may take."""

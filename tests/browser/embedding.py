@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from client_build import install_packages, node_program
-from host import Host
+from lab.client_build import install_packages, node_program
+from lab.host import Host
 
 HERE = Path(__file__).parent
 

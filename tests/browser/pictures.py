@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-sys.path.append(str(Path(__file__).parents[1]))  # tests/, which pytest's configuration adds for the tests
+sys.path.append(str(Path(__file__).parents[2]))  # which pytest's configuration adds for the tests
 
-from chromium import launched
-from demo import Demo
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, expect
-from proxy import Proxy
 from window import Window
+
+from lab.browser.chromium import launched
+from lab.demo import Demo
+from lab.proxy import Proxy
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

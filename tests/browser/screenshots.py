@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Literal
 
-sys.path.append(str(Path(__file__).parents[1]))  # tests/, which pytest's configuration adds for the tests
+sys.path.append(str(Path(__file__).parents[2]))  # which pytest's configuration adds for the tests
 
-from chromium import launched
 from playwright.sync_api import Error, expect
 from states import SIZES, SLOW, STATES, Scene, Studio, Tour
+
+from lab.browser.chromium import launched
 
 PATIENCE_MS = 20_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

@@ -1,7 +1,7 @@
 """Every state that the served chat can be in, brought about by what brings it about in life.
 
 Nothing is injected into the page: a state is reached by what people do, by messages that arrive, and by a network
-(tests/proxy.py) and servers that fail. Each state is a function of a `Scene`; a `Tour` goes through them. Where
+(lab/proxy.py) and servers that fail. Each state is a function of a `Scene`; a `Tour` goes through them. Where
 only waiting remains, a state yields: the slow ones begin first and ripen while the quick ones are looked at.
 """
 
@@ -15,11 +15,12 @@ from threading import Thread
 from typing import Literal
 from urllib.parse import quote
 
-from demo import Demo
-from node import Node
 from playwright.sync_api import Browser, expect
-from proxy import Proxy
 from window import Window
+
+from lab.demo import Demo
+from lab.node import Node
+from lab.proxy import Proxy
 
 Device = Literal["desktop", "phone"]
 SIZES: dict[Device, tuple[int, int]] = {"desktop": (1280, 800), "phone": (390, 844)}

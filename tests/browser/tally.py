@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crowd import whole_history
-from node import Person
 from window import Window
+
+from lab.crowd import whole_history
+from lab.node import Person
 
 
 @dataclass(frozen=True)

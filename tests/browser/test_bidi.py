@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from demo import Demo
 from playwright.sync_api import BrowserContext, Locator, expect
 from window import Window
+
+from lab.demo import Demo
 
 Profile = Callable[[], BrowserContext]
 

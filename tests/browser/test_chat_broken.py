@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from node import Node
 from playwright.sync_api import BrowserContext, expect
-from proxy import Proxy
 from window import Window
+
+from lab.node import Node
+from lab.proxy import Proxy
 
 TRYING_AGAIN = re.compile(r"Trying again (in \d+ s|now)")
 NOTICE_POLLING = """() => {

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from demo import Demo
 from playwright.sync_api import BrowserContext, expect
 from window import Window
+
+from lab.demo import Demo
 
 Profile = Callable[[], BrowserContext]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from demo import Demo
-from node import PATIENCE_S
 from playwright.sync_api import BrowserContext, Locator, expect
 from window import Window
+
+from lab.demo import Demo
+from lab.node import PATIENCE_S
 
 Profile = Callable[[], BrowserContext]
 

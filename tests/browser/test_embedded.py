@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from embedding import embedded
-from host import Host
-from node import Person
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from window import Window
+
+from lab.host import Host
+from lab.node import Person
 
 DROPPED = """() => {
     const screen = document.querySelector(".tidings-screen");

@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from node import Node, Person
 from playwright.sync_api import BrowserContext, Page, expect
+
+from lab.node import Node, Person
 
 GUIDE_PAGE = (Path(__file__).parent / "guide_client.html").read_text(encoding="utf-8")
 FRAME_TYPES = {"connected", "caught_up", "heartbeat", "new_message", "message_delivered", "message_read", "goodbye"}

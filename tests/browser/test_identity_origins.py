@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from node import API, Node
 from playwright.sync_api import BrowserContext, Page
+
+from lab.node import API, Node
 
 FETCHES = """async ([url, options]) => {
     try {

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from chromium import LAN_NAME, with_real_tabs
-from crowd import metric
-from node import Node, Person
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from proxy import Proxy
 from tally import NOTHING_LOST_OR_DOUBLED, tally
 from window import Window
+
+from lab.browser.chromium import LAN_NAME, with_real_tabs
+from lab.crowd import metric
+from lab.node import Node, Person
+from lab.proxy import Proxy
 
 HEARTBEAT_S = 1
 LEEWAY_S = 30

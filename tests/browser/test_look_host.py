@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_build import install_packages, node_program
-from host import Host
 from playwright.sync_api import Browser, Page, expect
 from window import Window
+
+from lab.client_build import install_packages, node_program
+from lab.host import Host
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

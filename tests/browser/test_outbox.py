@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from chromium import opened_on
 from kept_page import KeptPage
-from node import Node, Person, wait_for
 from playwright.sync_api import Browser, BrowserContext, expect
-from proxy import Proxy
 from tally import NOTHING_LOST_OR_DOUBLED, tally
 from window import Window
+
+from lab.browser.chromium import opened_on
+from lab.node import Node, Person, wait_for
+from lab.proxy import Proxy
 
 BACK_MS = 20_000
 """How long what was broken may take: backoff included, which had time to grow."""

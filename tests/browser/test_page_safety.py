@@ -8,12 +8,13 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from demo import Demo
-from host import Host
 from named_host import NAMES, SECRET
-from node import Node
 from playwright.sync_api import BrowserContext, expect
 from window import Window
+
+from lab.demo import Demo
+from lab.host import Host
+from lab.node import Node
 
 HOSTILE = [
     "<img src=x onerror=\"document.title='pwned'\">",

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from client_build import install_packages
-from host import Host
 from playwright.sync_api import BrowserContext, expect
 from window import Window
+
+from lab.client_build import install_packages
+from lab.host import Host
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from demo import Demo
 from playwright.sync_api import BrowserContext, expect
 from window import Window
+
+from lab.demo import Demo
 
 Profile = Callable[[], BrowserContext]
 

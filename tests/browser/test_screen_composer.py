@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from node import Node, Person
 from playwright.sync_api import BrowserContext, expect
 from window import Window
+
+from lab.node import Node, Person
 
 TYPE_AND_RELOAD = """([texts, gap]) => {
     const field = document.querySelector(".tidings-composer textarea");

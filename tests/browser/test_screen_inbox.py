@@ -8,11 +8,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from host import Host
 from known_host import SECRET
-from node import Node, Person
 from playwright.sync_api import BrowserContext, Locator, expect
 from window import Window
+
+from lab.host import Host
+from lab.node import Node, Person
 
 PHONE = {"width": 390, "height": 700}
 DESK = {"width": 1280, "height": 700}

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from chromium import with_real_tabs
-from list_app import ListApp, Written, write
-from list_view import DRIFT_MAX_PX, MEASURE, ListView
-from node import Node, Person, wait_for
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 from window import Window
+
+from lab.browser.chromium import with_real_tabs
+from lab.browser.list_app import ListApp, Written, write
+from lab.browser.list_view import DRIFT_MAX_PX, MEASURE, ListView
+from lab.node import Node, Person, wait_for
 
 ROWS_MAX = 600
 LONG = 10_000

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from node import Node, Person
 from playwright.sync_api import Browser, BrowserContext, expect
 from test_outbox import keeps, rows
 from window import Window
+
+from lab.node import Node, Person
 
 LATIN = re.compile("[A-Za-z]{2}")
 

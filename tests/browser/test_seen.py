@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from chromium import LAN_NAME
 from embedding import embedded
-from host import Host
-from node import Person
 from playwright.sync_api import BrowserContext, Frame, Page, expect
 from window import Window
+
+from lab.browser.chromium import LAN_NAME
+from lab.host import Host
+from lab.node import Person
 
 AWAY = {
     "below-the-fold": "place.style.marginTop = '3000px'",

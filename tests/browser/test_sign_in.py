@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 import jwt
 import pytest
-from chromium import opened_on
-from node import Node
 from playwright.sync_api import Browser, BrowserContext, expect
-from proxy import Proxy
 from window import Window
+
+from lab.browser.chromium import opened_on
+from lab.node import Node
+from lab.proxy import Proxy
 
 Profile = Callable[[], BrowserContext]
 

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-from chromium import with_real_tabs
-from crowd import metric
-from demo import Demo
-from node import Node
 from playwright.sync_api import Browser, BrowserContext, Error, expect
-from proxy import Proxy
 from tally import NOTHING_LOST_OR_DOUBLED, tally
 from window import Window
+
+from lab.browser.chromium import with_real_tabs
+from lab.crowd import metric
+from lab.demo import Demo
+from lab.node import Node
+from lab.proxy import Proxy
 
 TABS = 8
 LIVE_AGAIN_S = 30.0

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_build import build_client
-from crowd import UNLIMITED
-from node import Node, Person, wait_for
 from playwright.sync_api import BrowserContext, Page, Route
-from proxy import Proxy
+
+from lab.client_build import build_client
+from lab.crowd import UNLIMITED
+from lab.node import Node, Person, wait_for
+from lab.proxy import Proxy
 
 DURATION_S = 60.0
 EACH_MS = 50

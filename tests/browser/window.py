@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from node import PATIENCE_S, Person
 from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
+
+from lab.node import PATIENCE_S, Person
 
 
 class Window:

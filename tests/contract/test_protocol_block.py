@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node import Node, Person, refused
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
+from lab.node import Node, Person, refused
 from tidings import Config, Report, Tidings
 from tidings.errors import Forbidden
 

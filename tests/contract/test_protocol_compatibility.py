@@ -9,7 +9,8 @@ import httpx
 import httpx_sse
 import pytest
 import sseclient
-from node import API, Node, Person
+
+from lab.node import API, Node, Person
 
 # What a reader of a library reports: (event type, data, id).
 Event = tuple[str, str, str]

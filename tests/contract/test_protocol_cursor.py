@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node import Node, Person, Stream, refused
+
+from lab.node import Node, Person, Stream, refused
 
 
 def parts(cursor: str) -> tuple[str, int, str]:

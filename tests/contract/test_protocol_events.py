@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from node import Node, Person
+
+from lab.node import Node, Person
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from node import Node, Person
+
+from lab.node import Node, Person
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import jwt
 import pytest
-from node import API, SECRET, Node, Person, refused
+
+from lab.node import API, SECRET, Node, Person, refused
 
 
 def stranger_with(node: Node, token: str | None) -> Person:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from node import API, Node, Person, Stream, refused, wait_for
+
+from lab.node import API, Node, Person, Stream, refused, wait_for
 
 
 @pytest.fixture(scope="module")

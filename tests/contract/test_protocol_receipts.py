@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from node import Node, Person, refused
+
+from lab.node import Node, Person, refused
 
 
 @pytest.fixture

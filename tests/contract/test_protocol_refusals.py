@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from node import API, Node, Person, refused
+
+from lab.node import API, Node, Person, refused
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from node import Node, Person, refused
+
+from lab.node import Node, Person, refused
 
 
 def test_a_send_answers_the_message(alice: Person, bob: Person) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from node import Node, Person, refused
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
+from lab.node import Node, Person, refused
 from tidings import Config, Tidings
 from tidings.server.config import STRANGER_PROFILES_PER_H
 from tidings.server.store.sqlite.file import connect

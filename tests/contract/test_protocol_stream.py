@@ -9,7 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from node import Node, Person, Stream, StreamEnded, refused
+
+from lab.node import Node, Person, Stream, StreamEnded, refused
 
 EARLY_S = 0.3
 """A timer of the server may be 0.25 s coarse."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bounds import LIMITS, limits_hold
-from node import Node
+from lab.faults.bounds import LIMITS, limits_hold
+from lab.node import Node
 
 
 def test_limits_let_exactly_as_many_pass_when_all_ask_at_once(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from crowd import UNLIMITED, Letter, log_pages, position, until_acknowledged
-from node import Node, Person, Stream, StreamEnded
-from proxy import Proxy
+
+from lab.crowd import UNLIMITED, Letter, log_pages, position, until_acknowledged
+from lab.node import Node, Person, Stream, StreamEnded
+from lab.proxy import Proxy
 
 MISSED = 100
 LOG_SIZE = 12_000

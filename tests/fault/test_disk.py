@@ -8,10 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from baddisk import BadDisk
-from crowd import UNLIMITED, log_after
-from disks import damaged_file, failing_disk, full_disk
-from node import Node, refused, wait_for
+
+from lab.crowd import UNLIMITED, log_after
+from lab.faults.baddisk import BadDisk
+from lab.faults.disks import damaged_file, failing_disk, full_disk
+from lab.node import Node, refused, wait_for
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from crowd import UNLIMITED
-from node import API, Node, refused, wait_for
+
+from lab.crowd import UNLIMITED
+from lab.node import API, Node, refused, wait_for
 
 STREAMS = 200
 WINDOW_S = 3.0

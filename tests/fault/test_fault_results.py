@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import fault_results
 import pytest
-from fault_pages import notes, simulation, table, verdict
-from rounds import Outcome
-from run_faults import SCENES
+
+from lab.faults import results as fault_results
+from lab.faults.pages import notes, simulation, table, verdict
+from lab.faults.rounds import Outcome
+from lab.faults.scenes import SCENES
 
 
 @pytest.fixture(autouse=True)

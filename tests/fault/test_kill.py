@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from crowd import UNLIMITED, Crowd, Letter, log_after, metric, until_acknowledged
-from killing import kill_rounds
-from node import Node, wait_for
-from proxy import Proxy
+
+from lab.crowd import UNLIMITED, Crowd, Letter, log_after, metric, until_acknowledged
+from lab.faults.killing import kill_rounds
+from lab.node import Node, wait_for
+from lab.proxy import Proxy
 
 SENDS = 1000
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from client_build import build_client
-from crowd import UNLIMITED
-from networks import broken_network
-from node import Node
-from proxy import Proxy
+from lab.client_build import build_client
+from lab.crowd import UNLIMITED
+from lab.faults.networks import broken_network
+from lab.node import Node
+from lab.proxy import Proxy
 
 EACH_S = 0.7
 

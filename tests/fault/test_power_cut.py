@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crowd import UNLIMITED
-from node import Node
-from powercut import kill_within_fsync, power_cuts
+from lab.crowd import UNLIMITED
+from lab.faults.powercut import kill_within_fsync, power_cuts
+from lab.node import Node
 
 
 def test_what_was_acknowledged_survives_power_cuts(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from node import API, Node, Person, StreamEnded, wait_for
-from proxy import Proxy
+
+from lab.node import API, Node, Person, StreamEnded, wait_for
+from lab.proxy import Proxy
 
 
 @pytest.fixture

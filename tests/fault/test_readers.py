@@ -9,10 +9,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from crowd import UNLIMITED, Follower, Letter, metric, until_acknowledged
-from node import Node, wait_for
-from proxy import Proxy
-from unread import queued_kib, resident_kib, unread
+
+from lab.crowd import UNLIMITED, Follower, Letter, metric, until_acknowledged
+from lab.faults.unread import queued_kib, resident_kib, unread
+from lab.node import Node, wait_for
+from lab.proxy import Proxy
 
 GONE = 1_000
 FLOOD = 5_000

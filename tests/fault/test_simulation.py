@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from fault.simulation.__main__ import find
-from fault.simulation.mutants import MUTANTS, Stale, changed
-from fault.simulation.run import run_seed
+
+from lab.simulation.__main__ import find
+from lab.simulation.mutants import MUTANTS, Stale, changed
+from lab.simulation.run import run_seed
 
 SEEDS = [1, 2, 3, 9, 192, 924]
 QUICK = ["two-transactions", "snapshot-ahead", "resumed-from-the-first-place", "tail-raised-by-hint"]

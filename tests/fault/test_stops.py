@@ -7,9 +7,9 @@ import socket
 import time
 from pathlib import Path
 
-from crowd import UNLIMITED
-from node import Node
-from stops import no_descriptors, stands_still
+from lab.crowd import UNLIMITED
+from lab.faults.stops import no_descriptors, stands_still
+from lab.node import Node
 
 STILL_S = 2.0
 WAIT_S = 4.0

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent
-NAMES = sorted(folder.name for folder in (FOLDER / "corpus").iterdir())
+ROOT = Path(__file__).parents[2]
+NAMES = sorted(folder.name for folder in (ROOT / "lab" / "fuzz" / "corpus").iterdir())
 
 REPLAY = """
 import sys
-from targets import TARGETS, corpus, stop
+from lab.fuzz.targets import TARGETS, corpus, stop
 for name in sys.argv[1:]:
     for path in corpus(name):
         try:
@@ -28,7 +28,7 @@ stop()
 def test_every_input_of_the_corpus_passes() -> None:
     """All targets, in a process of their own, as the fuzzer has it; each has some inputs."""
     done = subprocess.run(
-        [sys.executable, "-c", REPLAY, *NAMES], cwd=FOLDER, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", REPLAY, *NAMES], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
     )
     assert 0 == done.returncode, done.stderr
     counts = dict(line.split() for line in done.stdout.splitlines())
@@ -39,8 +39,8 @@ def test_every_input_of_the_corpus_passes() -> None:
 def test_every_target_has_a_corpus() -> None:
     """A target that nobody replays is one that nobody looks at."""
     listed = subprocess.run(
-        [sys.executable, "-c", "from targets import TARGETS; print(*TARGETS)"],
-        cwd=FOLDER,
+        [sys.executable, "-c", "from lab.fuzz.targets import TARGETS; print(*TARGETS)"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,7 +59,7 @@ def test_a_target_can_fail(planted: str) -> None:
     }[planted]
     done = subprocess.run(
         [sys.executable, "-c", f"{break_it}\n{REPLAY}", planted],
-        cwd=FOLDER,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,

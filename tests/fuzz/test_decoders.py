@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-SOURCE = FOLDER.parents[1] / "web" / "client" / "src" / "wire" / "sse.ts"
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "web" / "client" / "src" / "wire" / "sse.ts"
 
 COMPARE = """
 import sys
 from pathlib import Path
-import decoders
+from lab.fuzz import decoders
 for found in decoders.differences(decoders.cases(0, 400), [Path(each) for each in sys.argv[1:]]):
     print(len(found), *found[:1], end="\\0")
 """
@@ -34,7 +34,7 @@ def compared(*sources: Path) -> list[str]:
     """For each how many differences there are, and the first; in a process of its own, as the fuzzer has it."""
     done = subprocess.run(
         [sys.executable, "-c", COMPARE, *map(str, sources)],
-        cwd=FOLDER,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=100,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from host import Host
+
+from lab.host import Host
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from node import API, Node, Person
-from wire import Wire
+
+from lab.node import API, Node, Person
+from lab.wire import Wire
 
 BODY = b'{"recipientId":"bob","text":"hello"}'
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import jwt
 import pytest
-from node import SECRET, Node
 
+from lab.node import SECRET, Node
 from tidings.bench.dialect import Dialect, post_body, tidings
 from tidings.bench.run import Outcome, Plan, is_whole, measure, shares_ms
 from tidings.bench.sends import Senders

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node import Node, Person, refused
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from lab.node import Node, Person, refused
 from tidings.chat_terminal.app import ChatApp, Line
 from tidings.client import AsyncClient
 from tidings.errors import ClientError, ServerProblem

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from httpcore2._backends.sync import SyncStream
-from node import PATIENCE_S, Node, Person, wait_for
 
+from lab.node import PATIENCE_S, Node, Person, wait_for
 from tidings.client import Client, ConnectionState, Feed
 from tidings.client.interrupt import Line
 from tidings.errors import ProtocolViolation, ServerProblem, StreamLost

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
-from node import PATIENCE_S, Node, Person
-from proxy import Proxy
 
+from lab.node import PATIENCE_S, Node, Person
+from lab.proxy import Proxy
 from tidings.client import AsyncClient, AsyncFeed, ConnectionState
 from tidings.errors import ServerProblem, StreamLost
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node import PATIENCE_S, Node, Person
 
+from lab.node import PATIENCE_S, Node, Person
 from tidings.client import AsyncClient, Client
 from tidings.errors import StreamLost
 

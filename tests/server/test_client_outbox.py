@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from node import PATIENCE_S, Node, Person, wait_for
 
+from lab.node import PATIENCE_S, Node, Person, wait_for
 from tidings.client import AsyncClient, Client, Outbox
 from tidings.errors import ServerProblem, StreamLost
 from tidings.protocol.shapes import Message

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from certificate import make_certificate
-from node import PATIENCE_S, Person, wait_for
-from proxy import Proxy
 
+from lab.certificate import make_certificate
+from lab.node import PATIENCE_S, Person, wait_for
+from lab.proxy import Proxy
 from tidings.client import AsyncClient, Client, ConnectionState, machine
 
 RETURN_MAX_S = 20.0

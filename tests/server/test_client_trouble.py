@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from node import PATIENCE_S, Person
 
+from lab.node import PATIENCE_S, Person
 from tidings.client import AsyncClient, Client, async_feed, call, feed, machine
 from tidings.client.call import api_url
 from tidings.errors import ConfigurationError, ProtocolViolation, ServerProblem, StreamLost

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from demo import EXIT_DEADLINE_S, Demo
-from node import API, PATIENCE_S, START_DEADLINE_S, Node, wait_for
+
+from lab.demo import EXIT_DEADLINE_S, Demo
+from lab.node import API, PATIENCE_S, START_DEADLINE_S, Node, wait_for
 
 GIVEN_UP_S = 1.0
 """After this a request that is stalled is looked at; it must not have been answered, however long it waits."""

@@ -19,9 +19,10 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from front import DEPLOY, Front
-from fronts import http2_stream
-from node import API, Node, wait_for
+
+from lab.faults.fronts import http2_stream
+from lab.front import DEPLOY, Front
+from lab.node import API, Node, wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 HEARTBEAT_S = 0.5

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from host import HOSTS, Host
-from node import API, Person, refused
+
+from lab.host import HOSTS, Host
+from lab.node import API, Person, refused
 
 
 class Project(Host):

@@ -21,12 +21,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from certificate import make_certificate
-from host import HOSTS, Host
-from key_server import KeyServer
-from node import Node, Person
-from proxy import Proxy
 
+from lab.certificate import make_certificate
+from lab.host import HOSTS, Host
+from lab.key_server import KeyServer
+from lab.node import Node, Person
+from lab.proxy import Proxy
 from tidings.cli import main
 from tidings.client import doctor as probes
 

@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from host import HOSTS, Host
-from node import PATIENCE_S, START_DEADLINE_S, Person, refused, wait_for
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import Message
 
+from lab.host import HOSTS, Host
+from lab.node import PATIENCE_S, START_DEADLINE_S, Person, refused, wait_for
 from tidings import Config, Tidings, create_app
 from tidings.errors import BadRequest, ConfigurationError, Problem
 

@@ -14,9 +14,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from crowd import Letter, until_acknowledged
-from node import SECRET, Node, Person, refused, wait_for
 
+from lab.crowd import Letter, until_acknowledged
+from lab.node import SECRET, Node, Person, refused, wait_for
 from tidings import Config, Tidings
 from tidings.server.operate import person
 

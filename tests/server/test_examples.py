@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host import Host
-from node import Person
+
+from lab.host import Host
+from lab.node import Person
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 APPLICATIONS = {"fastapi_app": "app", "starlette_app": "app", "django_app": "application"}

@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
-from host import Host
-from node import Person, refused, wait_for
 from routes import BODIES
 
+from lab.host import Host
+from lab.node import Person, refused, wait_for
 from tidings import Config
 from tidings.client import Client
 from tidings.errors import ServerProblem

@@ -19,11 +19,12 @@ import httpx
 import httpx_sse
 import pytest
 import sseclient
-from chromium import launched
-from javascript import JavaScript
-from node import API, Node, Person, wait_for
 from playwright.sync_api import Page
-from proxy import Proxy
+
+from lab.browser.chromium import launched
+from lab.javascript import JavaScript
+from lab.node import API, Node, Person, wait_for
+from lab.proxy import Proxy
 
 WEB = Path(__file__).parents[2] / "web"
 TEXTS = [

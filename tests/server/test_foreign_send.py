@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from host import Host
-from node import wait_for
+from lab.host import Host
+from lab.node import wait_for
 
 
 def test_a_middleware_may_bound_each_write_and_look_at_its_context(start_host: Callable[..., Host]) -> None:

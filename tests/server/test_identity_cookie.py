@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from node import API, Node, Person, refused, wait_for
+
+from lab.node import API, Node, Person, refused, wait_for
 
 APP, OTHER = "https://app.example.org", "https://evil.example"
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from key_server import JWKS_PATH, KeyServer, public_jwk, signed
-from node import Node, Person, refused, wait_for
 
+from lab.key_server import JWKS_PATH, KeyServer, public_jwk, signed
+from lab.node import Node, Person, refused, wait_for
 from tidings import Config
 from tidings.errors import Unauthorized, Unavailable
 from tidings.server.config import (

@@ -16,9 +16,9 @@ from typing import Any
 
 import jwt
 import pytest
-from key_server import DISCOVERY_PATH, JWKS_PATH, KeyServer, public_pem, signed
-from node import SECRET, Node, Person, refused, wait_for
 
+from lab.key_server import DISCOVERY_PATH, JWKS_PATH, KeyServer, public_pem, signed
+from lab.node import SECRET, Node, Person, refused, wait_for
 from tidings import Config, create_app
 from tidings.errors import ConfigurationError
 

@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
-from node import Node, Person, refused
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from lab.node import Node, Person, refused
 from tidings.server.identity import jwks, tokens
 
 DOCS = Path(__file__).parents[2] / "docs" / "embed"

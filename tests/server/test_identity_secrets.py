@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from host import Host
-from key_server import JWKS_PATH, KeyServer
-from node import SECRET, Node, Person, wait_for
 
+from lab.host import Host
+from lab.key_server import JWKS_PATH, KeyServer
+from lab.node import SECRET, Node, Person, wait_for
 from tidings import Config
 from tidings.errors import ConfigurationError
 from tidings.protocol.shown_url import shown_url

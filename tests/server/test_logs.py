@@ -18,12 +18,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from host import Host
-from node import PATIENCE_S, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as of_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as of_text
 
+from lab.host import Host
+from lab.node import PATIENCE_S, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
 from tidings.server.metrics import Metrics
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_build import build_client
-from crowd import UNLIMITED
-from javascript import JavaScript
-from node import Node, wait_for
+
+from lab.client_build import build_client
+from lab.crowd import UNLIMITED
+from lab.javascript import JavaScript
+from lab.node import Node, wait_for
 
 CLIENTS = 200
 WINDOW_S = 4.0

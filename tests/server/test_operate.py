@@ -20,8 +20,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from node import Node, Person, refused, wait_for
 
+from lab.node import Node, Person, refused, wait_for
 from tidings.cli import main
 from tidings.server.operate.copies import restore
 

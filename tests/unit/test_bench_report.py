@@ -5,10 +5,11 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from charts import charts
-from goals import GOALS, goals_table
-from report import Findings, ratios, table
-from svg import ticks
+
+from lab.benchmarks.charts import charts
+from lab.benchmarks.goals import GOALS, goals_table
+from lab.benchmarks.report import Findings, ratios, table
+from lab.benchmarks.svg import ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -184,7 +184,7 @@ def test_each_line_of_the_threat_model_and_of_the_guarantees_names_tests_that_ex
 
 
 def test_the_tables_of_the_scoreboard_are_those_of_its_results() -> None:
-    """docs/proof/reliability.md is written from scoreboard/results.json; `make scoreboard` and `make docs` write it."""
+    """docs/proof/reliability.md is written from lab/scoreboard/results.json; also by `make docs`."""
     page = runpy.run_path(str(ROOT / "docs" / "write_scoreboard.py"))["page"]
     text = DOCUMENTS["docs/proof/reliability.md"]
 
@@ -195,7 +195,7 @@ def test_the_tables_of_the_scoreboard_are_those_of_its_results() -> None:
     "document", ["docs/proof/fault-runs.md", "docs/proof/simulation.md", "docs/proof/reliability.md"]
 )
 def test_the_figures_of_the_fault_runs_are_those_of_their_results(document: str) -> None:
-    """They are written from tests/fault/results.json; `make fault-docs` and `make docs` write them."""
+    """They are written from lab/faults/results.json; `make fault-docs` and `make docs` write them."""
     page = runpy.run_path(str(ROOT / "docs" / "write_faults.py"))["page"]
     text = DOCUMENTS[document]
 
@@ -339,7 +339,8 @@ def test_a_typescript_snippet_imports_what_the_package_exports(document: str, co
 @pytest.mark.parametrize(("document", "code"), snippets("sh", "console"))
 def test_the_commands_of_a_shell_snippet_exist(document: str, code: str) -> None:
     """make targets, commands of `tidings` and npm scripts are real; other programs are well known."""
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    makefiles = [(ROOT / folder / "Makefile").read_text(encoding="utf-8") for folder in (".", "lab")]
+    targets = {name for text in makefiles for name in re.findall(r"^([\w-]+):", text, re.MULTILINE)}
     for words in simple_commands(code):
         program = words[0].removeprefix(".venv/bin/")
         if program == "make":

@@ -33,7 +33,7 @@ IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", 
 NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
 LOCK_FILES = [
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "locks").iterdir()),
-    *("web/package-lock.json", "scoreboard/package-lock.json", "tests/wide/jest/package-lock.json"),
+    *("web/package-lock.json", "lab/systems/package-lock.json", "tests/wide/jest/package-lock.json"),
 ]
 
 

@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from client_build import install_packages, node_program, pack_client
+
+from lab.client_build import install_packages, node_program, pack_client
 
 ROOT = Path(__file__).parents[2]
 PAGE = {"index.html", ".build-hash"}

@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from node import wait_for
 from websockets.sync.client import ClientConnection, connect
+
+from lab.node import wait_for
 
 START_DEADLINE_S = 60.0
 COMMAND_DEADLINE_S = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from host import Host
+from lab.host import Host
 
 SERVERS = {
     "uvicorn": ["uvicorn", "{app}", "--port", "{port}"],

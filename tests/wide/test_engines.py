@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crowd import metric
 from engines import STARTERS, Browser, Tab, started
-from node import Node, wait_for
-from proxy import Proxy
+
+from lab.crowd import metric
+from lab.node import Node, wait_for
+from lab.proxy import Proxy
 
 LONG_S = 31.0
 """The guide's third test: a disconnect of over 30 s."""

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from node import SECRET, START_DEADLINE_S, Node, wait_for
+
+from lab.node import SECRET, START_DEADLINE_S, Node, wait_for
 
 # A container's engine does the same; who is no root may begin a namespace of processes within one of users.
 APART = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--pid", "--fork", "--kill-child"]

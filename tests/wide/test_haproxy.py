@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from front import Front
-from node import API, Node, wait_for
 from test_behind_proxies import BURST, test_no_spelling_of_its_path_reaches_what_is_for_operators
 from test_behind_proxies import test_who_tries_tokens_through_a_proxy_is_known_by_address as test_clients_have_addresses
 from test_deploy import (
@@ -21,6 +19,9 @@ from test_deploy import (
     test_the_doctor_finds_no_fault_behind_the_shipped_proxy,
     test_what_is_for_operators_is_not_public,
 )
+
+from lab.front import Front
+from lab.node import API, Node, wait_for
 
 __all__ = [
     "test_a_drain_passes_and_no_token_is_in_the_proxys_logs",

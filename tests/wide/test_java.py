@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from front import Front
-from node import API, START_DEADLINE_S, Node, wait_for
 from servers import Served
+
+from lab.front import Front
+from lab.node import API, START_DEADLINE_S, Node, wait_for
 
 SOURCE = Path(__file__).with_name("Person.java")
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from client_build import ROOT, install_packages, node_program
+from lab.client_build import ROOT, install_packages, node_program
 
 HERE = Path(__file__).parent / "jest"
 

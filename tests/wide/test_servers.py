@@ -8,8 +8,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from node import PATIENCE_S, START_DEADLINE_S, Person, Stream, wait_for
 from servers import SERVERS, Served
+
+from lab.node import PATIENCE_S, START_DEADLINE_S, Person, Stream, wait_for
 
 REQUESTS_MAX = 20  # of one worker, where a server has such a limit
 RECYCLED = {

@@ -1,0 +1,1 @@
+"""What a message and an open stream cost, here and at others (`make bench`)."""

@@ -1,0 +1,126 @@
+"""A real `tidings demo`, with a database of its own, started by the command that a user types."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+
+from lab.node import API, START_DEADLINE_S, wait_for
+
+EXIT_DEADLINE_S = 30.0
+KEY_HEADER = "Tidings-Demo-Key"
+
+
+class Demo:
+    """The demo's process and address; `port` 0 takes a free one."""
+
+    def __init__(self, directory: Path, port: int = 0) -> None:
+        self.directory = directory
+        self.port = port
+
+    def __enter__(self) -> Demo:
+        program = Path(sys.executable).with_name("tidings")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+        output = self.directory / "demo.txt"
+        with output.open("wb") as written:
+            self.process = subprocess.Popen(
+                [str(program), "demo", "--port", str(self.port), "--db", f"sqlite:///{self.directory}/demo.db"],
+                stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT, env=environment,
+            )  # fmt: skip
+
+        def ready() -> re.Match[str] | None:
+            assert self.process.poll() is None, f"the demo ended at start:\n{output.read_text()}"
+            return re.search(r"Tidings serves http://127\.0\.0\.1:(\d+)\n", output.read_text())
+
+        try:
+            self.port = int(wait_for(ready, START_DEADLINE_S, "the ready line of `tidings demo`")[1])
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise
+        self.http = httpx2.Client(trust_env=False, base_url=self.url)
+        self.outside = httpx2.Client(trust_env=False)
+        self.control: dict[str, str] = self.http.get("/page.json").json()["control"]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        self.outside.close()
+        if self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        try:
+            code = self.process.wait(EXIT_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        assert code == 0, f"the demo exited with {code}:\n{self.output}"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        """What it has printed and logged."""
+        return (self.directory / "demo.txt").read_text()
+
+    def orders(self, order: str, **what: object) -> dict[str, Any]:
+        """What the drawer of a page would ask the control channel for; the state of everything."""
+        answer = self.asks(order, what)
+        assert answer.status_code == 200, answer.text
+        state: dict[str, Any] = answer.json()
+        return state
+
+    def asks(self, order: str, what: object, **headers: str) -> httpx2.Response:
+        """A request to the control channel, with headers of one's own."""
+        where = self.control
+        return self.outside.post(f"{where['url']}/{order}", json=what, headers={KEY_HEADER: where["key"], **headers})
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state of everything, as a page hears it that has done nothing."""
+        return self.orders("report", tab="a test", user="nobody")
+
+    def breaks(self, kind: str, user: str | None = None, **more: object) -> None:
+        """Begin a fault."""
+        self.orders("fault", kind=kind, on=True, user=user, **more)
+
+    def restores(self) -> None:
+        """End all faults, and wait until the server answers."""
+        self.orders("restore")
+        wait_for(lambda: self.state["server"]["state"] == "running", START_DEADLINE_S, "the server is back")
+
+    def loses(self, text: str) -> None:
+        """Take a message out of the database, beside the server."""
+        connection = sqlite3.connect(self.directory / "demo.db", timeout=START_DEADLINE_S)
+        with contextlib.closing(connection), connection:
+            assert 1 == connection.execute("DELETE FROM messages WHERE body = ?", (text,)).rowcount
+
+    def sends(self, sender: str, recipient: str, text: str) -> None:
+        """A message from somebody who has no window open."""
+        answer = self.http.post(
+            f"{API}/send", json={"recipientId": recipient, "text": text}, headers=self.headers(sender)
+        )
+        assert answer.status_code == 201, answer.text
+
+    def texts(self, user_id: str, peer: str) -> list[str]:
+        """What the server has of a conversation."""
+        answer = self.http.get(f"{API}/{quote(peer, safe='')}", headers=self.headers(user_id))
+        assert answer.status_code == 200, answer.text
+        return [message["text"] for message in answer.json()["messages"]]
+
+    def headers(self, user_id: str) -> dict[str, str]:
+        token = self.http.post("/demo/token", json={"as": user_id}).json()["token"]
+        return {"Authorization": f"Bearer {token}"}

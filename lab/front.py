@@ -1,0 +1,134 @@
+"""nginx, Caddy and HAProxy as we ship their configurations, in front of a node: only names and ports are replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import httpx2
+
+from lab.certificate import make_certificate
+from lab.node import PATIENCE_S, Node, wait_for
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+
+
+class Front:
+    """A private instance of a proxy with the shipped configuration, in front of a node; `replaced` in it by a test."""
+
+    def __init__(self, kind: str, node: Node, directory: Path, replaced: dict[str, str] | None = None) -> None:
+        self.replaced = replaced or {}
+        self.kind, self.node, self.directory = kind, node, directory
+        self.certificate = make_certificate(directory)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"https://localhost:{self.port}"
+        self.http = httpx2.Client(
+            verify=ssl.create_default_context(cafile=str(self.certificate)), trust_env=False, timeout=PATIENCE_S
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Front:
+        program = shutil.which(self.kind, path=os.environ["PATH"] + ":/usr/sbin")
+        assert program is not None, f"{self.kind} is not installed: make test-programs wide-programs"
+        configured = {"nginx": self._nginx, "caddy": self._caddy, "haproxy": self._haproxy}
+        command = [program, *configured[self.kind]()]
+        environment = {**os.environ, "HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory)}
+        with (self.directory / "front.txt").open("wb") as output:
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        wait_for(self._listens, what=f"{self.kind}: {(self.directory / 'front.txt').read_text()}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.http.close()
+        self.process.terminate()
+        self.process.wait(PATIENCE_S)
+
+    def restarts_its_node(self) -> None:
+        """Start the node that was stopped, and wait until the proxy has noticed."""
+        self.node.restart()
+        wait_for(
+            lambda: self.http.get(f"{self.url}/healthz").status_code == 200, what=f"{self.kind} finds the node again"
+        )
+
+    @property
+    def logs(self) -> str:
+        """Whatever it wrote anywhere."""
+        return "".join(path.read_text(errors="replace") for path in [*self.directory.glob("*.log"), self.output])
+
+    @property
+    def output(self) -> Path:
+        return self.directory / "front.txt"
+
+    def _listens(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output.read_text()
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        return False
+
+    def _shipped(self, name: str, replaced: dict[str, str]) -> Path:
+        text = (DEPLOY / name).read_text()
+        for old, new in {**replaced, **self.replaced}.items():
+            assert old in text, f"{name} has changed: {old}"
+            text = text.replace(old, new)
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def _nginx(self) -> list[str]:
+        block = self._shipped(
+            "nginx.conf",
+            {
+                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
+                "server_name chat.example.org": "server_name localhost",
+                "/etc/ssl/chat.example.org.pem": str(self.certificate),
+                "/etc/ssl/chat.example.org.key": str(self.certificate),
+                "/var/log/nginx": str(self.directory),
+            },
+        )
+        temporary = "\n".join(
+            f"{kind}_temp_path {self.directory}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        main = self.directory / "main.conf"
+        main.write_text(
+            f"{'user root;' if os.geteuid() == 0 else ''}\ndaemon off;\nworker_processes 1;\n"
+            f"pid {self.directory}/nginx.pid;\nerror_log {self.directory}/main.log;\n"
+            f"events {{ worker_connections 512; }}\nhttp {{ gzip on; gzip_types *; {temporary}\ninclude {block}; }}\n"
+        )
+        return ["-e", f"{self.directory}/main.log", "-p", str(self.directory), "-c", str(main)]
+
+    def _caddy(self) -> list[str]:
+        certificate = f"{self.certificate} {self.certificate}"
+        path = self._shipped(
+            "Caddyfile",
+            {
+                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "chat.example.org {": f"{self.url} {{\n\tbind 127.0.0.1\n\ttls {certificate}",
+                "\tlog default {": "\tadmin off\n\tauto_https disable_redirects\n\tlog default {",
+                "/var/log/caddy": str(self.directory),
+            },
+        )
+        return ["run", "--adapter", "caddyfile", "--config", str(path)]
+
+    def _haproxy(self) -> list[str]:
+        path = self._shipped(
+            "haproxy.cfg",
+            {
+                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "bind :443": f"bind 127.0.0.1:{self.port}",
+                "/etc/ssl/chat.example.org.pem": str(self.certificate),
+                "log /dev/log": "log stdout format raw",
+            },
+        )
+        return ["-db", "-f", str(path)]

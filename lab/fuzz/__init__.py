@@ -1,0 +1,1 @@
+"""Made-up bytes and requests to everything that reads them (`make fuzz`)."""

@@ -1,0 +1,223 @@
+"""The machine that the server runs on: processes that start, crash, drain and are restarted, and their database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.routing import Router
+
+from lab.simulation.disk import Disk, SimulatedStore
+from lab.simulation.network import Connection
+from tidings.server.app import API_PREFIX, not_found, routes
+from tidings.server.config import COMMIT_WAIT_MAX_S
+from tidings.server.identity.tokens import TokenIdentity
+from tidings.server.node import Node
+from tidings.server.operate import copies
+from tidings.server.store import Committed, Store
+
+if TYPE_CHECKING:
+    from lab.simulation.world import World
+
+LATE_HINT_S = 5.0
+
+
+class SimulatedNode(Node):
+    """One process: the product's node, whose hints may be lost, late, doubled and out of order."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.config, owns_process=True)
+        self._rng = random.Random(world.rng.getrandbits(64))
+        self.identity = TokenIdentity(world.config, None, clock=world.clock.wall)
+        self.world = world
+        self.disk = Disk(random.Random(world.rng.getrandbits(64)), world.clock.monotonic, world.committed)
+        self.app = Router(routes(self, API_PREFIX), redirect_slashes=False, default=not_found)
+        self.requests: dict[asyncio.Task[None], None] = {}
+        self.connections: dict[Connection, None] = {}
+        self.is_dead = False
+
+    def _open_store(self) -> Store:
+        path = str(self.world.host.path)
+        return SimulatedStore(path, self._committed, self.disk, self.world.host.crash)
+
+    def _committed(self, events: Sequence[Committed]) -> None:
+        rng, hints = self.disk.rng, self.world.limits.hints
+        for event in events:
+            fate = rng.random()
+            if fate < hints.lost:
+                continue
+            delay_s = rng.uniform(0.0, LATE_HINT_S) if fate < hints.lost + hints.late else 0.0
+            for _ in range(2 if rng.random() < hints.doubled else 1):
+                if delay_s:
+                    self.world.loop.call_later(delay_s, self._hint, event)
+                else:
+                    self._hint(event)
+
+    def _hint(self, event: Committed) -> None:
+        if not self.is_dead:
+            super()._committed([event])
+
+
+class Host:
+    """What outlives a process."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        self.world = world
+        self.path = directory / "tidings.db"
+        self.url = f"sqlite:///{self.path}"
+        self.node: SimulatedNode | None = None
+        self.is_listening = False
+        self.is_draining = False
+        self.is_up = False  # from the end of its start to the beginning of its end
+        self.disturbed_at = world.clock.now_s
+        self.rewinds = 0
+        self._copies: list[Path] = []
+        self._buried: list[asyncio.Task[None]] = []
+
+    @property
+    def is_fine(self) -> bool:
+        """It serves, and its disk works."""
+        node, now = self.node, self.world.clock.now_s
+        if node is None or not self.is_listening or self.is_draining or node.disk.has_failed:
+            return False
+        return max(node.disk.slow_until, node.disk.full_until) <= now
+
+    async def start(self) -> None:
+        """Start a process on the database as it is."""
+        if self.node is not None:
+            return
+        self.world.trace("start")
+        node = SimulatedNode(self.world)
+        self.node = node
+        await node.start()
+        self.world.truth.open(str(self.path))
+        self.is_listening = self.is_up = True
+        self.is_draining = False
+        self.disturbed_at = self.world.clock.now_s
+
+    def accept(self, connection: Connection) -> None:
+        """A request arrives."""
+        node = self.node
+        if node is None or not self.is_listening:
+            connection.abort()
+            return
+        connection.arrived()
+        task = self.world.loop.create_task(self._serve(node, connection))
+        node.requests[task] = None
+        node.connections[connection] = None
+        task.add_done_callback(lambda done: node.requests.pop(done, None))
+
+    async def _serve(self, node: SimulatedNode, connection: Connection) -> None:
+        try:
+            await node.app(connection.scope, connection.receive, connection.send)
+        except Exception as failure:
+            self.world.wrong(f"{connection.who}: the application raised {failure!r}")
+        finally:
+            if not connection.is_detached:
+                node.connections.pop(connection, None)
+                connection.finished()
+
+    def crash(self) -> None:
+        """The process ends between two instructions: what is committed is kept, nothing else."""
+        node = self.node
+        if node is None or not self.is_up:
+            return
+        self.node = None
+        self.world.trace("crash", len(node.requests))
+        self.is_up = self.is_listening = self.is_draining = False
+        self.disturbed_at = self.world.clock.now_s
+        node.is_dead = True
+        assert isinstance(node.store, SimulatedStore)
+        node.store.abandon()
+        for connection in node.connections:
+            connection.crash()
+        for task in node.requests:
+            task.cancel()
+            self._buried.append(task)
+        if node._running is not None:
+            node._running.cancel()
+            self._buried.append(node._running)
+
+    async def drain(self) -> None:
+        """Stop as ``tidings serve`` does at SIGTERM (server/http/serve.py), and start again."""
+        node = self.node
+        if node is None or not self.is_up or self.is_draining:
+            return
+        self.world.trace("drain", len(node.requests))
+        self.is_draining = True
+        self.disturbed_at = self.world.clock.now_s
+        await node.hub.drain(still_listens=True)
+        if node.is_dead:
+            return
+        self.is_listening = False
+        if node.requests:
+            await asyncio.wait(list(node.requests), timeout=COMMIT_WAIT_MAX_S + 1)
+        if node.is_dead:
+            return
+        for connection in list(node.connections):
+            connection.abort()
+        for task in node.requests:
+            task.cancel()
+        await self._stop(node)
+
+    async def _stop(self, node: SimulatedNode) -> None:
+        self.is_up = self.is_listening = False
+        await node.stop()
+        node.is_dead = node.disk.dead = True
+        self.node = None
+        self.is_draining = False
+        self.world.trace("stopped")
+
+    @property
+    def has_copy(self) -> bool:
+        """There is something to restore."""
+        return bool(self._copies)
+
+    def back_up(self) -> None:
+        """Copy the database beside whoever serves it, with the operators' own command."""
+        target = self.path.with_name(f"copy-{self.world.next_number()}.db")
+        copied = copies.backup(self.url, str(target))
+        self._copies.append(target)
+        self.world.trace("backup", copied.users, copied.messages)
+
+    def restore(self) -> None:
+        """Put a copy in the database's place with the operators' own command: a new epoch."""
+        self._replace(is_silent=False)
+
+    def roll_back(self) -> None:
+        """Put a copy there without a word, as a snapshot of a virtual machine does: the same epoch."""
+        self._replace(is_silent=True)
+
+    def _replace(self, *, is_silent: bool) -> None:
+        assert self.node is None, "nobody serves it"
+        if not self._copies:
+            return
+        copy = self.world.rng.choice(self._copies)
+        self.world.truth.close()
+        if is_silent:
+            for ending in ("-wal", "-shm"):
+                Path(f"{self.path}{ending}").unlink(missing_ok=True)
+            shutil.copyfile(copy, f"{self.path}.partial")
+            os.replace(f"{self.path}.partial", self.path)
+        else:
+            former = self.world.truth.epoch
+            copies.restore(self.url, str(copy))
+        self.rewinds += 1
+        self.world.rewound(is_silent=is_silent)
+        if not is_silent and self.world.truth.epoch == former:
+            self.world.wrong("a restored database has the epoch of before: no cursor tells what was lost")
+        # A copy of what no longer is the past cannot be told apart from it by any cursor.
+        self._copies = []
+
+    async def end(self) -> None:
+        """Leave nothing behind."""
+        if self.node is not None:
+            self.crash()
+        self.world.truth.close()
+        if self._buried:
+            await asyncio.wait(self._buried)

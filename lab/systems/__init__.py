@@ -1,0 +1,8 @@
+"""The systems on the board, one adapter a file, each with the client that its documentation gives."""
+
+from __future__ import annotations
+
+from lab.systems import django_eventstream, guide, nchan, sse_starlette, tidings
+from lab.systems.system import Row
+
+ROWS: tuple[Row, ...] = (*tidings.ROWS, *guide.ROWS, *sse_starlette.ROWS, *django_eventstream.ROWS, *nchan.ROWS)

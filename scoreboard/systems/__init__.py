@@ -1,8 +1,0 @@
-"""The systems on the board, one adapter a file, each with the client that its documentation gives."""
-
-from __future__ import annotations
-
-from scoreboard.system import Row
-from scoreboard.systems import django_eventstream, guide, nchan, sse_starlette, tidings
-
-ROWS: tuple[Row, ...] = (*tidings.ROWS, *guide.ROWS, *sse_starlette.ROWS, *django_eventstream.ROWS, *nchan.ROWS)
