@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin
 export npm_config_update_notifier := false
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test quick contract wide check format docs screenshots pictures lock node package page web-packages test-programs wide-programs
+.PHONY: help setup demo test quick contract wide check format docs screenshots pictures lock node package page web-packages test-programs types wide-programs
 
 help:
 	@echo "make demo     two people chat in two browser windows, nothing to configure"
@@ -33,6 +33,7 @@ help:
 	@echo "make check    format, lint, types, layout, documents; about a minute"
 	@echo "make format   bring the code into the format that make check wants"
 	@echo "make docs     write anew what the documents have from the code"
+	@echo "make types    write anew the browser client's types of the wire, from the server's shapes"
 	@echo "make screenshots   pictures of every state of the page, to look at; some minutes"
 	@echo "make pictures   the README's pictures and its recording, anew"
 	@echo "make lock     resolve all dependencies anew and write the lock files"
@@ -78,6 +79,9 @@ docs: .venv/.dev .venv/.installed
 	.venv/bin/python docs/write_states.py
 	.venv/bin/python docs/write_scoreboard.py
 	.venv/bin/python docs/write_faults.py
+
+types: .venv/.dev .venv/.installed
+	.venv/bin/python web/write_types.py
 
 # Two devices, light and dark, both directions of writing. Emoji need a font: apt-get install fonts-noto-color-emoji
 screenshots: setup .venv/.dev test-programs

@@ -122,6 +122,13 @@ def test_the_page_of_the_clients_states_is_that_of_the_table() -> None:
     assert page(text) == text
 
 
+def test_the_types_of_the_browser_client_are_those_of_the_shapes() -> None:
+    """wire/types.ts is written from protocol/shapes.py and protocol/events.py; `make types` writes it."""
+    types = runpy.run_path(str(ROOT / "web" / "write_types.py"))["types"]
+
+    assert types() == (ROOT / "web/client/src/wire/types.ts").read_text(encoding="utf-8")
+
+
 def named_tests(row: str) -> list[str]:
     """The tests that the last cell of a row links to; each is in the file that it is linked to."""
     named = re.findall(r"\[([^\]]+)\]\((\S+)\)", row.rsplit(" | ", 1)[1])

@@ -5,7 +5,7 @@ Rules of this file:
 - The server writes these and the Python client reads them. The OpenAPI of ``tidings.fastapi`` and the types of the
   browser's client (``web/client/src/wire/types.ts``) are generated from them, with the sentences that stand here.
 - A field of an answer or an event is always there, unless it may be ``UNSET``; another default is for readers only, who
-  do not insist on the field. A field of a request that has a default may be left out.
+  do not insist on the field. A request's shape ends in ``Body``; its fields that have a default may be left out.
 - A bound is a sentence here. It is checked where the value is read, since a newer server may move it.
 - A ``seq`` and a watermark are whole numbers from 1, and 0 is "nothing yet"; a time is ISO 8601, UTC, milliseconds.
 
@@ -229,7 +229,7 @@ class InboxPage(Struct, frozen=True, kw_only=True):
     unread_total: Annotated[int, Meta(description="Unread messages over all conversations")] = 0
 
 
-class Event(Struct, frozen=True):
+class LogEntry(Struct, frozen=True):
     """One entry of the caller's log."""
 
     id: Annotated[str, Meta(description="Its cursor")]
@@ -242,7 +242,7 @@ class EventsPage(Struct, frozen=True, kw_only=True):
 
     success: bool = True
     user_id: Annotated[str, _CALLER] = ""
-    events: list[Event]
+    events: list[LogEntry]
     cursor: Annotated[str, Meta(description="Of the last event; as given where there is none")]
     has_more: bool
     reset: Reset | UnsetType | None = UNSET
@@ -295,7 +295,7 @@ class BlockedPage(Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
-class ProblemBody(Struct, frozen=True, kw_only=True):
+class ProblemDetails(Struct, frozen=True, kw_only=True):
     """A refusal (RFC 9457)."""
 
     type: Annotated[str, Meta(description="`urn:tidings:problem:` and the code")]

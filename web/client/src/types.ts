@@ -3,35 +3,12 @@
  * state, and the interfaces that a screen consumes.
  */
 
-/** One message of a conversation. `seq` orders it; `createdAt` (ISO 8601, UTC) is for display only. */
-export interface Message {
-  _id: string;
-  seq: number;
-  sender_id: string;
-  recipient_id: string;
-  text: string;
-  message_type: string;
-  sent: boolean;
-  delivered: boolean;
-  read: boolean;
-  createdAt: string;
-  /** The sender's own id of this send; null on messages of somebody else. */
-  client_id: string | null;
-}
+import type { Message, Person as PersonOnTheWire, Watermarks } from "./wire/types.js";
 
-/** How far each side has received and read, as message `seq`s. They only rise. */
-export interface Watermarks {
-  read_upto: number;
-  delivered_upto: number;
-  peer_read_upto: number;
-  peer_delivered_upto: number;
-}
+export type { Message, Watermarks };
 
-export interface Person {
-  id: string;
-  name: string;
-  avatar_url: string | null;
-}
+/** A user as screens show it; the name is the id where the host tells nothing else. */
+export type Person = Omit<PersonOnTheWire, "online">;
 
 export type ConnectionStatus =
   | "idle"
