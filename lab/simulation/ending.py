@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lab.simulation.device import Device
 from tidings.protocol.cursor import parse_cursor
-from tidings.server.store.sqlite.schema import KIND_MESSAGE
+from tidings.protocol.events import KIND_MESSAGE
 
 if TYPE_CHECKING:
     from lab.simulation.world import World

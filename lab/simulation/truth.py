@@ -10,15 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tidings.protocol.cursor import tag_of
-from tidings.server.store.sqlite.schema import (
-    KIND_DELIVERED,
-    KIND_MESSAGE,
-    KIND_READ_BY_OWNER,
-    KIND_READ_BY_PEER,
-    SEQ_BITS,
-    SEQ_MASK,
-    message_id,
-)
+from tidings.protocol.events import KIND_DELIVERED, KIND_MESSAGE, KIND_READ_BY_OWNER, KIND_READ_BY_PEER
+from tidings.server.store.sqlite.schema import SEQ_BITS, SEQ_MASK, message_id
 
 Say = Callable[[str], None]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidings.protocol.cursor import Cursor, parse_cursor
-from tidings.server.store.sqlite.schema import KIND_DELIVERED, KIND_MESSAGE
+from tidings.protocol.events import KIND_DELIVERED, KIND_MESSAGE
 
 if TYPE_CHECKING:
     from lab.simulation.world import World
