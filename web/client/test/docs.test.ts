@@ -3,15 +3,16 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { expect, it } from "vitest";
 
-const page = readFileSync(fileURLToPath(new URL("../../../docs/embed/react.md", import.meta.url)), "utf8");
+const page = (name: string): string =>
+  readFileSync(fileURLToPath(new URL(`../../../docs/embed/${name}`, import.meta.url)), "utf8");
 /** Where the snippets would lie: within the package, which so can be imported by its name. */
 const folder = fileURLToPath(new URL("./snippets/", import.meta.url));
 
-/** The page's snippets as files; one that has a name after its language may be imported by the others. */
-function snippets(): Map<string, string> {
-  const found = [...page.matchAll(/^```(tsx?)(?: (\S+))?\n(.*?)^```$/gms)];
+/** A page's snippets as files, in a folder of the page; one that has a name may be imported by the others. */
+function snippets(name: string): Map<string, string> {
+  const found = [...page(name).matchAll(/^```(tsx?)(?: (\S+))?\n(.*?)^```$/gms)];
   return new Map(
-    found.map(([, kind, name, code], at) => [`${folder}${name ?? `snippet-${at + 1}.${kind}`}`, code ?? ""]),
+    found.map(([, kind, file, code], at) => [`${folder}${name}/${file ?? `snippet-${at + 1}.${kind}`}`, code ?? ""]),
   );
 }
 
@@ -58,27 +59,24 @@ function complaints(files: Map<string, string>): string[] {
     );
 }
 
-it(
-  "the snippets of docs/embed/react.md are right for the compiler, which finds what is wrong",
-  { timeout: 120_000 },
-  () => {
-    const files = snippets();
-    expect(files.size).toBeGreaterThan(8);
-    const wrong = 'import { useOutbox } from "tidings/react";\nexport const sent = () => useOutbox().sent;\n';
-    expect(complaints(files.set(`${folder}wrong.ts`, wrong))).toEqual([
-      "wrong.ts: Property 'sent' does not exist on type 'UnsentState'.",
-    ]);
-  },
-);
+it("the snippets of docs/embed are right for the compiler, which finds what is wrong", { timeout: 120_000 }, () => {
+  const files = new Map([...snippets("react.md"), ...snippets("plain-page.md")]);
+  expect(files.size).toBeGreaterThan(11);
+  const wrong = 'import { useOutbox } from "tidings/react";\nexport const sent = () => useOutbox().sent;\n';
+  expect(complaints(files.set(`${folder}wrong.ts`, wrong))).toEqual([
+    "wrong.ts: Property 'sent' does not exist on type 'UnsentState'.",
+  ]);
+});
 
 it("docs/embed/react.md names every hook and every property of the screen", () => {
   const source = (name: string) =>
     readFileSync(fileURLToPath(new URL(`../src/react/${name}`, import.meta.url)), "utf8");
+  const react = page("react.md");
   const hooks = source("index.ts").match(/\buse[A-Z]\w+/g) ?? [];
   const props = /interface ChatScreenProps \{(.*?)^\}/ms.exec(source("screen/chat-screen.tsx"))?.[1] ?? "";
   const names = [...props.matchAll(/^ {2}(\w+)\??:/gm)].map((match) => match[1] as string);
   expect([hooks.length > 5, names.length > 5]).toEqual([true, true]);
-  expect([...hooks, ...names].filter((name) => !page.includes(`\`${name}`) && !page.includes(`### ${name}`))).toEqual(
+  expect([...hooks, ...names].filter((name) => !react.includes(`\`${name}`) && !react.includes(`### ${name}`))).toEqual(
     [],
   );
 });
