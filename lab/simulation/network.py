@@ -18,9 +18,8 @@ import httpx2
 import msgspec
 
 from lab.simulation.wire import Asked, StreamCheck, check_answer
-from tidings.server.api.request import CONNECTION_EXTENSION
-from tidings.server.http.detach import Reader
 from tidings.server.live.frame import Frame
+from tidings.server.own_connection import CONNECTION_EXTENSION, Reader
 
 if TYPE_CHECKING:
     from lab.simulation.world import World

@@ -48,10 +48,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidings.errors import ConfigurationError, Problem, Unavailable
 from tidings.protocol.shapes import Message as ChatMessage
 from tidings.server.api.answer import problem_answer
-from tidings.server.api.cors import refuse_cross_site
 from tidings.server.app import Tidings, not_found
 from tidings.server.config import Config
-from tidings.server.node import MaySend, People, Profile, TakeReport
+from tidings.server.host.functions import MaySend, People, Profile, TakeReport
+from tidings.server.identity.cross_site import refuse_cross_site
 
 _USER: Final = "tidings.user"  # in the scope: the user id
 
@@ -127,7 +127,6 @@ class DirectMessages(Tidings):
         # Names alone come from the model by default: the ids of user= and of the project's own senders may be others.
         self._node.takes_any_recipient |= people is model_people
         self._identify_user = user
-        self._trusted_origins = frozenset(origin.encode() for origin in config.cors_origins)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
 
@@ -175,7 +174,7 @@ class DirectMessages(Tidings):
         scope = _scope(request, "/")
         try:
             if request.COOKIES:
-                refuse_cross_site(scope, self._trusted_origins)
+                refuse_cross_site(scope, self._node.trusted_origins)
         except Problem as problem:
             answer = problem_answer(problem)
             return HttpResponse(answer.body, status=answer.status, content_type=answer.media_type.decode())

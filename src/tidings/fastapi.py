@@ -33,7 +33,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.server.app import Tidings
 from tidings.server.config import Config
-from tidings.server.node import MaySend, People, TakeReport
+from tidings.server.host.functions import MaySend, People, TakeReport
 
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "PATCH"]  # our own routes know which of them they take
 _IDENTIFIED: Final = "tidings.identified"  # in the scope: what the endpoint found out, for the route

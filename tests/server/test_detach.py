@@ -15,12 +15,12 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tidings.server.api.request import CONNECTION_EXTENSION
 from tidings.server.config import Config
 from tidings.server.http.connection import Connection, Connections
 from tidings.server.http.detach import Detached, detaching_works
 from tidings.server.live.frame import Frame
 from tidings.server.metrics import Metrics
+from tidings.server.own_connection import CONNECTION_EXTENSION
 
 DEADLINE_S = 30.0
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}

@@ -24,7 +24,8 @@ from tidings.errors import Unauthorized
 from tidings.protocol.user_id import UserId
 from tidings.server.config import Config
 from tidings.server.identity.caller import Caller
-from tidings.server.identity.revocation import Revocations, end_streams
+from tidings.server.identity.revocation import Revocations
+from tidings.server.live.ending import end_streams
 from tidings.server.live.hub import Hub
 from tidings.server.live.stream import ENDED, Stream
 from tidings.server.metrics import Metrics

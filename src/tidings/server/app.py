@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tidings.errors import MethodNotAllowed, NotFound, Problem
 from tidings.protocol.shapes import Message
 from tidings.server.api.answer import Answer, failure_answer, problem_answer
+from tidings.server.api.cors import Cors
 from tidings.server.api.history import get_history, get_inbox
 from tidings.server.api.poll import get_events
 from tidings.server.api.receipts import post_presence, post_receipts, post_typing
@@ -21,9 +22,10 @@ from tidings.server.api.safety import block, get_blocked, post_block, post_repor
 from tidings.server.api.send import append, check_message, send_message
 from tidings.server.api.stream_route import STREAM_ROUTE, follow
 from tidings.server.config import Config
+from tidings.server.host.functions import MaySend, People, TakeReport
 from tidings.server.identity.auth import IdentifyUser
 from tidings.server.logs import Elapsed, Line, begin_request
-from tidings.server.node import MaySend, Node, People, TakeReport
+from tidings.server.node import Node
 
 log = logging.getLogger("tidings.app")
 
@@ -152,22 +154,24 @@ def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
         ("/blocked/{me}", {"GET": get_blocked}),
         ("/{chat_user_id}", {"GET": get_history}),
     ]
-    send, *others = (Route(prefix + path, Endpoint(node, path, handlers)) for path, handlers in table)
-    return [send, Route(prefix + STREAM_ROUTE, StreamEndpoint(node)), *others]
+    cors = Cors(node.trusted_origins, with_credentials=node.takes_cookies)
+    send, *others = (Route(prefix + path, Endpoint(node, cors, path, handlers)) for path, handlers in table)
+    return [send, Route(prefix + STREAM_ROUTE, StreamEndpoint(node, cors)), *others]
 
 
 class Endpoint:
     """An ASGI application for one path: finds the method's handler and turns problems into answers."""
 
-    def __init__(self, node: Node, route: str, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, node: Node, cors: Cors, route: str, handlers: Mapping[str, Handler]) -> None:
         self._node = node
+        self._cors = cors
         self._route = route
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         id_header, elapsed = begin_request(scope), Elapsed()
-        cors, is_talkative = self._node.cors, log.isEnabledFor(logging.DEBUG)
+        cors, is_talkative = self._cors, log.isEnabledFor(logging.DEBUG)
         refusal: dict[str, object] = {}
         try:
             if cors.is_preflight(scope):
@@ -193,20 +197,21 @@ class Endpoint:
 class StreamEndpoint:
     """The ASGI application of the stream; what goes wrong before its first byte is an answer."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, cors: Cors) -> None:
         self._node = node
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream."""
         id_header = begin_request(scope)
-        cors = self._node.cors
+        cors = self._cors
         try:
             if cors.is_preflight(scope):
                 return await cors.answer_preflight(scope, send)
             if scope["method"] != "GET":
                 raise MethodNotAllowed("GET")
             await self._node.ready(scope)
-            await follow(self._node, scope, receive, send, id_header)
+            await follow(self._node, scope, receive, send, id_header, *cors.headers(scope))
         except Problem as problem:
             self._node.refusals.note(problem, scope, STREAM_ROUTE)
             self._node.metrics.http_requests(STREAM_ROUTE, problem.status).inc()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from time import monotonic, perf_counter
 
@@ -17,7 +17,6 @@ from starlette.types import Scope
 
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.user_id import UserId
-from tidings.server.api.cors import Cors
 from tidings.server.config import (
     RATE_USERS_MAX,
     REPORTS_PER_H,
@@ -25,30 +24,22 @@ from tidings.server.config import (
     STREAM_OPENINGS_BURST_TIMES,
     Config,
 )
+from tidings.server.host.functions import MaySend, People, TakeReport
 from tidings.server.host.shutdown import HostShutdown
 from tidings.server.identity.access_log import hide_tokens_in_access_log
 from tidings.server.identity.address import Addresses
 from tidings.server.identity.auth import IdentifyUser, choose_identity
+from tidings.server.identity.cross_site import trusted_origins
 from tidings.server.identity.rates import RateLimit
 from tidings.server.identity.refusals import Refusals
-from tidings.server.identity.revocation import end_streams
+from tidings.server.live.ending import end_streams
 from tidings.server.live.hub import Hub
 from tidings.server.live.retain import retain_for_ever
 from tidings.server.live.watch import watch_for_ever
 from tidings.server.metrics import Metrics
-from tidings.server.store import Committed, Report, Store, open_store
+from tidings.server.store import Committed, Store, open_store
 
 log = logging.getLogger("tidings.node")
-
-MaySend = Callable[[UserId, UserId], bool | Awaitable[bool]]
-"""The host's rule: may this sender write to this recipient?"""
-
-Profile = Mapping[str, str | None]
-People = Callable[[list[str]], Mapping[str, Profile] | Awaitable[Mapping[str, Profile]]]
-"""The host's names and pictures: ids → ``{"name": ..., "avatar_url": ...}``."""
-
-TakeReport = Callable[[Report], Awaitable[None] | None]
-"""The host's taker of reports; what it raises is answered 503, and the reporter may try again."""
 
 
 class Node:
@@ -71,7 +62,8 @@ class Node:
         self.metrics = Metrics()
         self.refusals = Refusals(Addresses(config.trusted_proxies), self.metrics, monotonic)
         self.identity = choose_identity(config, user, self.metrics)
-        self.cors = Cors(config.cors_origins, with_credentials=bool(config.session_cookie) or user is not None)
+        self.trusted_origins = trusted_origins(config.cors_origins)
+        self.takes_cookies = bool(config.session_cookie) or user is not None
         self.may_send = may_send
         self.people = people
         self.report = report
@@ -132,8 +124,8 @@ class Node:
                 self.hub.run(lambda: started.set_result(None)), name="tidings", context=Context()
             )
             await started
-            self.hub.spawn(retain_for_ever(self))
-            self.hub.spawn(watch_for_ever(self))
+            self.hub.spawn(retain_for_ever(self.config, store, self.metrics))
+            self.hub.spawn(watch_for_ever(store, self.hub))
             # In somebody's application the rest of it works without a key server, and so it starts without one.
             await self.identity.start(self.hub.spawn, must_answer=self._owns_process)
             if not self._owns_process:

@@ -8,7 +8,7 @@ from starlette.types import Scope, Send
 
 from tidings.errors import MethodNotAllowed, Problem, Unauthorized
 from tidings.protocol.encoding import encode_json
-from tidings.server.api.request import own_connection
+from tidings.server.own_connection import own_connection
 
 # A compressed answer, in which a stranger's text stands beside private ones, tells of those by its length (BREACH).
 _NEITHER_KEPT_NOR_COMPRESSED = (b"cache-control", b"no-store, no-transform")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from tidings.errors import Problem
 from tidings.protocol.shapes import Person
 from tidings.protocol.user_id import UserId
-from tidings.server.host.functions import ask_people, may_write
+from tidings.server.host.functions import Profile, ask_people, may_write
 from tidings.server.store import Relation
 
 if TYPE_CHECKING:
-    from tidings.server.node import Node, Profile
+    from tidings.server.node import Node
 
 
 async def describe(node: Node, caller: UserId, wanted: Mapping[UserId, Relation]) -> dict[UserId, Person]:
@@ -23,7 +23,7 @@ async def describe(node: Node, caller: UserId, wanted: Mapping[UserId, Relation]
     """
     named = [user for user, relation in wanted.items() if await _may_know(node, caller, user, relation)]
     try:
-        known = await ask_people(node, named)
+        known = await ask_people(node.people, named)
     except Problem:
         known = {}  # logged; a screen with ids is better than none
     presence = node.hub.presence
@@ -41,7 +41,7 @@ async def _may_know(node: Node, caller: UserId, user: UserId, relation: Relation
         return False
     try:
         node.stranger_profile_rate.take(caller)
-        return await may_write(node, caller, user)
+        return await may_write(node.may_send, caller, user)
     except Problem:
         return False
 

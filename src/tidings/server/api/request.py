@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
@@ -22,31 +22,13 @@ from tidings.errors import (
 from tidings.protocol.cursor import CURSOR_SIZE_MAX_BYTES, Cursor, parse_cursor
 from tidings.protocol.user_id import UserId, check_user_id
 from tidings.server.config import PARAMETERS_MAX, PATH_SIZE_MAX_BYTES, QUERY_SIZE_MAX_BYTES, Config
-
-if TYPE_CHECKING:
-    from tidings.server.http.connection import Connection
-
-CONNECTION_EXTENSION = (
-    "tidings.connection"  # in scope["extensions"] where http/serve.py owns the socket: the Connection
-)
+from tidings.server.own_connection import own_connection
 
 SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
 REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR, in what people write
 
 _decode_json = msgspec.json.Decoder(float_hook=lambda _text: math.nan).decode
 """No field of ours is a fraction: reading one that is hard to round would cost 10 us, and a body has 2,600."""
-
-
-def own_connection(scope: Scope) -> Connection | None:
-    """The connection that the request came on, where the socket is ours and nothing stands between."""
-    return (scope.get("extensions") or {}).get(CONNECTION_EXTENSION)
-
-
-def charge(scope: Scope, user: UserId) -> None:
-    """Count what this request is answered with, where it is not taken, as this user's."""
-    connection = own_connection(scope)
-    if connection is not None:
-        connection.user = user
 
 
 def last_segment(scope: Scope) -> str:

@@ -47,7 +47,7 @@ async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
     )
     node.send_rate.take(user)
     # The store refuses, and at the same place as for a block: after what this client_id has sent before.
-    if not await may_write(node, new.sender, new.recipient):
+    if not await may_write(node.may_send, new.sender, new.recipient):
         new = new._replace(is_refused=True)
     message = await (append(node, new) if node.takes_any_recipient else _append_to_known(node, new))
     return Answer(201, b'{"success":true,"message":%s}' % encode_json(message))
@@ -103,7 +103,7 @@ async def _append_to_known(node: Node, new: NewMessage) -> Message:
     except BeginsConversation:
         node.unknown_person_rate.check(new.sender)
         # Whoever may not write does not learn either whether there is anybody.
-        if not new.is_refused and new.recipient not in await ask_people(node, [new.recipient]):
+        if not new.is_refused and new.recipient not in await ask_people(node.people, [new.recipient]):
             node.unknown_person_rate.take(new.sender)
             raise
     return await append(node, new)

@@ -7,28 +7,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
-from tidings.errors import Unavailable, Unprocessable
+from tidings.errors import Unprocessable
 from tidings.protocol.cursor import format_cursor
 from tidings.server.api.answer import guard
 from tidings.server.api.endpoint import refuse_while_draining
-from tidings.server.api.request import own_connection, own_log, read_cursor, read_query
-from tidings.server.config import (
-    CONNECTED_RETRY_MS,
-    PLACE_WAIT_MAX_S,
-    REPLACED_GOODBYE_MAX_S,
-    REPLACED_RETRY_MS,
-    TAB_LENGTH_MAX,
-)
+from tidings.server.api.request import own_log, read_cursor, read_query
+from tidings.server.config import CONNECTED_RETRY_MS, TAB_LENGTH_MAX
 from tidings.server.live import frame
+from tidings.server.live.ending import make_room, no_room
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.live.stream import Stream
 from tidings.server.logs import Line
+from tidings.server.own_connection import own_connection
 from tidings.server.store import Place
 
 if TYPE_CHECKING:
@@ -96,7 +91,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [*headers, *guard(scope), *more_headers, *node.cors.headers(scope)],
+                "headers": [*headers, *guard(scope), *more_headers],
             }
         )
         await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
@@ -118,48 +113,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
 def refuse_when_full(hub: Hub) -> None:
     """Refuse a stream for which the node has no place."""
     if hub.stream_count >= hub.config.streams_max:
-        raise _no_room(hub)
-
-
-def _no_room(hub: Hub) -> Unavailable:
-    return Unavailable(
-        "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
-    )
-
-
-async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
-    """End the predecessor of the same tab, and the oldest streams beyond the user's cap; return when there is a place.
-
-    Whoever ends keeps the place until the connection is gone: else readers that take nothing would hold more than the
-    cap, and others would find the node full. Who does not take the goodbye is cut.
-
-    Raises:
-        Unavailable: None came free, although all that could give way were cut.
-    """
-
-    def replace(streams: Sequence[Stream]) -> None:
-        for stream in streams:
-            stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
-
-    if tab is not None:
-        replace([stream for stream in user_log.streams if stream.tab == tab])
-    user_log.newcomers += 1
-    try:
-        async with asyncio.timeout(PLACE_WAIT_MAX_S):
-            while len(user_log.streams) >= hub.config.streams_per_user_max:
-                staying = [stream for stream in user_log.streams if not stream.is_ending]
-                replace(staying[: max(0, len(staying) + user_log.newcomers - hub.config.streams_per_user_max)])
-                ending = [stream for stream in user_log.streams if stream.is_ending]
-                try:
-                    async with asyncio.timeout(REPLACED_GOODBYE_MAX_S):
-                        await user_log.vacancy()
-                except TimeoutError:
-                    for stream in ending:
-                        stream.abort("slow_consumer")
-    except TimeoutError:
-        raise _no_room(hub) from None
-    finally:
-        user_log.newcomers -= 1
+        raise no_room(hub)
 
 
 def first_frames(hub: Hub, user_log: UserLog, place: Place, stream: Stream, *, is_resumed: bool) -> bytes:

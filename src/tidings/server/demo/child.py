@@ -27,13 +27,13 @@ from starlette.types import Receive, Scope, Send
 from tidings.errors import MethodNotAllowed, Problem, TidingsError
 from tidings.protocol.encoding import encode_json
 from tidings.server.api.answer import Answer, problem_answer
-from tidings.server.api.cors import refuse_cross_site
 from tidings.server.api.request import read_json, read_user_id, require
 from tidings.server.config import Config
 from tidings.server.demo.limits import DRAIN_WINDOW_S, TOKEN_TTL_S
 from tidings.server.demo.people import PEOPLE, fill_if_empty
 from tidings.server.demo.supervisor import FAILED, READY
 from tidings.server.http.serve import run, served
+from tidings.server.identity.cross_site import refuse_cross_site
 from tidings.server.node import Node
 
 HOSTS = ["127.0.0.1", "localhost"]

@@ -9,17 +9,25 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from tidings.errors import Unavailable
 from tidings.protocol.user_id import UserId
 from tidings.server.config import HOST_CALL_MAX_S
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node, Profile
+from tidings.server.store import Report
 
 log = logging.getLogger("tidings.host")
+
+MaySend = Callable[[UserId, UserId], bool | Awaitable[bool]]
+"""The host's rule: may this sender write to this recipient?"""
+
+Profile = Mapping[str, str | None]
+People = Callable[[list[str]], Mapping[str, Profile] | Awaitable[Mapping[str, Profile]]]
+"""The host's names and pictures: ids → ``{"name": ..., "avatar_url": ...}``."""
+
+TakeReport = Callable[[Report], Awaitable[None] | None]
+"""The host's taker of reports; what it raises is answered 503, and the reporter may try again."""
 
 
 async def call_host(name: str, function: Callable[..., Any], *arguments: object) -> Any:
@@ -42,29 +50,29 @@ async def call_host(name: str, function: Callable[..., Any], *arguments: object)
     return result
 
 
-async def may_write(node: Node, sender: UserId, recipient: UserId) -> bool:
+async def may_write(may_send: MaySend | None, sender: UserId, recipient: UserId) -> bool:
     """Whether ``may_send`` lets the one write to the other; without one everybody may.
 
     Raises:
         Unavailable: It could not be asked.
     """
-    if node.may_send is None:
+    if may_send is None:
         return True
-    told = await call_host("may_send()", node.may_send, sender, recipient)
+    told = await call_host("may_send()", may_send, sender, recipient)
     if not isinstance(told, bool):
         log.error("may_send() of the host application answered a %s, not True or False: a no", type(told).__name__)
     return told is True
 
 
-async def ask_people(node: Node, wanted: Sequence[UserId]) -> dict[UserId, Profile]:
+async def ask_people(people: People | None, wanted: Sequence[UserId]) -> dict[UserId, Profile]:
     """The profiles of those of them whom ``people`` knows.
 
     Raises:
         Unavailable: It could not be asked.
     """
-    if node.people is None or not wanted:
+    if people is None or not wanted:
         return {}
-    told = await call_host("people()", node.people, list(wanted))
+    told = await call_host("people()", people, list(wanted))
     if told is None:
         return {}
     if not isinstance(told, Mapping):

@@ -16,50 +16,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from tidings.server.api.request import CONNECTION_EXTENSION
 from tidings.server.config import DETACH_TEST_MAX_S
+from tidings.server.http.peers import Peers
 from tidings.server.live.frame import Frame
-
-if TYPE_CHECKING:
-    from tidings.server.http.connection import Connections
+from tidings.server.own_connection import CONNECTION_EXTENSION, Piece, Reader
 
 log = logging.getLogger("tidings.detach")
-
-
-class Reader(Protocol):
-    """Who reads a detached response."""
-
-    def leave(self) -> None:
-        """The connection is lost."""
-
-    def abort(self, reason: str) -> None:
-        """Cut the connection: it takes too little."""
 
 
 class Detached(asyncio.Protocol):
     """The connection of one open stream, and nothing else."""
 
-    __slots__ = ("_connections", "_counted_as", "_reader", "_transport", "_user", "_writable")
+    __slots__ = ("_counted_as", "_peers", "_reader", "_transport", "_user", "_writable")
 
-    def __init__(
-        self, transport: asyncio.Transport, reader: Reader, connections: Connections, counted_as: str, user: str
-    ) -> None:
+    def __init__(self, transport: asyncio.Transport, reader: Reader, peers: Peers, counted_as: str, user: str) -> None:
         self._transport: asyncio.Transport | None = transport  # until it is lost
         self._reader: Reader | None = reader  # until then too: they hold each other
-        self._connections = connections
+        self._peers = peers
         self._counted_as = counted_as
         self._user = user
         self._writable: asyncio.Future[None] | None = None  # while the socket takes nothing
 
-    async def put(self, frame: Frame) -> None:
+    async def put(self, piece: Piece) -> None:
         """Send it; waits only while the socket takes nothing."""
-        while not self.write(frame):
+        while not self.write(piece):
             await self.writable()
 
     async def writable(self) -> None:
@@ -67,13 +53,13 @@ class Detached(asyncio.Protocol):
         if self._writable is not None:
             await self._writable
 
-    def write(self, frame: Frame) -> bool:
+    def write(self, piece: Piece) -> bool:
         """Send it at once; False: the socket takes nothing now. True and nothing sent: the connection is lost."""
         if self._writable is not None:
             return False
         if self._transport is not None:
-            self._transport.write(frame.chunk)
-            if frame.is_last:
+            self._transport.write(piece.chunk)
+            if piece.is_last:
                 self._transport.close()
         return True
 
@@ -90,11 +76,11 @@ class Detached(asyncio.Protocol):
             # In the next turn: whoever has to give way may be the one who writes just now.
             give_way = partial(loop.call_soon, self._reader.abort, "slow_consumer")
             unsent_bytes = self._transport.get_write_buffer_size()
-            self._connections.untaken.add(self, unsent_bytes, give_way, address=self._counted_as, user=self._user)
+            self._peers.untaken.add(self, unsent_bytes, give_way, address=self._counted_as, user=self._user)
 
     def resume_writing(self) -> None:
         """It has room again."""
-        self._connections.untaken.remove(self)
+        self._peers.untaken.remove(self)
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
@@ -106,7 +92,7 @@ class Detached(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever ended it."""
         reader, self._reader, self._transport = self._reader, None, None
-        self._connections.release(self._counted_as)
+        self._peers.release(self._counted_as)
         if reader is not None:
             reader.leave()
         self.resume_writing()
@@ -120,11 +106,14 @@ class _Lost(asyncio.Event):
         """It reads all."""
 
 
-async def detaching_works(connections: Connections) -> bool:
-    """Detach a response over a real socket, and read what arrives; where it fails the log says so."""
+async def detaching_works(connect: Callable[..., asyncio.Protocol]) -> bool:
+    """Detach a response over a real socket, and read what arrives; where it fails the log says so.
+
+    ``connect`` makes a connection, as uvicorn calls it.
+    """
     try:
         async with asyncio.timeout(DETACH_TEST_MAX_S):
-            arrived = await _detach_one(connections)
+            arrived = await _detach_one(connect)
     except Exception:
         log.exception("trying to detach a stream failed with uvicorn %s", uvicorn.__version__)
         arrived = b""
@@ -134,7 +123,7 @@ async def detaching_works(connections: Connections) -> bool:
     return False
 
 
-async def _detach_one(connections: Connections) -> bytes:
+async def _detach_one(connect: Callable[..., asyncio.Protocol]) -> bytes:
     """What a client receives of a response that is detached after its first chunk; returns when both ends are gone."""
     lost = _Lost()
 
@@ -147,7 +136,7 @@ async def _detach_one(connections: Connections) -> bytes:
     config = uvicorn.Config(application, ws="none", lifespan="off", log_config=None)
     state = uvicorn.Server(config).server_state
     listener = await asyncio.get_running_loop().create_server(
-        lambda: connections(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: connect(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     try:
         reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())

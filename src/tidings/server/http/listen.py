@@ -7,6 +7,7 @@ import errno
 import socket
 
 from tidings.errors import ConfigurationError, NotNow
+from tidings.server.config import TCP_USER_TIMEOUT_MS, UNSENT_SIZE_MAX_BYTES
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM}  # a port below 1024, for instance: starting again does not permit it
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # names have IPv6 addresses where machines have none
@@ -33,6 +34,18 @@ def listen(host: str, port: int, setting: str = "--host and --port") -> list[soc
             ) from None
         undo.pop_all()
     return listeners
+
+
+def bound(listener: socket.socket) -> socket.socket:
+    """Bound what the kernel holds for a peer, and for how long it keeps one that has vanished.
+
+    Accepted sockets inherit it. On the listener it costs nothing; on each of them it is two calls.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_SIZE_MAX_BYTES)
+    return listener
 
 
 def _bind(host: str, port: int, undo: contextlib.ExitStack) -> list[socket.socket]:

@@ -29,9 +29,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S, Config
-from tidings.server.http.connection import Connections, bound
+from tidings.server.http.connection import Connections
 from tidings.server.http.detach import detaching_works
-from tidings.server.http.listen import listen
+from tidings.server.http.listen import bound, listen
 from tidings.server.http.page import metrics_app, page_routes
 from tidings.server.logs import configure, flush, say
 from tidings.server.node import Node

@@ -1,4 +1,4 @@
-"""Ending what a user has open, and remembering that what let them in counts no more.
+"""Remembering that what let a user in counts no more.
 
 A revocation has a time; a token says by ``iat`` when it was issued. Of a token that does not say, nobody can tell
 whether it came before, so it is refused. Revocations are asked for with every request, so they are in memory; the store
@@ -7,18 +7,12 @@ keeps them for the next start.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 from tidings.errors import Unauthorized
 from tidings.protocol.user_id import UserId, hidden_id, is_erased_id
-from tidings.server.config import GOODBYE_RETRY_MS, REVOKE_GOODBYE_MAX_S, REVOKED_USERS_MAX
-from tidings.server.live.stream import ENDED
-
-if TYPE_CHECKING:
-    from tidings.server.identity.caller import Caller
-    from tidings.server.live.hub import Hub
+from tidings.server.config import REVOKED_USERS_MAX
+from tidings.server.identity.caller import Caller
 
 
 class Revocations:
@@ -51,23 +45,3 @@ class Revocations:
             until = self._until.get(hidden_id(caller.user))
         if until is not None and caller.known_at <= until:
             raise Unauthorized("unauthorized", "The sign-in of this user was ended; sign in again.")
-
-
-async def end_streams(hub: Hub, user: UserId) -> int:
-    """End the user's streams with ``goodbye`` within a second, and let waiting polls answer; how many streams.
-
-    A reader that does not take its goodbye is cut off: it would go on taking what it was sent before.
-    """
-    user_log = hub.find(user)
-    if user_log is None:
-        return 0
-    streams = [stream for stream in user_log.streams if stream.state is not ENDED]
-    for stream in streams:
-        stream.end("token_expired", hub.rng.randint(*GOODBYE_RETRY_MS))
-    user_log.wake_waiters()
-    if any(stream.state is not ENDED for stream in streams):
-        await asyncio.sleep(REVOKE_GOODBYE_MAX_S)
-        for stream in streams:
-            if stream.state is not ENDED:
-                stream.abort("slow_consumer")
-    return len(streams)

@@ -31,13 +31,13 @@ from starlette.types import Scope
 
 from tidings.errors import ConfigurationError, TooManyRequests, Unauthorized
 from tidings.protocol.user_id import UserId, check_user_id
-from tidings.server.api.cors import refuse_cross_site
-from tidings.server.api.request import charge
 from tidings.server.config import TOKEN_CACHE_MAX, TOKEN_LEEWAY_S, TOKEN_SIZE_MAX_BYTES, Config
 from tidings.server.identity.address import Addresses
 from tidings.server.identity.caller import CALLER, Caller, RecentCallers
+from tidings.server.identity.cross_site import refuse_cross_site, trusted_origins
 from tidings.server.identity.rates import RateLimit
 from tidings.server.identity.revocation import Revocations
+from tidings.server.own_connection import charge
 
 if TYPE_CHECKING:
     from tidings.server.identity.jwks import KeySet, Spawn
@@ -99,7 +99,7 @@ class TokenIdentity:
         )
         self._allow_query = config.query_token
         self._cookie = _cookie_pattern(config.session_cookie) if config.session_cookie else None
-        self._trusted_origins = frozenset(origin.encode() for origin in config.cors_origins)
+        self._trusted_origins = trusted_origins(config.cors_origins)
         self._clock = clock
         self._addresses = Addresses(config.trusted_proxies)
         self._refusals = RateLimit(config.refused_tokens_per_s, config.refused_tokens_burst, time.monotonic)

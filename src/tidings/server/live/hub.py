@@ -25,7 +25,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from tidings.protocol.events import LogEvent
 from tidings.protocol.user_id import UserId
@@ -37,9 +37,6 @@ from tidings.server.live.timer import SlowTimer
 from tidings.server.metrics import Metrics
 from tidings.server.store import Committed, Store
 
-if TYPE_CHECKING:
-    from tidings.server.live.stream import Stream
-
 log = logging.getLogger("tidings.hub")
 
 SWEEP_INTERVAL_S = 15.0  # the longest delay of what every signal missed (I3)
@@ -47,6 +44,26 @@ SWEEP_USERS_MAX = 1000  # logs asked for in one query
 RING_IDLE_S = 60.0  # a ring not written for so long is dropped
 DRAIN_STREAMS_AT_ONCE = 200  # streams ended between two turns of the loop
 DRAIN_LOOK_S = 0.02  # how often a drain looks whether the last stream has gone
+
+
+class Follower(Protocol):
+    """What a log needs of the streams that follow it."""
+
+    tab: str | None
+    state: str
+    is_ending: bool  # or has ended
+
+    def offer(self, rendered: Rendered, frame: Frame, now: float) -> None:
+        """An event was appended to the log: take it at once if it is the next one and nothing is in the way."""
+
+    def offer_ephemeral(self, frame: Frame) -> None:
+        """A frame without a position: written if it can be at once, else dropped."""
+
+    def end(self, reason: str, retry_ms: int) -> None:
+        """Say goodbye and end the body cleanly, as soon as what is being written is out."""
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection."""
 
 
 class UserLog:
@@ -71,7 +88,7 @@ class UserLog:
         self._hub = hub
         self.user = user
         self.tail: int | None = None  # not known before the store told the head
-        self.streams: list[Stream] = []  # the oldest first
+        self.streams: list[Follower] = []  # the oldest first
         self.waiters: tuple[asyncio.Future[None], ...] = ()  # few; an empty list would be 56 bytes for every user
         self.holders = 0
         self.newcomers = 0  # streams that wait for the place of another
@@ -81,12 +98,12 @@ class UserLog:
         self._signalled = 0  # highest position heard of while the tail was not known
         self._filling = False
 
-    def enter(self, stream: Stream) -> None:
+    def enter(self, stream: Follower) -> None:
         """Count the stream, which has its place now, among those that are open."""
         self.streams.append(stream)
         self._hub.stream_count += 1
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: Follower) -> None:
         """Its place is free; until here an ending stream keeps it."""
         self.streams.remove(stream)
         self._hub.stream_count -= 1

@@ -7,33 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 from tidings.errors import Unavailable
-from tidings.server.config import TRIM_FIRST_AFTER_S, TRIM_INTERVAL_S
+from tidings.server.config import TRIM_FIRST_AFTER_S, TRIM_INTERVAL_S, Config
 from tidings.server.logs import Line
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
+from tidings.server.metrics import Metrics
+from tidings.server.store import Store
 
 log = logging.getLogger("tidings.retain")
 
 DAY_MS = 86_400_000
 
 
-async def retain_for_ever(node: Node) -> None:
+async def retain_for_ever(config: Config, store: Store, metrics: Metrics) -> None:
     """Trim the logs soon after the start and then every hour, until cancelled."""
-    older_than_ms = int(node.config.log_keep_days * DAY_MS)
+    older_than_ms = int(config.log_keep_days * DAY_MS)
     pause_s = TRIM_FIRST_AFTER_S
     while True:
         await asyncio.sleep(pause_s)
         pause_s = TRIM_INTERVAL_S
         try:
-            trimmed = await node.store.trim(older_than_ms, node.config.log_events_max)
+            trimmed = await store.trim(older_than_ms, config.log_events_max)
         except Unavailable as failure:
             log.warning("retention did not come to its end and will be tried again: %s", failure.detail)
             continue
-        node.metrics.log_events.set(trimmed.kept)
+        metrics.log_events.set(trimmed.kept)
         if trimmed.events:
-            node.metrics.events_trimmed.inc(trimmed.events)
+            metrics.events_trimmed.inc(trimmed.events)
             log.info(Line("retention removed events", events=trimmed.events, logs=trimmed.logs))

@@ -22,7 +22,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.types import Send
 
@@ -40,11 +40,8 @@ from tidings.server.live import frame
 from tidings.server.live.frame import Frame, Rendered
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.logs import Line, in_request, request_id
+from tidings.server.own_connection import OwnConnection, OwnSocket
 from tidings.server.store import Place
-
-if TYPE_CHECKING:
-    from tidings.server.http.connection import Connection
-    from tidings.server.http.detach import Detached
 
 log = logging.getLogger("tidings.stream")
 
@@ -103,7 +100,7 @@ class Stream:
         self._log = user_log
         self._send = send
         self._transport = transport
-        self._detached: Detached | None = None
+        self._detached: OwnSocket | None = None
         self._task = asyncio.current_task()
         self._request_id = request_id()
         self.tab = tab
@@ -140,7 +137,7 @@ class Stream:
         if self.state is not ENDED:
             self._settle()
 
-    def detach(self, connection: Connection) -> bool:
+    def detach(self, connection: OwnConnection) -> bool:
         """Go on without the ASGI task, which may end then; ``leave`` is called when the connection is lost.
 
         To be asked right after ``open``, in the same turn of the loop: nothing is half written then.

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 from tidings.errors import Unavailable
 from tidings.server.config import CHECK_INTERVAL_S
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
+from tidings.server.live.hub import Hub
+from tidings.server.store import Store
 
 log = logging.getLogger("tidings.watch")
 
 
-async def watch_for_ever(node: Node) -> None:
+async def watch_for_ever(store: Store, hub: Hub) -> None:
     """Check the store every CHECK_INTERVAL_S, until cancelled.
 
     What was erased is forgotten twice before that is said: a page that was read before the erasure may come after the
@@ -29,11 +27,11 @@ async def watch_for_ever(node: Node) -> None:
     while True:
         await asyncio.sleep(CHECK_INTERVAL_S)
         try:
-            erasures = await node.store.check()
+            erasures = await store.check()
             if erasures != forgotten:
-                await node.hub.forget_erased()
+                await hub.forget_erased()
                 if erasures == noticed:
-                    await node.store.note_forgotten(erasures)
+                    await store.note_forgotten(erasures)
                     forgotten = erasures
                 noticed = erasures
         except Unavailable as failure:

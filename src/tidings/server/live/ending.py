@@ -1,0 +1,78 @@
+"""Ending streams of one user: another needs the place, or nobody may be this user any more.
+
+A stream that ends keeps its place until the connection is gone: else readers that take nothing would hold more than
+the cap, and others would find the node full. One that does not take its goodbye is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tidings.errors import Unavailable
+from tidings.protocol.user_id import UserId
+from tidings.server.config import (
+    GOODBYE_RETRY_MS,
+    PLACE_WAIT_MAX_S,
+    REPLACED_GOODBYE_MAX_S,
+    REPLACED_RETRY_MS,
+    REVOKE_GOODBYE_MAX_S,
+)
+from tidings.server.live.hub import Follower, Hub, UserLog
+from tidings.server.live.stream import ENDED
+
+
+async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
+    """End the predecessor of the same tab, and the oldest streams beyond the user's cap; return when there is a place.
+
+    Raises:
+        Unavailable: None came free, although all that could give way were cut.
+    """
+
+    def replace(streams: Sequence[Follower]) -> None:
+        for stream in streams:
+            stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
+
+    if tab is not None:
+        replace([stream for stream in user_log.streams if stream.tab == tab])
+    user_log.newcomers += 1
+    try:
+        async with asyncio.timeout(PLACE_WAIT_MAX_S):
+            while len(user_log.streams) >= hub.config.streams_per_user_max:
+                staying = [stream for stream in user_log.streams if not stream.is_ending]
+                replace(staying[: max(0, len(staying) + user_log.newcomers - hub.config.streams_per_user_max)])
+                ending = [stream for stream in user_log.streams if stream.is_ending]
+                try:
+                    async with asyncio.timeout(REPLACED_GOODBYE_MAX_S):
+                        await user_log.vacancy()
+                except TimeoutError:
+                    for stream in ending:
+                        stream.abort("slow_consumer")
+    except TimeoutError:
+        raise no_room(hub) from None
+    finally:
+        user_log.newcomers -= 1
+
+
+async def end_streams(hub: Hub, user: UserId) -> int:
+    """End the user's streams within a second, and let waiting polls answer; how many streams."""
+    user_log = hub.find(user)
+    if user_log is None:
+        return 0
+    streams = [stream for stream in user_log.streams if stream.state is not ENDED]
+    for stream in streams:
+        stream.end("token_expired", hub.rng.randint(*GOODBYE_RETRY_MS))
+    user_log.wake_waiters()
+    if any(stream.state is not ENDED for stream in streams):
+        await asyncio.sleep(REVOKE_GOODBYE_MAX_S)
+        for stream in streams:
+            if stream.state is not ENDED:
+                stream.abort("slow_consumer")
+    return len(streams)
+
+
+def no_room(hub: Hub) -> Unavailable:
+    """The refusal of a stream for which there is no place."""
+    return Unavailable(
+        "too_many_streams", "This server has no room for another stream.", retry_after_s=hub.rng.randint(5, 15)
+    )
