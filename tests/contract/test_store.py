@@ -15,7 +15,8 @@ from tidings.protocol.cursor import Cursor, parse_cursor
 from tidings.protocol.events import LogEvent
 from tidings.protocol.shapes import Message, Receipt, Watermarks
 from tidings.protocol.user_id import UserId
-from tidings.server.store import Appended, Committed, NewMessage, Store, open_store
+from tidings.server.store import Appended, Committed, NewMessage, Store
+from tidings.server.store.open import open_store
 
 T = TypeVar("T")
 

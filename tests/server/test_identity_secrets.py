@@ -20,7 +20,7 @@ from tidings import Config
 from tidings.errors import ConfigurationError
 from tidings.protocol.shown_url import shown_url
 from tidings.server.identity.access_log import ACCESS_LOGS, hide_tokens_in_access_log
-from tidings.server.store import open_store
+from tidings.server.store.open import open_store
 
 PRIVATE = ("p4ssw0rd", "k3y", "operator")
 

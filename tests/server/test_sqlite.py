@@ -17,7 +17,8 @@ from tidings.cli import main
 from tidings.errors import ConfigurationError, DatabaseInUse, DatabaseTooNew, Unavailable
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.user_id import UserId
-from tidings.server.store import Committed, NewMessage, open_store
+from tidings.server.store import Committed, NewMessage
+from tidings.server.store.open import open_store
 from tidings.server.store.sqlite.file import migrate, set_pragma
 from tidings.server.store.sqlite.lock import DatabaseLock
 from tidings.server.store.sqlite.send import LOOK

@@ -37,7 +37,8 @@ from tidings.server.live.hub import Hub
 from tidings.server.live.retain import retain_for_ever
 from tidings.server.live.watch import watch_for_ever
 from tidings.server.metrics import Metrics
-from tidings.server.store import Committed, Store, open_store
+from tidings.server.store import Committed, Store
+from tidings.server.store.open import open_store
 
 log = logging.getLogger("tidings.node")
 

@@ -67,7 +67,7 @@ class _Demo:
     async def _serve(self) -> int:
         # Loaded while the server's process loads the same and more.
         from tidings.server.demo.control import Control, control_server
-        from tidings.server.store import sqlite_path
+        from tidings.server.store.open import sqlite_path
 
         self._on_signals()
         await self._supervisor.listens()

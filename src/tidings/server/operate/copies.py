@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tidings.errors import ConfigurationError
 from tidings.server.operate.database import as_owner, opened, unserved
-from tidings.server.store import sqlite_path
+from tidings.server.store.open import sqlite_path
 from tidings.server.store.sqlite.file import check_whole, connect, known_version, new_epoch, sync
 from tidings.server.store.sqlite.place import write_copy
 from tidings.server.store.sqlite.wal import BESIDE

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidings.errors import ConfigurationError, DatabaseInUse
-from tidings.server.store import sqlite_path
+from tidings.server.store.open import sqlite_path
 from tidings.server.store.sqlite.file import connect, known_version, schema_version, set_pragma
 from tidings.server.store.sqlite.lock import DatabaseLock
 from tidings.server.store.sqlite.wal import check_log, fold

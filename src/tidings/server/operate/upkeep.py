@@ -10,7 +10,8 @@ from typing import NamedTuple
 from tidings.errors import ConfigurationError
 from tidings.server.config import TRIM_PAUSE_S
 from tidings.server.operate.database import as_owner, opened, unserved
-from tidings.server.store import Trimmed, sqlite_path
+from tidings.server.store import Trimmed
+from tidings.server.store.open import sqlite_path
 from tidings.server.store.sqlite import trim
 from tidings.server.store.sqlite.file import connect, known_version, schema_version, set_pragma, transaction
 from tidings.server.store.sqlite.file import migrate as migrate_file

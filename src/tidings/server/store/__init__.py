@@ -20,11 +20,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from tidings.errors import ConfigurationError, NotFound
+from tidings.errors import NotFound
 from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent
 from tidings.protocol.shapes import Message, Watermarks
-from tidings.protocol.shown_url import shown_url
 from tidings.protocol.user_id import UserId
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
 
@@ -286,38 +285,3 @@ class Store(Protocol):
     @property
     def size_bytes(self) -> int:
         """What the database takes on the disk now."""
-
-
-def open_store(url: str, on_commit: OnCommit) -> Store:
-    """The store that a database URL names; not started yet.
-
-    Raises:
-        ConfigurationError: No store takes this URL.
-    """
-    from tidings.server.store.sqlite.store import SqliteStore
-
-    return SqliteStore(sqlite_path(url), on_commit)
-
-
-def sqlite_path(url: str) -> str:
-    """The file that a ``sqlite:`` URL names.
-
-    Raises:
-        ConfigurationError: It is another kind of URL, or names no file.
-    """
-    scheme, separator, rest = url.partition("://")
-    if scheme != "sqlite" or not separator:
-        raise ConfigurationError(f"db (TIDINGS_DB) {shown_url(url)!r}: only sqlite:///path.db is known")
-    if not rest.startswith("/") or len(rest) < 2:
-        raise ConfigurationError(
-            f"db (TIDINGS_DB) {shown_url(url)!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
-        )
-    path = rest[1:]
-    if path == ":memory:" or path.startswith("file:"):
-        raise ConfigurationError(
-            f"db (TIDINGS_DB) {url!r}: messages are kept in a file and never in memory alone; name one, in a temporary"
-            " directory if it is for a test"
-        )
-    if "?" in path or "\0" in path:
-        raise ConfigurationError(f"db (TIDINGS_DB) {url!r}: it takes the path of a file, and no options")
-    return path

@@ -1,0 +1,41 @@
+"""From a database URL to its store."""
+
+from __future__ import annotations
+
+from tidings.errors import ConfigurationError
+from tidings.protocol.shown_url import shown_url
+from tidings.server.store import OnCommit, Store
+from tidings.server.store.sqlite.store import SqliteStore
+
+
+def open_store(url: str, on_commit: OnCommit) -> Store:
+    """The store that a database URL names; not started yet.
+
+    Raises:
+        ConfigurationError: No store takes this URL.
+    """
+    return SqliteStore(sqlite_path(url), on_commit)
+
+
+def sqlite_path(url: str) -> str:
+    """The file that a ``sqlite:`` URL names.
+
+    Raises:
+        ConfigurationError: It is another kind of URL, or names no file.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme != "sqlite" or not separator:
+        raise ConfigurationError(f"db (TIDINGS_DB) {shown_url(url)!r}: only sqlite:///path.db is known")
+    if not rest.startswith("/") or len(rest) < 2:
+        raise ConfigurationError(
+            f"db (TIDINGS_DB) {shown_url(url)!r}: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
+        )
+    path = rest[1:]
+    if path == ":memory:" or path.startswith("file:"):
+        raise ConfigurationError(
+            f"db (TIDINGS_DB) {url!r}: messages are kept in a file and never in memory alone; name one, in a temporary"
+            " directory if it is for a test"
+        )
+    if "?" in path or "\0" in path:
+        raise ConfigurationError(f"db (TIDINGS_DB) {url!r}: it takes the path of a file, and no options")
+    return path
