@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,21 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "": {"server", "client", "protocol", "errors"},  # tidings/__init__.py: public names
 }
+# Room of src/tidings/server → the rooms that it imports from, all of which stand above it in this table. The ground
+# floor is open to every room but the store.
+GROUND_FLOOR = {"config", "logs", "metrics", "own_connection"}
+ROOMS: dict[str, set[str]] = {
+    "store": set(),
+    "host": {"store"},
+    "identity": {"host"},
+    "live": {"store"},
+    "node": {"host", "identity", "live", "store"},
+    "api": {"host", "identity", "live", "node", "store"},
+    "app": {"api", "host", "identity", "node"},
+    "http": {"api", "app", "identity", "live", "node"},
+    "operate": {"store"},
+    "demo": {"api", "http", "identity", "node", "store"},
+}
 ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fastapi", "tidings.server.demo.child"}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl", "sqlite3", "threading", "time"}
 NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
@@ -49,8 +66,13 @@ def layer(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def imports(module: str) -> Iterator[str]:
+@cache
+def imports(module: str) -> frozenset[str]:
     """Every module that a module names in an import statement, also inside functions."""
+    return frozenset(_imports(module))
+
+
+def _imports(module: str) -> Iterator[str]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -64,6 +86,11 @@ def imports(module: str) -> Iterator[str]:
             # "from tidings.server import hub" names the module tidings.server.live.hub, if there is one.
             for alias in node.names:
                 yield name if (name := f"{base}.{alias.name}") in MODULES else base
+
+
+def room(module: str) -> str:
+    """The room of a module of the server; of all others, none."""
+    return module.split(".")[2] if module.startswith("tidings.server.") else ""
 
 
 def files() -> list[Path]:
@@ -100,6 +127,44 @@ def test_a_module_imports_only_what_its_layer_may(module: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_of_the_server_imports_from_the_rooms_that_it_names_and_no_other(name: str) -> None:
+    """The table is what is there: no other door is open, and one that nobody uses is closed."""
+    entered = {room(other) for module in MODULES if room(module) == name for other in imports(module)}
+
+    assert ROOMS[name] == entered - {name, ""} - GROUND_FLOOR
+
+
+def test_the_rooms_of_the_server_stand_on_floors() -> None:
+    """Every room is in the table, after all that it imports from, and the ground floor stands on itself."""
+    names = list(ROOMS)
+    ground = {room(other) for module in MODULES if room(module) in GROUND_FLOOR for other in imports(module)}
+
+    assert {room(module) for module in MODULES} - {""} == GROUND_FLOOR | ROOMS.keys()
+    assert [] == [name for name, entered in ROOMS.items() if not entered <= set(names[: names.index(name)])]
+    assert set() == ground - GROUND_FLOOR - {""}
+
+
+def test_the_architecture_lists_the_rooms_that_each_imports_from() -> None:
+    """A reader finds the same table."""
+    listed = re.findall(r"^(\w+) +→ *(.*)$", text_of(ROOT / "ARCHITECTURE.md"), re.MULTILINE)
+
+    assert ROOMS == {name: set(entered.split(", ")) - {"the ground floor alone"} for name, entered in listed}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Each can be read, tried and moved without those that use it; imports for types alone count too."""
+    try:
+        TopologicalSorter(
+            {name: {each for each in imports(name) if each in MODULES} - {name} for name in MODULES}
+        ).prepare()
+        circle = []
+    except CycleError as found:
+        circle = found.args[1]
+
+    assert [] == circle
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) == "protocol"])
 def test_the_protocol_is_pure(module: str) -> None:
     """No event loop, clock, socket, file or randomness: time and chance are handed in. One library: the codec."""
@@ -134,7 +199,9 @@ def test_every_module_says_what_it_is_for(module: str) -> None:
 def test_the_architecture_names_every_file_of_the_server_in_its_room() -> None:
     """A reader finds a room by the name on its door: the table has all files, and no other."""
     rows = re.findall(
-        r"^\| (?:`([\w/]+)/`|ground floor) \| .* \| (.*) \|$", text_of(ROOT / "ARCHITECTURE.md"), re.MULTILINE
+        r"^\| (?:`([\w/]+)/`|ground floor|upper floors) \| .* \| (.*) \|$",
+        text_of(ROOT / "ARCHITECTURE.md"),
+        re.MULTILINE,
     )
     named = {f"{room}/{name}".strip("/") for room, files in rows for name in re.findall(r"`(\w+)`", files)}
     server = SOURCE / "tidings" / "server"

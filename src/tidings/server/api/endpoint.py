@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope
 
 from tidings.errors import Unavailable
 from tidings.protocol.user_id import UserId
 from tidings.server.api.request import own_log, read_json, read_limit, read_number, read_peer, read_query, require
-
-if TYPE_CHECKING:
-    from tidings.server.live.hub import Hub
-    from tidings.server.node import Node
+from tidings.server.live.hub import Hub
+from tidings.server.node import Node
 
 
 class Page(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.types import Receive, Scope
 
 from tidings.protocol.encoding import encode_json
@@ -12,9 +10,7 @@ from tidings.server.api.endpoint import asked_page
 from tidings.server.api.people import describe
 from tidings.server.api.request import last_segment, read_limit, read_number, read_query, read_user_id
 from tidings.server.config import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
+from tidings.server.node import Node
 
 
 async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from tidings.errors import Problem
 from tidings.protocol.shapes import Person
 from tidings.protocol.user_id import UserId
 from tidings.server.host.functions import Profile, ask_people, may_write
+from tidings.server.node import Node
 from tidings.server.store import Relation
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
 
 
 async def describe(node: Node, caller: UserId, wanted: Mapping[UserId, Relation]) -> dict[UserId, Person]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.types import Receive, Scope
 
 from tidings.protocol.cursor import format_cursor
@@ -14,9 +12,7 @@ from tidings.server.api.request import own_log, read_cursor, read_limit, read_nu
 from tidings.server.config import EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX, PAGE_SIZE_MAX_BYTES
 from tidings.server.live.frame import Rendered
 from tidings.server.live.hub import UserLog
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
+from tidings.server.node import Node
 
 EVENT_ENVELOPE_BYTES = 256  # at most what an event has beside its data, and its share of the answer's own fields
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope
 
@@ -18,10 +18,8 @@ from tidings.server.api.request import SEQ_MAX, allow, read_peer, require
 from tidings.server.config import PRESENCE_WATCH_S, RECEIPTS_PER_REQUEST_MAX, TYPING_FRAME_GAP_S
 from tidings.server.live import frame
 from tidings.server.live.frame import Frame
+from tidings.server.node import Node
 from tidings.server.store import Relation
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
 
 
 class _Receipt(NamedTuple):

@@ -6,7 +6,6 @@ docs/embed/safety.md says what a block means for both sides. The check of a send
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
@@ -19,10 +18,8 @@ from tidings.server.api.people import describe
 from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, allow
 from tidings.server.config import INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX, REPORT_MESSAGES_MAX, REPORT_REASON_LENGTH_MAX
 from tidings.server.host.functions import call_host
+from tidings.server.node import Node
 from tidings.server.store import Report
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
 
 log = logging.getLogger("tidings.block")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
@@ -17,10 +16,8 @@ from tidings.server.api.endpoint import posted
 from tidings.server.api.request import REFUSED_CONTROL, allow, read_user_id, require
 from tidings.server.config import CLIENT_ID_LENGTH_MAX
 from tidings.server.host.functions import ask_people, may_write
+from tidings.server.node import Node
 from tidings.server.store import BeginsConversation, NewMessage
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
 
 SYSTEM = "system"  # the type that only the host's own code may send
 

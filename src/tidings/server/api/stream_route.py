@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -23,11 +22,9 @@ from tidings.server.live.ending import make_room, no_room
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.live.stream import Stream
 from tidings.server.logs import Line
+from tidings.server.node import Node
 from tidings.server.own_connection import own_connection
 from tidings.server.store import Place
-
-if TYPE_CHECKING:
-    from tidings.server.node import Node
 
 log = logging.getLogger("tidings.stream")
 
