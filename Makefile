@@ -79,6 +79,7 @@ docs: .venv/.dev .venv/.installed
 	.venv/bin/python docs/write_states.py
 	.venv/bin/python docs/write_scoreboard.py
 	.venv/bin/python docs/write_faults.py
+	.venv/bin/python docs/write_tests.py
 
 types: .venv/.dev .venv/.installed
 	.venv/bin/python web/write_types.py

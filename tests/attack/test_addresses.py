@@ -32,6 +32,7 @@ def tries(node: Node, forwarded: str | None = None, token: str = "not a token") 
     return Person(node, "somebody", token).gets("/inbox/me", headers).status_code
 
 
+# shows: security/guessing
 def test_who_tries_tokens_is_told_to_wait(direct: Node) -> None:
     """On every route, with `Retry-After`; what such a header says about a proxy that is none does not help.
     PROTOCOL 14.0.18, 14.0.19, 5.0.4"""
@@ -48,6 +49,7 @@ def test_who_tries_tokens_is_told_to_wait(direct: Node) -> None:
     assert "x" == ada.sends("ben", "x")["text"]
 
 
+# shows: security/guessing
 def test_whoever_comes_with_a_good_token_passes_beside_one_who_tries_tokens(direct: Node) -> None:
     """They share the address and not the limit, known before or not; one whose token has expired is told so, and gets
     another. PROTOCOL 14.0.18, 2.1.1"""
@@ -91,6 +93,7 @@ def test_the_wait_is_over_when_it_was_said(start_node: Callable[..., Node]) -> N
     wait_for(lambda: 200 == node.person("ada").gets("/inbox/me").status_code)
 
 
+# shows: security/forwarded-for
 @pytest.mark.parametrize(
     ("same", "another"),
     [

@@ -45,6 +45,7 @@ def asks(http: httpx2.Client, token: str, **headers: str) -> int:
     return http.get(f"{API}/inbox/me", headers=sent, extensions={"sni_hostname": "localhost"}).status_code
 
 
+# shows: security/guessing
 def test_who_tries_tokens_through_a_proxy_is_known_by_address(front: Front) -> None:
     """However they call themselves; and whoever comes from elsewhere through the same proxy is let in.
     PROTOCOL 14.0.18, 14.0.19"""
@@ -83,6 +84,7 @@ SPELLINGS = [
 ]
 
 
+# shows: security/metrics
 def test_no_spelling_of_its_path_reaches_what_is_for_operators(front: Front) -> None:
     """The proxy closes `/metrics`, and the server reads no path otherwise than the proxy does: docs/run/deploy.md."""
     context = ssl.create_default_context(cafile=str(front.certificate))

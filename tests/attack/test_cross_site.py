@@ -36,6 +36,7 @@ def calls(with_cookie: Node) -> list[Call]:
     return list(every_call(with_cookie))
 
 
+# shows: security/csrf
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE.values(), ids=FROM_ELSEWHERE.keys())
 def test_no_route_takes_a_cookie_that_another_site_s_page_brought(
     with_cookie: Node, calls: list[Call], headers: dict[str, str]
@@ -50,6 +51,7 @@ def test_no_route_takes_a_cookie_that_another_site_s_page_brought(
     assert [] == with_cookie.person("ada").history("ben")["messages"]
 
 
+# shows: security/forms
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 def test_no_post_takes_what_a_page_may_send_without_asking(
     with_cookie: Node, calls: list[Call], media_type: str
@@ -62,6 +64,7 @@ def test_no_post_takes_what_a_page_may_send_without_asking(
             refused(ada.posts(call.path, body, {"Content-Type": media_type}), 415, "unsupported_media_type")
 
 
+# shows: security/read-answers
 def test_no_route_may_be_read_by_another_origin(with_cookie: Node, calls: list[Call]) -> None:
     """With a good token in its hands: its browser keeps the answer from it. PROTOCOL 2.5.2, 2.5.4"""
     for call in calls:
@@ -74,6 +77,7 @@ def test_no_route_may_be_read_by_another_origin(with_cookie: Node, calls: list[C
         assert not [name for name in preflight.headers if name.startswith("access-control")]
 
 
+# shows: security/frames
 def test_the_page_is_framed_by_nobody_and_opens_to_nobody(with_cookie: Node) -> None:
     """Neither as a frame of another site, nor as a window that another site holds."""
     headers = with_cookie.http.get(with_cookie.url).headers
@@ -96,6 +100,7 @@ REBOUND = [
 ]
 
 
+# shows: security/rebinding
 @pytest.mark.parametrize("host", REBOUND)
 def test_a_name_that_points_at_this_machine_does_not_reach_the_demo(demo: Demo, host: str) -> None:
     """DNS rebinding: a page of evil.example, whose name is 127.0.0.1 by now, asks for a token of its own origin."""
@@ -118,6 +123,7 @@ def test_the_demo_answers_to_its_own_names(demo: Demo, name: str) -> None:
         assert 200 == demo.http.post("/demo/token", json={"as": "ada"}, headers={"Host": host}).status_code
 
 
+# shows: security/rebinding
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE.values(), ids=FROM_ELSEWHERE.keys())
 def test_a_page_of_another_site_gets_no_token_of_the_demo(demo: Demo, headers: dict[str, Any]) -> None:
     """The demo believes whoever says who they are, so it must be its own page that says it."""
@@ -127,6 +133,7 @@ def test_a_page_of_another_site_gets_no_token_of_the_demo(demo: Demo, headers: d
     assert demo.http.request("OPTIONS", "/demo/token", headers=asked).status_code in (403, 405)
 
 
+# shows: security/drawer
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE.values(), ids=FROM_ELSEWHERE.keys())
 def test_a_page_of_another_site_does_not_break_the_demo(demo: Demo, headers: dict[str, Any]) -> None:
     """The drawer's port wants the key of this start, which only the demo's own page can read, and its own name."""

@@ -94,6 +94,7 @@ def test_the_routes_are_all_of_them(calls: list[Call]) -> None:
     assert {"/sse/{me}", "/events/{me}", "/inbox/{me}", "/blocked/{me}"} == {call.path for call in calls if call.is_own}
 
 
+# shows: security/open-path
 def test_beside_the_routes_of_the_api_nothing_is_served_but_the_page(tmp_path: Path) -> None:
     """What anybody may read, by name: a route that is added here asks who may. SECURITY.md"""
     node = ServerNode(Config(db=f"sqlite:///{tmp_path}/never-opened.db", secret=SECRET))
@@ -104,6 +105,7 @@ def test_beside_the_routes_of_the_api_nothing_is_served_but_the_page(tmp_path: P
     assert of_api <= served_paths
 
 
+# shows: security/no-token
 @pytest.mark.parametrize("headers", INTRUDERS.values(), ids=INTRUDERS.keys())
 def test_no_route_lets_an_intruder_in(
     node: Node, calls: list[Call], alice: Person, bob: Person, headers: Callable[[], dict[str, str]]
@@ -118,6 +120,7 @@ def test_no_route_lets_an_intruder_in(
     assert 1 == len(alice.history(bob)["messages"])
 
 
+# shows: security/token-elsewhere
 def test_a_token_elsewhere_is_none(node: Node, alice: Person, bob: Person, calls: list[Call]) -> None:
     """Neither in the address nor in the body, under any name. PROTOCOL 2.1.3, 2.1.4"""
     nobody = Person(node, "mallory", None)
@@ -131,6 +134,7 @@ def test_a_token_elsewhere_is_none(node: Node, alice: Person, bob: Person, calls
             refused(answer, 401, "unauthorized")
 
 
+# shows: security/others-log
 def test_what_is_somebody_else_s_is_closed_on_every_route(
     calls: list[Call], alice: Person, bob: Person, carol: Person
 ) -> None:
@@ -143,6 +147,7 @@ def test_what_is_somebody_else_s_is_closed_on_every_route(
             assert refused(of_alice, 403, "not_yours") == refused(of_nobody, 403, "not_yours")
 
 
+# shows: security/others-names-in-body
 def test_nobody_acts_for_another_by_what_a_body_says(
     calls: list[Call], alice: Person, bob: Person, carol: Person
 ) -> None:
@@ -187,6 +192,7 @@ def test_no_other_method_does_anything(node: Node, calls: list[Call], alice: Per
             assert 405 == node.http.request(method, node.url + path).status_code, (method, path)
 
 
+# shows: security/answers
 def test_nothing_of_the_server_is_told_to_anybody(node: Node, calls: list[Call], alice: Person) -> None:
     """No name or version of a program, and no answer that a cache would keep. PROTOCOL 5.0.6"""
     for call in calls:

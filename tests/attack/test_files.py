@@ -55,6 +55,7 @@ OUTSIDE = [
 ]
 
 
+# shows: security/page-folder
 @pytest.mark.parametrize("path", OUTSIDE, ids=[ascii(path)[:40] for path in OUTSIDE])
 def test_no_path_leaves_the_folder_of_the_page(node: Node, path: str) -> None:
     """404 as for any address that is none, byte for byte as it was written. PROTOCOL 3.0.1"""
@@ -65,6 +66,7 @@ def test_no_path_leaves_the_folder_of_the_page(node: Node, path: str) -> None:
         assert leak not in wire.received
 
 
+# shows: security/page-folder
 def test_a_link_in_the_folder_leads_nowhere_else(tmp_path: Path) -> None:
     """Neither to a file outside nor by a folder; what is inside is served."""
     folder = tmp_path / "assets"
@@ -141,6 +143,7 @@ def test_no_name_beside_the_database_leads_a_server_of_root_s_elsewhere(tmp_path
     _try_to_mislead(tmp_path, ["serve", "--port", "0"], [f"tidings.db{ending}" for ending in linked.split()])
 
 
+# shows: security/root-links
 @pytest.mark.parametrize("words", OPERATING, ids=[" ".join(words[:2]) for words in OPERATING])
 def test_no_name_in_the_service_s_directory_leads_root_elsewhere(tmp_path: Path, words: list[str]) -> None:
     """Nor a command of root's."""
@@ -186,6 +189,7 @@ def _try_to_mislead(tmp_path: Path, words: list[str], links: list[str]) -> None:
         assert not nothing.exists()
 
 
+# shows: security/database-link
 def test_a_database_that_is_a_link_is_used_with_the_rights_of_whose_the_link_is(tmp_path: Path) -> None:
     """Of a service's user, it reaches nothing that this user cannot reach: root's own database is not touched."""
     with TemporaryDirectory(prefix="tidings-") as name:

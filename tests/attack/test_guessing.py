@@ -36,6 +36,7 @@ def told(answer: httpx2.Response, name: str) -> tuple[int, Any]:
 STRANGER = "nobody-at-all"
 
 
+# shows: security/others-ids
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -65,6 +66,7 @@ def test_a_post_about_a_stranger_tells_nothing(
         assert {"connected", "caught_up"} == {frame.type for frame in stream.frames}
 
 
+# shows: security/others-ids
 @pytest.mark.parametrize("query", ["", "?before=99&limit=200", "?after=0", "?after=-1&before=999999999999999"])
 def test_a_history_of_others_is_as_empty_as_that_of_nobody(
     talk: tuple[Person, Person], carol: Person, query: str
@@ -96,6 +98,7 @@ def test_a_name_that_looks_like_an_id_of_a_message_or_a_row_is_only_a_name(
         assert [] == carol.history(name)["messages"], name
 
 
+# shows: security/others-cursors
 def test_a_cursor_of_another_user_opens_only_one_s_own_log(
     talk: tuple[Person, Person], node: Node, carol: Person
 ) -> None:
@@ -133,6 +136,7 @@ def test_another_s_key_of_a_send_is_no_way_to_the_message(talk: tuple[Person, Pe
     }
 
 
+# shows: security/told-of-block
 def test_whom_a_block_keeps_out_cannot_tell_it_from_a_refusal_by_the_host(
     alice: Person, bob: Person, carol: Person
 ) -> None:

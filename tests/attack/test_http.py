@@ -47,6 +47,7 @@ AMBIGUOUS: dict[str, tuple[bytes, bytes]] = {
 }
 
 
+# shows: security/smuggling
 @pytest.mark.parametrize(("fields", "body"), AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
 def test_a_request_that_can_be_read_in_two_ways_is_refused(
     node: Node, alice: Person, fields: bytes, body: bytes
@@ -126,6 +127,7 @@ def test_what_is_no_http_is_refused_and_logged_by_nobody(node: Node, request_byt
     assert len(node.output) == before
 
 
+# shows: security/large-heads
 def test_a_head_over_64_kib_is_refused(node: Node) -> None:
     """Many fields, one long field, one that never ends, an address. PROTOCOL 14.0.14"""
     begin = b"GET /page.json HTTP/1.1\r\nHost: x\r\n"
@@ -146,6 +148,7 @@ def test_a_head_over_64_kib_is_refused(node: Node) -> None:
         wire.writes(begin + long + b"\r\n").hears(b'"api"')
 
 
+# shows: security/large-heads
 def test_a_head_of_more_than_a_hundred_fields_is_refused(node: Node, alice: Person) -> None:
     """Before anybody is known each of them costs some calls; what follows a chunked body counts too.
     PROTOCOL 14.0.31"""
@@ -173,6 +176,7 @@ def test_a_path_and_a_query_are_no_longer_than_any_that_we_know(node: Node, alic
     refused(alice.gets("/inbox/me?" + "&".join(["a=1"] * 21)), 400, "bad_parameter")
 
 
+# shows: security/dear-requests
 def test_no_request_costs_much_more_than_others(start_node: Callable[..., Node]) -> None:
     """Whatever it is made of, and whether somebody is known or not: CPU of the server, each under five milliseconds,
     where the worst took 180."""
@@ -224,6 +228,7 @@ def test_no_request_costs_much_more_than_others(start_node: Callable[..., Node])
     assert {} == {name: cost for name, cost in costs_ms.items() if cost >= 5}
 
 
+# shows: security/host
 def test_a_request_names_one_host(node: Node) -> None:
     """Two servers in a row could take two for different ones (RFC 9112 3.2). PROTOCOL 14.0.30"""
     for fields in (
@@ -243,6 +248,7 @@ def test_a_request_names_one_host(node: Node) -> None:
         assert [400] == wire.writes(b"GET /page.json HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n").ends().statuses
 
 
+# shows: security/wrong-type
 def test_every_answer_forbids_to_guess_what_it_is(node: Node, alice: Person) -> None:
     """The page, its files, what is for operators, the API, a stream, and refusals of all kinds. PROTOCOL 5.0.8"""
     for path in (
@@ -298,6 +304,7 @@ def test_requests_that_follow_without_waiting_are_answered_in_order(node: Node, 
         assert [200, 401, 200, 200] == wire.ends().statuses
 
 
+# shows: security/large-heads
 def test_more_requests_than_a_few_at_once_end_the_connection(node: Node, alice: Person) -> None:
     """What waits costs memory, and behind a stream it would wait for minutes. PROTOCOL 14.0.13"""
     stream = f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token}\r\n\r\n".encode()

@@ -44,6 +44,7 @@ HOSTILE: dict[str, bytes] = {
 }
 
 
+# shows: security/hostile-body
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_body_is_one_cheap_refusal(alice: Person, bob: Person, body: bytes) -> None:
     """By a problem of 400, 413 or 422, on every route; no failure of the server, and nobody else waits.

@@ -79,6 +79,7 @@ def say_everything_everywhere(node: Node, text: str) -> None:
         wire.writes(head.encode()).hears(b"\r\n\r\n")
 
 
+# shows: security/forged-lines
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_what_others_write_forges_no_line_and_hides_nothing(start_node: Callable[..., Node], log_format: str) -> None:
     """At the most talkative level, in both formats: each line is one of ours, of characters that can be seen."""
@@ -97,6 +98,7 @@ def test_what_others_write_forges_no_line_and_hides_nothing(start_node: Callable
     assert "Traceback" not in written
 
 
+# shows: security/forged-lines
 def test_what_others_write_adds_no_field_to_an_answer(alice: Person) -> None:
     """Of all that a client sends only a sane request id comes back in a field, and nothing in a sentence."""
     for bad in ("a\tb", "a;b", "a" * 65, "<script>", "a,b", "%0d%0a"):
@@ -109,6 +111,7 @@ def test_what_others_write_adds_no_field_to_an_answer(alice: Person) -> None:
         assert "text/html" not in answer.headers["content-type"]
 
 
+# shows: security/failure
 def test_a_failure_of_the_server_tells_neither_text_nor_token(tmp_path: Path) -> None:
     """The database breaks under it: an answer without details, a traceback for us, and nothing private in it.
     PROTOCOL 2.1.5, 5.0.6"""

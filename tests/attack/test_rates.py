@@ -23,6 +23,7 @@ def posts(strict: Node) -> list[Call]:
     return [call for call in every_call(strict) if call.method == "POST"]
 
 
+# shows: security/rates
 def test_every_post_has_a_rate_of_its_user(strict: Node, posts: list[Call]) -> None:
     """However many addresses a proxy names for them; others who come from the same ones do not notice.
     PROTOCOL 14.0.3, 14.0.4, 5.0.4"""
@@ -40,6 +41,7 @@ def test_every_post_has_a_rate_of_its_user(strict: Node, posts: list[Call]) -> N
         assert call.made_by(eve, "me", ben.id, **{"X-Forwarded-For": "198.51.100.0"}).is_success, call
 
 
+# shows: security/large-body
 def test_no_post_reads_more_than_its_bound(strict: Node, posts: list[Call]) -> None:
     """64 KiB, whether the length is told or not, and before the rate counts it. PROTOCOL 3.1.5"""
     flo = strict.person("flo")

@@ -53,6 +53,7 @@ def test_a_token_that_is_refused_leaves_a_line(logging_node: Node) -> None:
         assert not [part for part in token.split(".") if part in logging_node.output]
 
 
+# shows: security/refusals
 def test_what_a_user_is_refused_leaves_a_line(logging_node: Node) -> None:
     """Another's log, a block, a client_id that was used, too many sends; never the text, or a path as it was sent."""
     eve, ben = logging_node.person("eve"), logging_node.person("ben")
@@ -73,6 +74,7 @@ def test_what_a_user_is_refused_leaves_a_line(logging_node: Node) -> None:
     assert not [word for word in ("private", "somebody-else") if word in logging_node.output]
 
 
+# shows: security/refusals
 def test_a_flood_of_refusals_is_no_flood_of_lines(start_node: Callable[..., Node]) -> None:
     """A few of one user or address, a hundred of all; a line says how many were left out, the metric counts all."""
     node = start_node(log_format="json")

@@ -103,6 +103,7 @@ def hold_a_place(node: Node, person: Person, begin: bytes, piece: bytes) -> list
         return wire.statuses
 
 
+# shows: security/silent-connections
 def test_a_place_cannot_be_held_by_saying_little(slow_node: Node) -> None:
     """However it is begun, the connection ends; all at the same time, while others are served.
     PROTOCOL 14.0.15, 14.0.16, 3.1.12"""
@@ -132,6 +133,7 @@ def test_who_says_enough_is_not_hurried(slow_node: Node) -> None:
         idle.writes(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").hears(b'"ok"')
 
 
+# shows: security/drop-by-drop
 def test_an_answer_that_is_taken_drop_by_drop_is_cut(start_node: Callable[..., Node]) -> None:
     """Until it is taken it is in the server's memory; who reads gets all of it. PROTOCOL 14.0.20"""
     node = start_node(write_blocked_max_s=1.5, sends_per_s=1e6, sends_burst=1000)
@@ -184,6 +186,7 @@ def cut(node: Node) -> int:
     return metric(node, 'tidings_connections_refused_total{reason="slow_reader"}')
 
 
+# shows: security/large-answers
 def test_answers_that_are_not_taken_have_a_share_of_the_memory_and_no_more(start_node: Callable[..., Node]) -> None:
     """A page has a megabyte: beyond 32 of them of one address who has waited longest is cut, long before its time is
     over; who reads is not. PROTOCOL 14.0.23"""
@@ -209,6 +212,7 @@ def test_answers_that_are_not_taken_have_a_share_of_the_memory_and_no_more(start
     assert "Traceback" not in node.output
 
 
+# shows: security/large-answers
 def test_what_a_user_s_readers_do_not_take_has_a_share_of_its_own_also_behind_a_proxy(
     start_node: Callable[..., Node],
 ) -> None:
@@ -260,6 +264,7 @@ def test_a_request_behind_an_answer_that_is_not_taken_is_not_begun(start_node: C
         assert 5 == answered()
 
 
+# shows: security/unread-streams
 def test_streams_that_nobody_reads_hold_neither_the_memory_nor_the_places_of_others(
     start_node: Callable[..., Node],
 ) -> None:
@@ -307,6 +312,7 @@ def is_ended(client: socket.socket) -> bool:
         return True
 
 
+# shows: security/many-connections
 def test_an_address_has_so_many_connections_and_not_one_more(start_node: Callable[..., Node]) -> None:
     """What is over it ends without an answer; when one goes, another may come. PROTOCOL 14.0.17"""
     node = start_node(trusted_proxies="10.0.0.1", connections_per_address_max=5)

@@ -48,6 +48,7 @@ def test_the_measure_sees_what_is_turned_around(demo: Demo, profile: Profile) ->
     assert places[0] > places[1]
 
 
+# shows: security/bidi
 @pytest.mark.parametrize("name", STEERING, ids=[ascii(name) for name in STEERING])
 def test_a_name_turns_no_sentence_around(name: str, demo: Demo, profile: Profile) -> None:
     """In the question before a block, in what is said after it, and in the buttons."""
@@ -69,6 +70,7 @@ def test_a_name_turns_no_sentence_around(name: str, demo: Demo, profile: Profile
     assert [] == window.complaints
 
 
+# shows: security/bidi
 def test_a_text_turns_nothing_around_but_itself(demo: Demo, profile: Profile) -> None:
     """Neither the time beside it, nor the next message, nor the list of conversations."""
     for text in ("\u202eturned\u2067 and never closed", "plain after it"):

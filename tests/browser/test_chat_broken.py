@@ -108,6 +108,7 @@ def test_the_list_alone_says_that_the_connection_is_lost(proxy: Proxy, desks: De
     expect(listing.entry("ben")).to_contain_text("to the list")
 
 
+# shows: behaviour/cut, complaints/1
 @pytest.mark.parametrize("cut", ["refuse", "stall"])
 def test_what_was_sent_during_a_cut_arrives_once_and_in_order(cut: str, proxy: Proxy, desks: Desks) -> None:
     """The guide's second test: connection drop. `refuse` resets what is open; `stall` leaves it open and silent."""
@@ -136,6 +137,7 @@ def test_what_was_sent_during_a_cut_arrives_once_and_in_order(cut: str, proxy: P
     desks.both_show("before", "while she is cut off", "typed while cut off", "after")
 
 
+# shows: behaviour/lost-answer, complaints/3
 def test_a_message_whose_acknowledgement_was_lost_is_sent_again_and_not_doubled(proxy: Proxy, desks: Desks) -> None:
     """The server had it; the page cannot know, and repeats it under the same `client_id`."""
     proxy.lose_post_replies()
@@ -149,6 +151,7 @@ def test_a_message_whose_acknowledgement_was_lost_is_sent_again_and_not_doubled(
     desks.both_show("before", "once", "I have it")
 
 
+# shows: complaints/1
 def test_after_a_cut_of_more_than_30_s_nothing_is_lost_or_doubled(
     node: Node, proxy: Proxy, desks: Desks, profile: Callable[[], BrowserContext]
 ) -> None:
@@ -207,6 +210,7 @@ def test_try_to_reconnect_leads_back_from_polling_to_the_stream(proxy: Proxy, de
     desks.both_show("before", "meanwhile")
 
 
+# shows: behaviour/kill
 def test_a_server_that_is_killed_in_mid_chat_loses_and_doubles_nothing(node: Node, desks: Desks) -> None:
     """Both type while it is dead; after its restart both windows show every message once, in one order."""
     hers, his = desks.hers, desks.his

@@ -122,6 +122,7 @@ def test_the_drawer_is_opened_used_and_left_by_the_keyboard(broken: Demo, profil
     assert [] == window.complaints
 
 
+# shows: demo/stall
 def test_one_persons_network_stalls_while_the_other_goes_on(broken: Demo, profile: Profile) -> None:
     """Two windows of one browser; after `Restore` every number is the same, and nothing is lost or doubled."""
     mia, ned = two(broken, profile(), "mia", "ned")
@@ -216,6 +217,7 @@ FORGERY = """
 with such a fault would do. The client cannot know; the count must."""
 
 
+# shows: demo/count-fails
 def test_the_count_shows_a_message_that_is_lost_and_one_that_is_doubled(broken: Demo, profile: Profile) -> None:
     """The count can fail: a loss and a doubling that were planted are one of each, in every window."""
     broken.sends("quin", "rea", "hello")
@@ -238,6 +240,7 @@ def test_the_count_shows_a_message_that_is_lost_and_one_that_is_doubled(broken: 
     assert "never" not in rea.texts
 
 
+# shows: demo/count-lost
 def test_a_message_that_the_server_acknowledged_and_lost_is_shown(broken: Demo, profile: Profile) -> None:
     """A row that is gone from the database: what a disk that lies would do."""
     sia, tim = two(broken, profile(), "sia", "tim")

@@ -113,6 +113,7 @@ def said(page: Page, text: str) -> float | None:
     return next((at for words, at in seen(page).items() if text in words), None)
 
 
+# shows: behaviour/silent, reliability/half-open, complaints/2
 def test_a_half_open_connection_is_noticed_within_two_heartbeats_and_5_s(
     proxy: Proxy, browser: BrowserContext, talk: Talk
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_half_open_connection_is_noticed_within_two_heartbeats_and_5_s(
     talk.is_whole(window)
 
 
+# shows: behaviour/held-back, reliability/held-back, complaints/16
 def test_behind_a_proxy_that_buffers_streams_it_polls_and_returns_to_the_stream_without_a_gap(
     proxy: Proxy, browser: BrowserContext, talk: Talk
 ) -> None:
@@ -146,6 +148,7 @@ def test_behind_a_proxy_that_buffers_streams_it_polls_and_returns_to_the_stream_
     talk.is_whole(window)
 
 
+# shows: behaviour/token-expires, complaints/15
 def test_a_token_that_expires_in_mid_stream_is_renewed_unseen(
     node: Node, proxy: Proxy, browser: BrowserContext, talk: Talk
 ) -> None:
@@ -171,6 +174,7 @@ def test_a_token_that_expires_in_mid_stream_is_renewed_unseen(
     assert [] == window.complaints
 
 
+# shows: behaviour/frozen-page
 def test_a_page_that_was_in_the_back_forward_cache_goes_on_with_nothing_lost(
     node: Node, proxy: Proxy, desktop: BrowserContext, talk: Talk
 ) -> None:
@@ -198,6 +202,7 @@ def test_a_page_that_was_in_the_back_forward_cache_goes_on_with_nothing_lost(
     window.is_waiting_for(lambda: metric(node.url, "tidings_streams_open") == opened, "one stream for both")
 
 
+# shows: behaviour/no-locks
 def test_where_tabs_cannot_share_a_stream_a_hidden_one_gives_its_own_back_after_30_s(
     node: Node, proxy: Proxy, desktop: BrowserContext, talk: Talk
 ) -> None:

@@ -168,6 +168,7 @@ def test_without_the_guard_a_host_s_rules_win(page: Page, theme: str) -> None:
     assert len(differing) > len(before) / 2
 
 
+# shows: complaints/13
 @pytest.mark.parametrize("ours", ["styles", "open"])
 def test_our_stylesheet_touches_nothing_of_the_host(page: Page, ours: str) -> None:
     """Every computed property of the host's elements is the same with it and without it, in a slot of ours too."""

@@ -82,6 +82,7 @@ def keeps(window: Window, key: str) -> None:
     )
 
 
+# shows: behaviour/offline-send, reliability/sender-dies
 def test_twenty_messages_written_offline_survive_a_reload_and_arrive_in_order_once(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
 ) -> None:
@@ -105,6 +106,7 @@ def test_twenty_messages_written_offline_survive_a_reload_and_arrive_in_order_on
     window.is_waiting_for(lambda: not any("outbox/" in key for keys in rows(window).values() for key in keys), "sent")
 
 
+# shows: behaviour/lost-answer
 def test_a_send_whose_reply_and_echo_were_dropped_is_not_doubled_though_the_page_was_reloaded(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
 ) -> None:
@@ -141,6 +143,7 @@ def test_what_came_a_moment_before_a_reload_is_shown_after_it_without_a_server(
     expect(window.connected).to_have_count(0)
 
 
+# shows: behaviour/echo
 def test_a_reply_that_is_dropped_while_the_echo_arrives_doubles_nothing(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
 ) -> None:
@@ -159,6 +162,7 @@ def test_a_reply_that_is_dropped_while_the_echo_arrives_doubles_nothing(
     assert NOTHING_LOST_OR_DOUBLED == tally(written, alice, bob.id, windows)
 
 
+# shows: behaviour/reload
 def test_a_browser_that_is_started_again_shows_what_it_had_at_once_and_goes_on_from_there(
     proxy: Proxy, chromium: Browser, kept: KeptPage, tmp_path: Path, alice: Person, bob: Person
 ) -> None:
@@ -199,6 +203,7 @@ def test_a_browser_that_is_started_again_shows_what_it_had_at_once_and_goes_on_f
     second.close()
 
 
+# shows: behaviour/draft, complaints/10
 def test_drafts_survive_a_reload_each_in_its_conversation(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person, carol: Person
 ) -> None:
@@ -222,6 +227,7 @@ def test_drafts_survive_a_reload_each_in_its_conversation(
     expect(window.composer).to_have_value("")
 
 
+# shows: behaviour/two-drafts
 def test_a_tab_that_sends_leaves_the_draft_of_another_one(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
 ) -> None:
@@ -236,6 +242,7 @@ def test_a_tab_that_sends_leaves_the_draft_of_another_one(
     expect(one.composer).to_have_value("half a sen")
 
 
+# shows: behaviour/receipts-first
 def test_what_was_read_is_told_before_hundreds_that_have_arrived_though_the_tab_is_closed_at_once(
     start_node: Callable[..., Node], profile: Callable[[], BrowserContext]
 ) -> None:
@@ -261,6 +268,7 @@ def test_what_was_read_is_told_before_hundreds_that_have_arrived_though_the_tab_
     assert len(asked) <= 12, [len(str(body)) for body in asked]
 
 
+# shows: behaviour/refused-message, complaints/5
 def test_a_refused_message_stays_with_retry_and_delete_across_a_reload(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
 ) -> None:
@@ -285,6 +293,7 @@ def test_a_refused_message_stays_with_retry_and_delete_across_a_reload(
     window.shows("plain")
 
 
+# shows: behaviour/tab-sign-out
 def test_after_signing_out_nothing_of_the_user_is_left_in_any_tab_or_on_the_device(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person, carol: Person
 ) -> None:
@@ -320,6 +329,7 @@ def test_after_signing_out_nothing_of_the_user_is_left_in_any_tab_or_on_the_devi
     assert [carol.id] == [name.split(" ")[2] for name in rows(window)]
 
 
+# shows: behaviour/sign-out
 def test_somebody_else_who_signs_in_in_the_same_tab_sees_nothing_of_the_one_before(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person, carol: Person
 ) -> None:

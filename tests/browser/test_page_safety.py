@@ -46,6 +46,7 @@ def attacked(demo: Demo, profile: Callable[[], BrowserContext]) -> Iterator[Wind
     assert 0 == window.page.locator("script:not([src]), iframe, [onerror], [onload], [onmouseover]").count()
 
 
+# shows: security/html
 def test_hostile_texts_are_shown_as_they_were_written(demo: Demo, attacked: Window) -> None:
     """Character by character, in the list and in the conversation; nothing but web addresses becomes an element."""
     for text in HOSTILE:
@@ -75,6 +76,7 @@ def test_direction_marks_do_not_leave_their_text(demo: Demo, attacked: Window) -
         assert direction in ("isolate", "plaintext", "isolate-override"), place
 
 
+# shows: security/html
 @pytest.mark.parametrize("user_id", HOSTILE_IDS)
 def test_hostile_user_ids_are_only_names(user_id: str, demo: Demo, attacked: Window) -> None:
     """As the other person in the list, the header, the title and the field; and as one's own."""
@@ -107,6 +109,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamedHost]:
     host.kill()
 
 
+# shows: security/html
 def test_hostile_names_are_only_names(named: NamedHost, attacked: Window) -> None:
     """What people call themselves, where their host tells it: in the list, header, field, title, panel and notes."""
     victim = named.person("victim")
@@ -132,6 +135,7 @@ def test_hostile_names_are_only_names(named: NamedHost, attacked: Window) -> Non
     expect(attacked.page.get_by_role("heading", name="Out of the list")).to_have_count(0)
 
 
+# shows: security/content-policy
 def test_the_page_is_served_with_a_policy_that_allows_nothing_foreign(demo: Demo, attacked: Window) -> None:
     """Scripts, styles and requests of the page's own origin only, and no frame around it.
 

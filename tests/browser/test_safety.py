@@ -27,6 +27,7 @@ def chooses(window: Window, name: str) -> None:
     window.page.get_by_role("menuitem", name=name, exact=True).click()
 
 
+# shows: complaints/20
 def test_who_is_there_is_shown_in_the_header(demo: Demo, profile: Profile) -> None:
     """In words, below the name; the user's own connection is nothing of theirs."""
     fay, gus = two_people(demo, profile, "fay", "gus")
@@ -34,6 +35,7 @@ def test_who_is_there_is_shown_in_the_header(demo: Demo, profile: Profile) -> No
     assert [] == fay.complaints == gus.complaints
 
 
+# shows: complaints/19
 def test_a_block_refuses_messages_until_it_is_taken_back(demo: Demo, profile: Profile) -> None:
     """The other side reads the words of any refusal; its text stays, and goes out by Retry after that."""
     hal, ivy = two_people(demo, profile, "hal", "ivy")

@@ -33,6 +33,7 @@ def window(node: Node, profile: Callable[[], BrowserContext], alice: Person, bob
     return Window.as_user(profile(), node.url, alice, bob.id)
 
 
+# shows: behaviour/draft, complaints/10
 @pytest.mark.parametrize("gap", [5, 30, 250])
 def test_what_is_typed_in_the_moment_before_a_reload_is_there_after_it(gap: int, window: Window) -> None:
     """The page is left while the row of the key before is on its way to the disk, or still waits to be written."""
@@ -43,6 +44,7 @@ def test_what_is_typed_in_the_moment_before_a_reload_is_there_after_it(gap: int,
         expect(window.composer).to_have_value(texts[-1])
 
 
+# shows: complaints/12
 def test_the_field_grows_with_its_lines_up_to_six_and_never_below_16_px(window: Window) -> None:
     """Then it scrolls; sent, it is small again. A phone zooms into a field with smaller letters."""
     field = window.composer

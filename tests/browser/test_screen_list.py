@@ -121,6 +121,7 @@ def picture_comes(route: Route, height: int = 240) -> None:
     route.fulfill(content_type="image/svg+xml", body=svg)
 
 
+# shows: react/length
 def test_of_ten_thousand_messages_fewer_than_600_rows_are_in_the_document(opens: Opens) -> None:
     """All are loaded; the window moves through them without a jump, by wheel and by keys, and reaches both ends."""
     window, view = opens("long")
@@ -140,6 +141,7 @@ def test_of_ten_thousand_messages_fewer_than_600_rows_are_in_the_document(opens:
     assert view.view["left"] <= 1
 
 
+# shows: react/place, complaints/9
 def test_older_pages_move_nothing_that_is_in_view(opens: Opens) -> None:
     """From several places near the upper end, in every frame until the page is there."""
     window, view = opens("older")
@@ -152,6 +154,7 @@ def test_older_pages_move_nothing_that_is_in_view(opens: Opens) -> None:
         assert before < window.page.evaluate(held)
 
 
+# shows: react/place, complaints/9
 def test_pictures_that_come_late_move_nothing_that_is_in_view(opens: Opens) -> None:
     """Above the view, wherever it stands; and who is at the end stays at the end."""
     late: list[Route] = []
@@ -173,6 +176,7 @@ def test_pictures_that_come_late_move_nothing_that_is_in_view(opens: Opens) -> N
         assert photo.evaluate("photo => photo.height") == 240
 
 
+# shows: react/long-texts
 def test_a_long_text_unfolds_downwards_and_folds_without_leaving_its_reader_behind(opens: Opens) -> None:
     """More than twelve lines are folded; its upper edge stays where it was, and is in view when it is folded again."""
     window, view = opens("folded")
@@ -194,6 +198,7 @@ def test_a_long_text_unfolds_downwards_and_folds_without_leaving_its_reader_behi
     assert 0 <= view.top_of("Chapter one.") < view.view["height"] / 2
 
 
+# shows: react/place
 def test_a_growing_composer_and_another_size_of_the_window_keep_the_place(opens: Opens) -> None:
     """Who reads further up stays there, also when lines wrap anew; who is at the end stays at the end."""
     window, view = opens("sizes")
@@ -215,6 +220,7 @@ def test_a_growing_composer_and_another_size_of_the_window_keep_the_place(opens:
         assert view.offset() <= DRIFT_MAX_PX
 
 
+# shows: react/new-messages
 def test_who_reads_further_up_is_told_how_many_are_new_below(setting: Setting, opens: Opens) -> None:
     """Nothing moves and nothing is read; the button goes to them. An own message goes to the end from anywhere."""
     window, view = opens("pill")
@@ -266,6 +272,7 @@ def test_a_reader_who_goes_to_the_end_while_something_changes_stays_there(opens:
     assert view.view["left"] <= 1
 
 
+# shows: react/opening
 def test_it_opens_at_the_first_unread_message_if_they_fill_more_than_the_view(opens: Opens) -> None:
     """Though that is on an earlier page; else at the end. The line says how many, and goes with the first answer."""
     window, view = opens("manyunread")
@@ -305,6 +312,7 @@ def test_of_more_unread_messages_than_it_loads_those_never_shown_are_not_read(se
     window.is_waiting_for(lambda: 700 == read_upto(), "the end is in view")
 
 
+# shows: react/read, complaints/8
 def test_a_message_is_read_when_its_end_was_in_view_and_not_before(setting: Setting, opens: Opens) -> None:
     """Scrolled up it is not; half of it in view it is not."""
     window, view = opens("unseen")
@@ -410,6 +418,7 @@ def test_days_are_those_of_the_user_s_zone(opens: Opens, chromium: Browser, zone
     context.close()
 
 
+# shows: react/activity
 def test_a_hidden_screen_marks_nothing_read_and_keeps_its_place(setting: Setting, opens: Opens) -> None:
     """React's Activity: hidden while messages come, and shown again where it was; at the end it shows what is new."""
     window, view = opens("hidden")
@@ -437,6 +446,7 @@ def test_a_hidden_screen_marks_nothing_read_and_keeps_its_place(setting: Setting
     assert window.complaints == []
 
 
+# shows: react/strict-mode
 def test_under_strict_mode_each_thing_is_asked_for_once(setting: Setting, profile: Profile) -> None:
     """Every effect runs twice in development; history, list, stream and presence are one request each."""
     carol = setting.person("carol")
@@ -454,6 +464,7 @@ def test_under_strict_mode_each_thing_is_asked_for_once(setting: Setting, profil
     assert window.complaints == []
 
 
+# shows: react/fast-refresh
 def test_an_edited_component_keeps_state_place_and_stream(setting: Setting, opens: Opens) -> None:
     """Fast Refresh: its author's count, the draft and the place in the list stay, and there is one stream."""
     window, view = opens("edited")
@@ -472,6 +483,7 @@ def test_an_edited_component_keeps_state_place_and_stream(setting: Setting, open
     assert window.complaints == []
 
 
+# shows: react/keys
 def test_arrows_and_page_keys_move_among_messages_and_bring_them_into_view(opens: Opens) -> None:
     """One stop of Tab; a page key moves by about a view, and what has the focus is not under the button below."""
     window, view = opens("sizes")

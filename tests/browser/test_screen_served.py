@@ -55,6 +55,7 @@ def test_in_a_browser_in_arabic_the_page_is_in_arabic_and_laid_out_from_the_righ
         expect(window.conversations).to_be_visible()
 
 
+# shows: behaviour/left-behind
 def test_somebody_else_who_signs_in_on_a_fresh_page_finds_nothing_of_who_left_without_signing_out(
     node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person, carol: Person
 ) -> None:

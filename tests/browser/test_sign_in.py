@@ -76,6 +76,7 @@ def test_a_token_that_the_server_refuses_leads_back_to_the_sign_in(node: Node, p
     expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
 
 
+# shows: behaviour/sign-in-link, security/sign-in-link
 def test_a_link_of_somebody_else_asks_and_deletes_nothing(start_node: Callable[..., Node], profile: Profile) -> None:
     """The attacker's token is good, and its owner calls herself like the user. Answered no, all is as before."""
     node = start_node()
@@ -101,6 +102,7 @@ def test_a_link_of_somebody_else_asks_and_deletes_nothing(start_node: Callable[.
         assert [] == eve.inbox()["conversations"]
 
 
+# shows: security/sign-in-link
 def test_a_link_in_a_fresh_tab_asks_whoever_uses_the_browser(node: Node, profile: Profile) -> None:
     """It was opened from a page of somebody else, who wants what is typed to be said as him."""
     browser = profile()
@@ -185,6 +187,7 @@ def test_whoever_accepts_to_be_somebody_else_sees_their_list(node: Node, profile
     assert window.page.url.endswith("/#/")
 
 
+# shows: behaviour/sign-in-link, security/sign-in-link
 @pytest.mark.parametrize("name", ["unsigned", "of another secret", "expired", "junk"])
 def test_a_link_that_the_server_refuses_changes_nothing(node: Node, profile: Profile, name: str) -> None:
     """Whoever it says it is: the conversation stays open, and so do what is typed in it and the sign-in."""
@@ -210,6 +213,7 @@ def test_a_link_that_the_server_refuses_changes_nothing(node: Node, profile: Pro
     window.ticks("still Ada", "Sent")
 
 
+# shows: behaviour/wrong-clock
 def test_a_clock_that_is_ahead_ends_no_sign_in(node: Node, profile: Profile) -> None:
     """Ten years: the token is over by this clock, and the server says that it is good."""
     window = Window(profile())
@@ -221,6 +225,7 @@ def test_a_clock_that_is_ahead_ends_no_sign_in(node: Node, profile: Profile) -> 
     expect(window.page.get_by_text("Your sign-in has ended")).to_have_count(0)
 
 
+# shows: behaviour/no-site-data
 def test_where_site_data_is_blocked_the_page_works(chromium: Browser, node: Node, tmp_path: Path) -> None:
     """Every look at a storage throws: messages are sent and received, and nothing is kept."""
     settings = tmp_path / "Default" / "Preferences"
@@ -246,6 +251,7 @@ def test_where_site_data_is_blocked_the_page_works(chromium: Browser, node: Node
         browser.close()
 
 
+# shows: security/sign-in-link
 def test_a_message_does_not_link_to_the_page_s_own_sign_in(node: Node, profile: Profile) -> None:
     """It is shown as text; another address of the same page stays a link."""
     ada, eve = node.person("reader"), node.person("writer")

@@ -104,6 +104,7 @@ def desk(
             page.close()
 
 
+# shows: behaviour/eight-tabs, complaints/16
 def test_eight_tabs_over_http_1_1_hold_one_stream_and_all_are_live(desk: Desk) -> None:
     """Seven of them are hidden."""
     desk.fill()
@@ -124,6 +125,7 @@ def test_when_the_leading_tab_is_closed_the_others_are_live_again(desk: Desk) ->
     desk.are_live(desk.tabs)
 
 
+# shows: behaviour/tab-ends
 def test_when_the_leading_tab_crashes_the_others_are_live_again(desk: Desk) -> None:
     """Its process ends; nobody says goodbye."""
     desk.fill()
@@ -139,6 +141,7 @@ def test_when_the_leading_tab_crashes_the_others_are_live_again(desk: Desk) -> N
     desk.are_live(desk.tabs)
 
 
+# shows: behaviour/tab-ends
 def test_when_the_leading_tab_is_frozen_the_others_are_live_again_and_it_comes_back(desk: Desk) -> None:
     """As a browser does with a tab that was hidden for long."""
     desk.fill()
@@ -157,6 +160,7 @@ def test_when_the_leading_tab_is_frozen_the_others_are_live_again_and_it_comes_b
     desk.are_live(desk.tabs)
 
 
+# shows: behaviour/tab-hangs
 def test_when_the_leading_tab_hangs_the_others_take_the_stream_from_it_and_it_goes_along(desk: Desk) -> None:
     """Stopped in a debugger, it keeps its lock and its connection: only its silence tells."""
     desk.fill()
@@ -170,6 +174,7 @@ def test_when_the_leading_tab_hangs_the_others_take_the_stream_from_it_and_it_go
     desk.are_live(desk.tabs)
 
 
+# shows: behaviour/two-people
 def test_two_people_in_one_browser_each_have_a_stream_of_their_own(
     demo: Demo, profile: Callable[[], BrowserContext]
 ) -> None:

@@ -88,6 +88,7 @@ def test_both_may_block_each_other(talk: tuple[Person, Person]) -> None:
     refused(writes(bob, alice), 403, "not_allowed")
 
 
+# shows: security/unwanted
 def test_nothing_that_was_sent_at_the_same_time_comes_after_the_block(node: Node) -> None:
     """Each send is acknowledged and in both logs, or refused and in none. PROTOCOL 19.0.3"""
     for number in range(5):

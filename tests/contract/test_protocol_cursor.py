@@ -32,6 +32,7 @@ def test_the_log_of_a_new_user_is_empty_at_position_0(alice: Person) -> None:
     assert [] == alice.events(alice.head())["events"]
 
 
+# shows: reliability/in-order
 def test_positions_are_dense_from_one(alice: Person, bob: Person) -> None:
     """Messages and receipts, sent and received. PROTOCOL 6.0.1, 6.1.6"""
     start = first_cursor(alice)
@@ -219,6 +220,7 @@ def trimmed(tmp_path: Path) -> Any:
         yield node, cursors
 
 
+# shows: reliability/retention
 def test_a_position_below_the_floor_is_expired(trimmed: tuple[Node, list[str]]) -> None:
     """What is no longer kept is not skipped in silence. PROTOCOL 6.2.5, 6.2.6"""
     node, cursors = trimmed

@@ -82,6 +82,7 @@ def test_what_is_refused_while_draining_is_answered(tmp_path: Path) -> None:
         assert time.monotonic() - start >= WINDOW_S - 0.3
 
 
+# shows: reliability/restart
 def test_no_send_is_cut_by_a_drain(tmp_path: Path) -> None:
     """Each is acknowledged or refused; what was acknowledged is there. PROTOCOL 15.0.4, 15.0.3, 15.0.8, 9.0.1"""
     with Node(tmp_path, sends_per_s=10_000, sends_burst=10_000, **WHOLE_WINDOW) as node:

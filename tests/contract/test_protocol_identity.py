@@ -90,6 +90,7 @@ FOR_OTHER_ENDS = {
 }
 
 
+# shows: security/token-purpose
 @pytest.mark.parametrize("token", FOR_OTHER_ENDS.values(), ids=FOR_OTHER_ENDS.keys())
 def test_a_token_that_is_signed_for_another_end_signs_nobody_in(node: Node, token: Callable[[], str]) -> None:
     """Whoever gets hold of it, at a sign-out for instance, is not its user. PROTOCOL 2.1.19, 2.1.20"""

@@ -24,6 +24,7 @@ def test_sixty_sends_pass_however_fast(alice: Person, bob: Person) -> None:
     assert 60 == alice.history(bob, limit=100)["messages"][-1]["seq"]
 
 
+# shows: security/faster-than-typing
 def test_sends_over_the_rate_are_told_when_to_come_again(strict: Node) -> None:
     """And pass then; another user never noticed. PROTOCOL 14.0.1, 14.0.2, 14.0.3, 14.0.5, 5.0.4, 5.0.5"""
     ada, ben = strict.person("rate-ada"), strict.person("rate-ben")
@@ -56,6 +57,7 @@ def test_signals_have_a_rate(strict: Node, kind: str) -> None:
     assert ada.posts(f"/{kind}", body).is_success
 
 
+# shows: security/faster-than-typing
 def test_new_conversations_are_limited(start_node: Callable[..., Node]) -> None:
     """Who writes to everybody is slowed; who talks is not. PROTOCOL 14.0.6, 14.0.7, 14.0.5, 5.0.4, 5.0.5"""
     node = start_node(new_conversations_per_h=2)
@@ -70,6 +72,7 @@ def test_new_conversations_are_limited(start_node: Callable[..., Node]) -> None:
     assert 1 == eve.sends("third", "eve has a limit of her own")["seq"]
 
 
+# shows: security/blocking-strangers
 def test_blocks_of_strangers_are_limited(start_node: Callable[..., Node]) -> None:
     """Each makes rows that stay: nobody fills the database with names. Whoever wrote is blocked at any time, and a
     block that is there may be repeated. PROTOCOL 14.0.21, 14.0.22, 14.0.5"""
@@ -85,6 +88,7 @@ def test_blocks_of_strangers_are_limited(start_node: Callable[..., Node]) -> Non
     assert eve.posts("/block", {"chatUserId": "three"}).is_success
 
 
+# shows: security/lines, security/unread-streams
 def test_stream_openings_have_a_rate(start_node: Callable[..., Node]) -> None:
     """Each is two lines of the log, and a place for a moment; the burst passes, and so does another user.
     PROTOCOL 14.0.24, 14.0.5, 5.0.4"""
@@ -177,6 +181,7 @@ def test_a_stream_that_ended_frees_its_place(start_node: Callable[..., Node]) ->
     assert "Traceback" not in node.output
 
 
+# shows: security/unread-streams
 def test_a_reader_that_takes_nothing_is_aborted_and_delays_nobody(start_node: Callable[..., Node]) -> None:
     """Its other stream gets everything meanwhile; its place comes free. PROTOCOL 14.0.11, 14.0.12, 14.0.10"""
     node = start_node(write_blocked_max_s=1, streams_max=2, sends_per_s=10_000, sends_burst=10_000)

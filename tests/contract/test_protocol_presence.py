@@ -112,6 +112,7 @@ def test_a_reconnection_is_no_absence(quick: Node) -> None:
             assert [(zoe.id, False)] == told_of(hers.frames)
 
 
+# shows: security/watching-strangers
 def test_a_stranger_is_not_watched(quick: Node) -> None:
     """Nothing is told before both have written, in either direction. PROTOCOL 18.0.4"""
     ada, ben, zoe = quick.person("ada-5"), quick.person("ben-5"), quick.person("zoe-5")

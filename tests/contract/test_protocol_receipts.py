@@ -42,6 +42,7 @@ def test_a_receipt_raises_the_callers_watermark(talk: tuple[Person, Person]) -> 
     assert marks(1, 2, 4, 4) == bob.history(alice)["watermarks"] == bob.inbox()["conversations"][0]["watermarks"]
 
 
+# shows: reliability/read
 def test_read_is_also_delivered(talk: tuple[Person, Person]) -> None:
     """Nobody reads what has not arrived. PROTOCOL 12.0.3, 4.2.2"""
     alice, bob = talk
@@ -57,6 +58,7 @@ def test_the_answer_to_a_receipt(talk: tuple[Person, Person]) -> None:
     assert (200, {"success": True, "watermarks": marks(2, 2, 0, 0)}) == (answer.status_code, answer.json())
 
 
+# shows: reliability/read
 def test_a_watermark_never_falls_and_a_repeated_receipt_writes_nothing(talk: tuple[Person, Person]) -> None:
     """Late and doubled receipts are answered like the first. PROTOCOL 4.2.1, 12.0.2"""
     alice, bob = talk
@@ -69,6 +71,7 @@ def test_a_watermark_never_falls_and_a_repeated_receipt_writes_nothing(talk: tup
     assert heads == (alice.head(), bob.head())
 
 
+# shows: reliability/delivered
 def test_messages_show_how_far_their_recipient_got(talk: tuple[Person, Person]) -> None:
     """The same on both sides. PROTOCOL 4.1.6"""
     alice, bob = talk
@@ -197,6 +200,7 @@ def test_receipts_answered_are_in_the_logs(talk: tuple[Person, Person]) -> None:
     assert {alice.id} == {one["data"]["chat_user_id"] for one in bob.events(his)["events"]}
 
 
+# shows: security/watching-strangers
 def test_a_stranger_is_not_told_that_somebody_is_there(alice: Person, bob: Person) -> None:
     """Bob has not answered: no event, watermark or Message tells alice what he received and read, on his own devices it
     counts. PROTOCOL 12.0.14, 7.5.2, 7.5.3"""
@@ -264,6 +268,7 @@ def test_typing_reaches_who_has_written_back(alice: Person, bob: Person) -> None
         assert "typing" not in [frame.type for frame in own.frames]
 
 
+# shows: security/watching-strangers
 def test_typing_does_not_reach_who_has_not_written_back(alice: Person, bob: Person, carol: Person) -> None:
     """And the caller cannot tell: no stranger is to be watched or annoyed. PROTOCOL 13.0.2, 13.0.3"""
     alice.sends(bob, "unasked")
@@ -277,6 +282,7 @@ def test_typing_does_not_reach_who_has_not_written_back(alice: Person, bob: Pers
         assert "typing" not in [frame.type for frame in stream.frames]
 
 
+# shows: reliability/presence
 def test_a_caught_up_reader_sees_no_old_typing(alice: Person, bob: Person) -> None:
     """Ephemeral: it is in no log. PROTOCOL 13.0.1"""
     bob.sends(alice, "hi")

@@ -62,6 +62,7 @@ BAD_BODIES: dict[str, tuple[bytes, int, str]] = {
 }
 
 
+# shows: security/answers
 @pytest.mark.parametrize(("body", "status", "code"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_a_body_that_cannot_be_read_is_refused(alice: Person, bob: Person, body: bytes, status: int, code: str) -> None:
     """Each with its code, and nothing stored. PROTOCOL 3.1.4, 3.1.5, 3.1.7, 5.0.1, 5.0.2, 5.0.3, 5.0.5, 5.0.6, 9.0.2"""

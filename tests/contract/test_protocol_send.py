@@ -35,6 +35,7 @@ def test_a_send_answers_the_message(alice: Person, bob: Person) -> None:
     }
 
 
+# shows: reliability/acknowledged
 def test_an_acknowledged_message_is_in_both_histories(alice: Person, bob: Person) -> None:
     """The same message, but for the `client_id`, which is its sender's alone. PROTOCOL 4.1.7, 6.0.3, 9.0.1"""
     message = alice.sends(bob, "hi", client_id="mine")
@@ -52,6 +53,7 @@ def test_the_time_is_the_servers_in_utc_with_milliseconds(alice: Person, bob: Pe
     assert before - 0.01 <= at <= time.time() + 0.01
 
 
+# shows: reliability/in-order
 def test_seq_counts_a_conversation_from_one_for_both_sides(alice: Person, bob: Person, carol: Person) -> None:
     """Dense, shared by both, and a conversation's own. PROTOCOL 4.1.2, 4.1.3"""
     sent = [alice.sends(bob, "1"), bob.sends(alice, "2"), alice.sends(carol, "other"), alice.sends(bob, "3")]
@@ -199,11 +201,13 @@ def test_a_client_id_belongs_to_its_sender(alice: Person, bob: Person) -> None:
     assert 2 == bob.sends(alice, "hi", client_id="1")["seq"]
 
 
+# shows: reliability/not-answered
 def test_without_a_client_id_equal_sends_are_two_messages(alice: Person, bob: Person) -> None:
     """Nobody guesses that one is a retry. PROTOCOL 4.1.3"""
     assert [1, 2] == [alice.sends(bob, "hi")["seq"] for _ in range(2)]
 
 
+# shows: reliability/not-answered
 def test_ten_retries_at_the_same_time_are_one_message(alice: Person, bob: Person) -> None:
     """The rule holds also inside one group commit. PROTOCOL 9.0.16, 9.0.13"""
     with ThreadPoolExecutor(10) as pool:

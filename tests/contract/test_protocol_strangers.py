@@ -80,6 +80,7 @@ def start_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
 BEN = ("Ben", "https://example.org/ben.png")
 
 
+# shows: security/counting-ids
 def test_nobody_learns_names_by_counting_ids(start_host: Callable[..., Host]) -> None:
     """The host is not even asked for those whom the caller has no conversation with, blocked or not.
     PROTOCOL 4.3.2"""
@@ -133,6 +134,7 @@ def test_a_first_message_to_nobody_is_refused(start_host: Callable[..., Host]) -
     assert 201 == host.writes("a-guest", "shop").status_code
 
 
+# shows: security/probing-ids
 def test_who_tries_ids_is_told_to_wait(start_host: Callable[..., Host]) -> None:
     """As many an hour as conversations may begin; those that exist go on. PROTOCOL 14.0.28"""
     host = start_host(new_conversations_per_h=5)
@@ -185,6 +187,7 @@ def test_a_rule_that_does_not_say_true_says_no(start_host: Callable[..., Host], 
     refused(host.writes("ada", "ben"), 403, "not_allowed")
 
 
+# shows: security/told-of-block
 def test_a_block_and_the_hosts_no_answer_alike(start_host: Callable[..., Host]) -> None:
     """New, repeated, reused, too often: the same answer in the same order. PROTOCOL 19.0.1, 19.0.4, 9.0.21, 9.0.22"""
 
@@ -218,6 +221,7 @@ def test_a_block_and_the_hosts_no_answer_alike(start_host: Callable[..., Host]) 
     assert [201, 409, 403, 403, 403, 429, 429, 429] == [status for status, _detail in by_host]
 
 
+# shows: security/told-of-block
 def test_who_may_begin_nothing_finds_no_block_out(start_host: Callable[..., Host]) -> None:
     """At the limit of new conversations, and of ids that nobody has, whoever blocks is answered like everybody.
     PROTOCOL 9.0.23, 14.0.6, 14.0.28"""
@@ -243,6 +247,7 @@ def test_who_may_begin_nothing_finds_no_block_out(start_host: Callable[..., Host
     refused(host.writes("zoe", "u2"), 403, "not_allowed")
 
 
+# shows: security/counting-others
 def test_ids_of_messages_count_nothing(alice: Person, bob: Person, carol: Person) -> None:
     """Who begins conversations now and then does not see how many others began meanwhile. PROTOCOL 4.1.14, 4.1.2"""
     numbers = [int(alice.sends(f"{alice.id}-{number}", "x")["_id"][1:-6], 16) for number in range(12)]
@@ -253,6 +258,7 @@ def test_ids_of_messages_count_nothing(alice: Person, bob: Person, carol: Person
     assert [first, second] == [message["_id"] for message in carol.history(bob)["messages"]]
 
 
+# shows: security/counting-others
 def test_positions_of_blocks_count_ones_own(alice: Person, bob: Person, carol: Person) -> None:
     """Blocks of others do not show in them. PROTOCOL 19.0.16, 19.0.15"""
     for blocker, blocked in ((alice, "x"), (bob, "x"), (alice, "y"), (carol, "x"), (carol, "y"), (alice, "z")):

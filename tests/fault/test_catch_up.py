@@ -102,6 +102,7 @@ def test_the_long_log_is_dense_and_holds_every_message_once(archive: Archive) ->
     assert list(range(first, first + LOG_SIZE)) == [position(event["id"]) for event in archive.events]
 
 
+# shows: reliability/catch-up
 @pytest.mark.parametrize("missed", [1, LONG_MISSED, LOG_SIZE])
 def test_a_reader_of_a_long_log_is_caught_up_on_one_stream(archive: Archive, missed: int) -> None:
     """In order and with nothing else between, however much it is. PROTOCOL 6.1.5, 7.6.1"""
@@ -118,6 +119,7 @@ def test_a_reader_of_a_long_log_is_caught_up_by_pages(archive: Archive, limit: i
     assert {limit} == {len(page) for page in pages[:-1]}
 
 
+# shows: reliability/catch-up
 def test_events_that_come_during_a_long_catch_up_follow_it(node: Node) -> None:
     """They are neither lost nor early: the stream is caught up, with them in their place. PROTOCOL 6.0.2"""
     reader, writer = node.person("late reader"), node.person("late writer")

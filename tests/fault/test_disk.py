@@ -29,6 +29,7 @@ def refused_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nod
         second.kill()
 
 
+# shows: reliability/disk-full, faults/disk-full
 def test_a_full_disk_refuses_and_loses_nothing(node: Node) -> None:
     """There is no room any more, in the middle of sends. They are answered 503 `unavailable` and not left waiting,
     `/readyz` is red and `/healthz` green, everything can be read still and streams live on. With room again the same
@@ -43,6 +44,7 @@ def test_a_full_disk_refuses_and_loses_nothing(node: Node) -> None:
         node.kill()
 
 
+# shows: reliability/disk-fails, faults/disk-fails
 def test_a_disk_that_fails_ends_the_node_and_its_successor_has_everything(node: Node) -> None:
     """fsync fails in the middle of sends. They are 503, also those that wait; the node drains and exits with 1, so that
     its supervisor starts another, which has every acknowledged message once and takes the rest. PROTOCOL 9.0.1, 9.0.13
@@ -55,6 +57,7 @@ def test_a_disk_that_fails_ends_the_node_and_its_successor_has_everything(node: 
         node.kill()
 
 
+# shows: reliability/damaged, faults/damaged
 def test_a_damaged_file_shows_nothing_that_nobody_wrote_and_a_backup_brings_it_back(node: Node) -> None:
     """What cannot be read is 503 `unavailable`; damaged all over, the file is refused at the start with a sentence that
     names the remedy; `tidings restore` is one, and clients are told to reload by another epoch.
@@ -66,6 +69,7 @@ def test_a_damaged_file_shows_nothing_that_nobody_wrote_and_a_backup_brings_it_b
         node.kill()
 
 
+# shows: reliability/locked
 def test_a_database_that_another_program_locks_delays_and_loses_nothing(node: Node) -> None:
     """A tool holds the write lock for longer than the node waits: sends are refused in time, reads go on; afterwards
     the same sends are stored once, without a restart. PROTOCOL 9.0.1, 9.0.13
@@ -97,6 +101,7 @@ def sent_again(node: Node, body: dict[str, str]) -> dict[str, str] | None:
     return message
 
 
+# shows: reliability/cannot-open
 @pytest.mark.parametrize("kind", ["garbage", "no folder", "a folder"])
 def test_a_database_that_cannot_be_opened_is_a_sentence(node: Node, kind: str) -> None:
     """It names the file and the setting; exit 2."""
@@ -112,6 +117,7 @@ def test_a_database_that_cannot_be_opened_is_a_sentence(node: Node, kind: str) -
     assert line.startswith(f"tidings: db (TIDINGS_DB): {node.database} cannot be opened: "), line
 
 
+# shows: reliability/second-server
 def test_a_second_node_on_the_same_database_waits_and_takes_over(node: Node, tmp_path: Path) -> None:
     """While the first one goes, as at a restart of a service: nothing is lost between them. PROTOCOL 15.0.8"""
     node.start()
@@ -134,6 +140,7 @@ def test_a_second_node_on_the_same_database_waits_and_takes_over(node: Node, tmp
         second.kill()
 
 
+# shows: reliability/second-server
 def test_a_second_node_on_the_same_database_refuses_with_the_sentence(
     refused_node: tuple[Node, Node, Future[None]],
 ) -> None:

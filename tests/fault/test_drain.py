@@ -26,6 +26,7 @@ def node(tmp_path: Path) -> Node:
     return Node(tmp_path, drain_window_s=WINDOW_S, drain_streams_per_s=1)  # a few streams fill it
 
 
+# shows: behaviour/deploy
 def test_two_hundred_streams_are_told_and_spread(node: Node) -> None:
     """Each gets `goodbye` with a wait of its own, spread over a window that begins when this one ends, and a clean
     end; then the process exits with 0. What comes meanwhile is refused with an answer. PROTOCOL 15.0.1, 15.0.2, 15.0.3,

@@ -16,6 +16,7 @@ from lab.proxy import Proxy
 SENDS = 1000
 
 
+# shows: reliability/kill, faults/kill
 def test_what_was_acknowledged_survives_kills_in_the_middle_of_sends(tmp_path: Path) -> None:
     """Three rounds, each killed with sends in flight. Afterwards every message is in both logs once, also those that
     were sent again; no log has a hole; streams that were open get what they missed before anything new is sent.
@@ -29,6 +30,7 @@ def test_what_was_acknowledged_survives_kills_in_the_middle_of_sends(tmp_path: P
         assert outcome.figures["sends_sent_again"] >= outcome.in_flight
 
 
+# shows: reliability/not-answered
 def test_a_kill_between_commit_and_answer_doubles_nothing(tmp_path: Path) -> None:
     """The answers are lost although the messages are stored; sent again after a restart, they are the same ones, and
     the readers have got them once. PROTOCOL 9.0.13, 9.0.16

@@ -29,6 +29,7 @@ def shaken(proxy: Proxy) -> None:
         proxy.restore()
 
 
+# shows: reliability/network-cut, faults/networks
 def test_both_clients_get_every_message_once_over_a_network_that_breaks_again_and_again(tmp_path: Path) -> None:
     """The Python client writes; it and the package for JavaScript read on two devices of one user, through a network
     that is cut, trickles, refuses, loses answers, stalls and resets. PROTOCOL 17.0.1, 6.1.5, 9.0.13

@@ -9,6 +9,7 @@ from lab.faults.powercut import kill_within_fsync, power_cuts
 from lab.node import Node
 
 
+# shows: reliability/acknowledged, reliability/power-cut, faults/power-cut
 def test_what_was_acknowledged_survives_power_cuts(tmp_path: Path) -> None:
     """Two cuts with sends in flight: one loses all that was not fsynced, one a part of it by chance. Nothing
     acknowledged is lost, doubled or out of order. PROTOCOL 9.0.1, 9.0.13, 6.0.1
@@ -22,6 +23,7 @@ def test_what_was_acknowledged_survives_power_cuts(tmp_path: Path) -> None:
         node.kill()
 
 
+# shows: reliability/power-cut, faults/lying-disk
 def test_a_disk_that_lies_about_fsync_is_found_out(tmp_path: Path) -> None:
     """The same cut on a disk that says it has kept the log, and has not: acknowledged messages are gone. So the test
     above could fail.
@@ -33,6 +35,7 @@ def test_a_disk_that_lies_about_fsync_is_found_out(tmp_path: Path) -> None:
         node.kill()
 
 
+# shows: faults/kill-in-fsync
 def test_what_a_killed_process_wrote_is_durable_before_it_is_acknowledged(tmp_path: Path) -> None:
     """Killed between write and fsync, the message is in the log that the next process reads. That one acknowledges
     the retry only because it has brought the log to the disk first. PROTOCOL 9.0.1, 9.0.13

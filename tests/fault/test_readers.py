@@ -76,6 +76,7 @@ def test_readers_reset_while_they_are_written_to_leave_nothing_behind(tmp_path: 
             assert 500 == sum(frame.type == "new_message" for frame in stream.frames)
 
 
+# shows: reliability/slow-reader
 def test_a_reader_that_does_not_read_costs_nothing_and_is_let_go(tmp_path: Path) -> None:
     """5,000 messages of 4 KB go to a user of whom five streams do not read. They cost the server under 10 MB, a sixth
     stream gets everything meanwhile, and they are aborted. PROTOCOL 14.0.11, 14.0.12
@@ -113,6 +114,7 @@ def flooded(directory: Path, *, stuck_count: int) -> float:
         return most - before
 
 
+# shows: faults/unread
 def test_readers_that_never_read_cost_the_kernel_little(tmp_path: Path) -> None:
     """A kernel would take 4 MB for each of them; it holds less than 128 KiB. PROTOCOL 14.0.12"""
     with Node(tmp_path, write_blocked_max_s=300, **UNLIMITED) as node:
@@ -126,6 +128,7 @@ def test_readers_that_never_read_cost_the_kernel_little(tmp_path: Path) -> None:
             each.close()
 
 
+# shows: reliability/network-cut
 def test_a_reader_that_reads_slowly_gets_everything(tmp_path: Path) -> None:
     """It stands still until its socket is full, and goes on, twice: it falls out of the fast path and pulls from the
     store at its own pace. Slow is not stuck. PROTOCOL 6.1.5, 14.0.12
@@ -145,6 +148,7 @@ def test_a_reader_that_reads_slowly_gets_everything(tmp_path: Path) -> None:
         assert 0 == metric(node.url, 'tidings_streams_closed_total{reason="slow_consumer"}')
 
 
+# shows: reliability/slow-reader
 @pytest.mark.parametrize("gone", ["both ways", "down only"])
 def test_a_half_open_reader_harms_nobody(tmp_path: Path, gone: str) -> None:
     """Its network is gone without a word. Others of the same user go on; when it comes back in time, so does it, with

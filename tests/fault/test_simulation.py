@@ -15,6 +15,7 @@ QUICK = ["two-transactions", "snapshot-ahead", "resumed-from-the-first-place", "
 played = cache(run_seed)
 
 
+# shows: reliability/clock-jumps
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_under_faults_breaks_no_invariant(seed: int) -> None:
     """I1 to I4 hold after every step, and after healing everybody has everything, once, in order."""

@@ -15,6 +15,7 @@ STILL_S = 2.0
 WAIT_S = 4.0
 
 
+# shows: reliability/stopped, faults/stopped
 def test_a_node_that_stands_still_loses_nothing(tmp_path: Path) -> None:
     """Stopped with sends in flight and streams open, it goes on where it was. PROTOCOL 9.0.1, 6.0.1"""
     with Node(tmp_path, **UNLIMITED) as node:
@@ -39,6 +40,7 @@ def test_what_came_while_a_node_stood_still_is_read_before_it_is_late(tmp_path: 
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
 
 
+# shows: reliability/descriptors
 def test_a_node_without_descriptors_serves_those_who_are_there(tmp_path: Path) -> None:
     """New connections are closed without an answer; open ones and streams go on; afterwards everybody comes in."""
     with Node(tmp_path, **UNLIMITED) as node:

@@ -181,6 +181,7 @@ async def test_the_screen_follows_the_size_of_the_terminal(alice: Person, bob: P
         assert terminal.app.query_one(Input).region.bottom <= 12
 
 
+# shows: security/terminal
 @at_terminal
 async def test_nothing_that_others_wrote_steers_the_screen(alice: Person, bob: Person) -> None:
     """No markup, no terminal sequence of one character, no reordering."""

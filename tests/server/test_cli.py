@@ -265,6 +265,7 @@ def test_tail_prints_a_line_for_each_message(alice: Person, bob: Person, tails: 
     assert [f"connected as {bob.id}"] == tail.notes
 
 
+# shows: security/terminal
 def test_tail_prints_nothing_that_could_steer_a_terminal(
     alice: Person, bob: Person, tails: Callable[..., Tail]
 ) -> None:

@@ -151,6 +151,7 @@ def test_what_no_user_id_can_be_has_no_history(alice: Person, peer: str) -> None
         client.history(peer)
 
 
+# shows: reliability/limits
 def test_a_rate_limit_is_waited_for(start_node: Callable[..., Node]) -> None:
     """429 with Retry-After is temporary: the caller does not see it."""
     node = start_node(sends_per_s=2, sends_burst=1)
@@ -316,6 +317,7 @@ def test_a_feed_goes_on_after_any_cursor(alice: Person, bob: Person) -> None:
             assert ["2", "3"] == texts(feed, 2)
 
 
+# shows: reliability/once
 def test_the_cursor_of_a_feed_stands_before_an_event_until_its_consumer_is_back(alice: Person, bob: Person) -> None:
     """Who dies while handling an event gets it again."""
     start = bob.head()

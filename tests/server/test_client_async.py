@@ -94,6 +94,7 @@ async def test_a_feed_resumes_after_a_restart(tmp_path_factory: pytest.TempPathF
         assert {"draining"} < {state.reason for state in states}
 
 
+# shows: reliability/once
 @in_loop
 async def test_cuts_on_the_way_cost_no_event_and_double_none(alice: Person, bob: Person) -> None:
     """In the middle of frames, with and without an answer to a send that was committed."""

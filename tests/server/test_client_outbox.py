@@ -106,6 +106,7 @@ def test_a_wrong_token_or_address_keeps_the_message(alice: Person, tmp_path: Pat
     assert ["hi", "hi"] == [message.text for message in run(alice.node.url, alice.token, path, 20, [])]
 
 
+# shows: reliability/sender-dies
 def test_a_program_that_is_killed_while_it_sends_loses_and_doubles_nothing(alice: Person, tmp_path: Path) -> None:
     """Each line that it wrote to the outbox is in the conversation once, in order, whenever it was killed."""
     path, count = tmp_path / "outbox.db", 50

@@ -78,6 +78,7 @@ def behind(alice: Person, bob: Person) -> Iterator[Proxy]:
         yield proxy
 
 
+# shows: reliability/held-back
 def test_where_streams_are_held_back_messages_come_by_polls_until_a_stream_comes_through(
     alice: Person, bob: Person, behind: Proxy, is_async: bool
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_signal_ends_the_demo_and_its_server_with_exit_0(number: signal.Signal
         assert "Traceback" not in demo.output
 
 
+# shows: demo/no-server-left
 def test_no_server_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
     """The server notices that its parent has gone, drains and ends by itself."""
     with Demo(tmp_path) as demo:
@@ -111,6 +112,7 @@ def test_a_server_that_cannot_start_is_a_sentence_of_its_own(tmp_path: Path) -> 
     assert "Traceback" not in ended.stderr
 
 
+# shows: demo/kill
 def test_a_killed_server_refuses_connections_until_it_is_started_again(broken: Demo) -> None:
     """SIGKILL, and the port is closed as long as nobody listens; what was acknowledged is there afterwards."""
     broken.sends("kate", "karl", "before")
@@ -148,6 +150,7 @@ def test_a_server_that_dies_by_itself_is_started_again(broken: Demo) -> None:
 # Faults
 
 
+# shows: demo/refuse
 def test_a_refused_network_refuses_everybody(broken: Demo) -> None:
     """The port is closed: no pretence above TCP."""
     broken.breaks("refuse")
@@ -159,6 +162,7 @@ def test_a_refused_network_refuses_everybody(broken: Demo) -> None:
     assert 200 == broken.http.get("/healthz").status_code
 
 
+# shows: demo/cut
 def test_one_persons_connections_are_reset_and_anothers_pass(broken: Demo) -> None:
     """Whose a request is, its token tells; others on the same port notice nothing."""
     rose, walter = broken.headers("rose"), broken.headers("walter")
@@ -205,6 +209,7 @@ def test_a_stalled_request_is_answered_when_the_network_moves_again(broken: Demo
     assert [200] == [answer.status_code for answer in answers]
 
 
+# shows: demo/drop-replies
 def test_a_dropped_reply_belongs_to_a_message_that_is_committed(broken: Demo) -> None:
     """The request reached the server; sent again with the same `client_id` it is the same message."""
     headers = broken.headers("dora")
@@ -221,6 +226,7 @@ def test_a_dropped_reply_belongs_to_a_message_that_is_committed(broken: Demo) ->
     assert ["once"] == broken.texts("dirk", "dora")
 
 
+# shows: demo/delay
 def test_a_delay_is_added_both_ways(broken: Demo) -> None:
     """A request and its answer take at least twice the delay."""
     headers = broken.headers("slow")
@@ -232,6 +238,7 @@ def test_a_delay_is_added_both_ways(broken: Demo) -> None:
     assert time.monotonic() - began >= 0.4
 
 
+# shows: demo/buffer
 def test_a_buffered_stream_shows_nothing_until_it_is_let_go(broken: Demo) -> None:
     """Other requests pass meanwhile; what was held comes whole and in order."""
     headers = broken.headers("bea")
@@ -286,6 +293,7 @@ def test_what_cannot_be_done_is_refused(order: str, what: dict[str, object], dem
 # Who may
 
 
+# shows: demo/control
 def test_only_the_demos_own_page_may_control_it(demo: Demo) -> None:
     """Another site, a name that was pointed at 127.0.0.1, and whoever lacks the key are refused: 403."""
     order = {"kind": "stall", "on": True}
@@ -328,6 +336,7 @@ def test_no_fault_reaches_the_control(broken: Demo) -> None:
     assert 200 == broken.http.get("/healthz").status_code
 
 
+# shows: demo/drawer
 def test_the_drawer_is_a_chunk_that_only_the_page_of_a_demo_asks_for(node: Node) -> None:
     """Nothing of it is in the scripts and styles that the document names; they know where it is."""
     document = node.http.get(f"{node.url}/").text
@@ -340,6 +349,7 @@ def test_the_drawer_is_a_chunk_that_only_the_page_of_a_demo_asks_for(node: Node)
     assert "Drop replies" in node.http.get(f"{node.url}/assets/{chunk}").text
 
 
+# shows: demo/serve
 def test_serve_has_nothing_of_it(node: Node, demo: Demo) -> None:
     """No token for the asking, no control, no origin but its own in the policy of its page."""
     assert 404 == node.http.post(f"{node.url}/demo/token", json={"as": "ada"}).status_code

@@ -85,6 +85,7 @@ def test_a_message_passes_to_an_open_stream_at_once(front: Front) -> None:
     assert odd == page["user"]["id"]
 
 
+# shows: faults/proxies
 def test_a_stream_over_http2_is_passed_on_frame_by_frame(front: Front) -> None:
     """Messages at once, heartbeats in silence, then goodbye and a whole body when the node drains."""
     outcome = http2_stream(front)
@@ -104,6 +105,7 @@ def test_a_page_of_ours_writes_with_its_cookie(front: Front) -> None:
     assert 201 == sent.status_code, sent.text
 
 
+# shows: security/sniffing
 def test_browsers_are_told_to_guess_nothing_and_to_stay_with_tls(front: Front) -> None:
     """On whatever the proxy passes on, and once."""
     headers = {"Authorization": f"Bearer {front.node.token('ada')}"}
@@ -113,6 +115,7 @@ def test_browsers_are_told_to_guess_nothing_and_to_stay_with_tls(front: Front) -
         assert ["max-age=31536000"] == answer.headers.get_list("strict-transport-security"), path
 
 
+# shows: security/breach
 def test_an_answer_that_holds_a_stranger_s_text_is_not_compressed(front: Front) -> None:
     """Its length would tell of the private ones beside it."""
     front.node.person("eve").sends("ada", "x" * 8000)
@@ -145,6 +148,7 @@ def test_what_is_for_operators_is_not_public(front: Front) -> None:
     assert "Tidings" in front.http.get(front.url).text
 
 
+# shows: security/proxy-log
 def test_a_drain_passes_and_no_token_is_in_the_proxys_logs(front: Front) -> None:
     """Goodbye and a clean end; then 502 or 503. Tokens in addresses and headers stay unwritten."""
     node, token = front.node, front.node.token("query-user")

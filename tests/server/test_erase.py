@@ -78,6 +78,7 @@ def found(folder: Path, *names: str) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+# shows: security/erased-texts, reliability/erased
 @pytest.mark.parametrize("is_running", [True, False], ids=["running", "killed before"])
 def test_no_byte_of_what_was_erased_is_in_the_file_or_its_log_or_a_later_backup(
     node: Node, written: Path, tmp_path: Path, is_running: bool
@@ -171,6 +172,7 @@ def test_a_stream_of_the_erased_user_is_cut_before_the_command_ends(node: Node) 
         assert "future" == ada.events(cursor)["reset"]["reason"]
 
 
+# shows: security/deleted-id
 def test_nobody_comes_under_the_id_that_stands_for_an_erased_user(node: Node) -> None:
     """It is in the threads of others, so that a host may give it to somebody, and a token for it may be made: it reads
     nothing and writes nothing. PROTOCOL 4.1.15

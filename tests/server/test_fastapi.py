@@ -167,6 +167,7 @@ def test_openapi_has_our_routes_with_their_shapes_and_the_host_s_security(start_
     assert ["me", "cursor", "Last-Event-ID", "tab"] == [each["name"] for each in stream["parameters"]]
 
 
+# shows: security/no-token
 def test_no_operation_of_the_document_lets_in_whom_the_host_does_not_know(start_host: Callable[..., Host]) -> None:
     """Each that openapi.json names: without credentials, as somebody whom the host refuses, and into another's log."""
     host = start_host("fastapi_hosts:app")

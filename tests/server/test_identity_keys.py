@@ -230,6 +230,7 @@ def test_the_same_unknown_key_is_asked_for_once(provider: KeyServer) -> None:
     in_world(provider, play)
 
 
+# shows: security/key-ids
 def test_a_storm_of_key_ids_leaves_room_for_a_rotation(provider: KeyServer) -> None:
     """At most one fetch in ten seconds, and each of them brings whatever is new."""
 
@@ -384,6 +385,7 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_503(
     in_world(provider, play)
 
 
+# shows: security/withdrawn-key
 def test_a_withdrawn_key_is_noticed_by_tokens_that_are_known(
     provider: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,6 +255,7 @@ BAD_SIGNATURES: dict[str, Callable[[KeyServer], str]] = {
 }
 
 
+# shows: security/wrong-algorithm
 @pytest.mark.parametrize("make", BAD_SIGNATURES.values(), ids=BAD_SIGNATURES.keys())
 def test_a_token_of_another_key_or_algorithm_is_refused(
     make: Callable[[KeyServer], str], node: Node, provider: KeyServer

@@ -107,6 +107,7 @@ def issued(node: Node, user: str, at: float | None, **claims: Any) -> Person:
     return Person(node, user, node.token(user, iat=None if at is None else int(at), **claims))
 
 
+# shows: security/shut-out
 def test_revoking_ends_streams_and_polls_within_a_second(host: Host) -> None:
     """Streams with a goodbye and a clean end, polls with 401; another user does not notice. PROTOCOL 2.6.1, 2.6.2"""
     ada, ben = issued(host, "ada", time.time()), issued(host, "ben", time.time())
@@ -166,6 +167,7 @@ def test_a_revoked_token_opens_nothing_and_a_new_one_does(host: Host) -> None:
         assert "connected" == stream.next().type
 
 
+# shows: security/shut-out
 def test_a_revocation_holds_after_a_kill(tmp_path: Path) -> None:
     """It is committed when `revoke` returns. PROTOCOL 2.6.3, 2.6.4"""
     with Host(tmp_path) as host:

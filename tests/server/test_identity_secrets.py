@@ -35,6 +35,7 @@ def tells_nothing(text: str) -> None:
         assert private not in text, text
 
 
+# shows: security/passwords
 @pytest.mark.parametrize("level", ["info", "debug"])
 def test_a_key_server_is_shown_without_what_opens_it(start_node: Callable[..., Node], level: str) -> None:
     """In the log, also of the HTTP client, and in readyz, which anybody may read; which server it is, is said."""
@@ -100,6 +101,7 @@ asyncio.run(main())
 """
 
 
+# shows: security/passwords
 @pytest.mark.parametrize(
     "settings",
     [
@@ -206,6 +208,7 @@ def test_the_access_log_of_a_host_s_server_shows_no_token(name: str) -> None:
     ] == printed
 
 
+# shows: security/access-log
 @pytest.mark.parametrize("application", ["mounted", "fast"])
 def test_embedded_no_token_of_an_address_is_in_the_access_log(
     start_host: Callable[..., Host], application: str

@@ -64,6 +64,7 @@ def use_everything(alice: Person, bob: Person, text: str) -> None:
         refused(alice.gets("/events/me", headers={"Authorization": f"Bearer {alice.token}x"}), 401, "unauthorized")
 
 
+# shows: security/logs
 def test_neither_texts_nor_tokens_are_in_any_log(start_node: Callable[..., Node]) -> None:
     """Busy, at the most talkative level, in both formats, tokens in addresses allowed (PROTOCOL 2.1.5)."""
     for log_format in ("text", "json"):
@@ -134,6 +135,7 @@ def test_a_quiet_log_has_only_what_is_wrong(start_node: Callable[..., Node]) -> 
     assert "" == node.stderr
 
 
+# shows: security/metrics-users
 def test_requests_commits_and_resumes_are_measured(start_node: Callable[..., Node]) -> None:
     """By route and code; never by address or user."""
     node = start_node()
@@ -310,6 +312,7 @@ print(lost_lines())
 """
 
 
+# shows: security/lines
 def test_lines_are_lost_rather_than_time_and_counted() -> None:
     """What waits for its reader is bounded, and how much may be written; who reads again is told how much is missing.
     A process that is not read ends all the same."""

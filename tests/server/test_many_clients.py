@@ -93,6 +93,7 @@ def everybody_hears(crowd: Crowd, node: Node, *texts: str) -> None:
     assert expected == crowd.texts()
 
 
+# shows: reliability/restart
 def test_after_a_drain_they_come_back_spread_and_have_missed_nothing(node: Node, crowd: Crowd) -> None:
     """Each was called back at a time of its own; no heap before the new process, none after it. PROTOCOL 15.0.2"""
     herald = node.person("herald")
@@ -110,6 +111,7 @@ def test_after_a_drain_they_come_back_spread_and_have_missed_nothing(node: Node,
     everybody_hears(crowd, node, "before", "meanwhile")
 
 
+# shows: reliability/kill
 def test_after_a_kill_all_come_back_and_have_missed_nothing(node: Node, crowd: Crowd) -> None:
     """Nobody was told anything: the backoff's randomness keeps them apart, and the log has what they missed."""
     herald = node.person("herald")

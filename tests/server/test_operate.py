@@ -137,6 +137,7 @@ def test_a_newer_database_is_refused_by_every_command(tmp_path: Path) -> None:
 # backup and restore
 
 
+# shows: reliability/disk-gone
 def test_a_backup_under_load_has_everything_that_was_acknowledged_before_it(
     shared: Node, alice: Person, bob: Person, tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_backup_replaces_nothing_and_leaves_nothing_half(tmp_path: Path) -> No
     assert [] == list(tmp_path.glob("b.db*"))
 
 
+# shows: reliability/backup-restored
 def test_a_restored_database_has_the_messages_of_the_copy_and_tells_clients_to_reload(
     served: Node, tmp_path: Path
 ) -> None:
@@ -444,6 +446,7 @@ def test_a_user_is_erased_while_others_write(shared: Node, alice: Person, bob: P
 # retention
 
 
+# shows: reliability/retention
 def test_a_log_keeps_its_newest_events_and_history_keeps_everything(served: Node) -> None:
     """Below the floor: expired (PROTOCOL 6.2.5). At it and above: everything after it. Nothing lost to reading."""
     alice, bob = served.person("alice"), served.person("bob")
@@ -466,6 +469,7 @@ def test_a_log_keeps_its_newest_events_and_history_keeps_everything(served: Node
     assert "removed 0 events" in tidings("retention", *listing, db=served.database)
 
 
+# shows: reliability/clock-jumps
 def test_age_counts_too_and_the_head_always_stays(served: Node) -> None:
     """Whichever keeps less; a log of which everything is old keeps its last event, so that cursors go on."""
     alice, bob = served.person("alice"), served.person("bob")

@@ -62,6 +62,7 @@ class Room:
         return told
 
 
+# shows: complaints/20
 def test_an_absence_is_told_after_the_grace_and_a_return_at_once() -> None:
     """Nothing in between, whatever comes and goes within the grace."""
     room = Room().settled()

@@ -44,6 +44,7 @@ def with_store(path: Path, use: Callable[[SqliteStore], Awaitable[None]]) -> Non
     asyncio.run(run())
 
 
+# shows: reliability/acknowledged
 def test_every_connection_syncs_fully(tmp_path: Path) -> None:
     """WAL with ``synchronous=FULL``: NORMAL loses acknowledged messages when the power goes (I1)."""
 
@@ -236,6 +237,7 @@ def test_after_a_clean_end_the_file_alone_is_the_database(tmp_path: Path) -> Non
     assert [] == [path.name for path in tmp_path.iterdir() if path.name.endswith(("-wal", "-shm"))]
 
 
+# shows: reliability/file-replaced
 def test_a_rolled_back_database_is_noticed_by_the_tag(tmp_path: Path) -> None:
     """A copy restored without a word, which then grew past the reader: the position exists, the row is another."""
     path, copy = tmp_path / "x.db", tmp_path / "copy.db"
@@ -423,6 +425,7 @@ asyncio.run""",
             with_store(path, look)
 
 
+# shows: security/readyz
 def test_however_many_ask_whether_it_is_well_the_writer_looks_once_a_second(tmp_path: Path) -> None:
     """Readiness is asked for without a token: nobody may make work for the disk by it, also while it is full."""
 

@@ -30,6 +30,7 @@ function once(world: World, path: string, change: (body: Record<string, unknown>
 const marks = { read_upto: 0, delivered_upto: 0, peer_read_upto: 0, peer_delivered_upto: 0 };
 
 describe("an answer to a send", () => {
+  // shows: behaviour/other-answer
   it.each([
     ["another client_id", { client_id: "another" }],
     ["no client_id", { client_id: null }],
@@ -64,6 +65,7 @@ describe("an answer to a send", () => {
     expect(bob.getSnapshot().messages.map(({ text }) => text)).toContain("mine");
   });
 
+  // shows: behaviour/host-sign-in
   it("is refused to who was somebody else by then, and the message waits", async () => {
     const { world, bob } = await chat();
     world.intercept = ({ path, body }) =>
@@ -83,6 +85,7 @@ describe("a page", () => {
   const other = { _id: "x", seq: 1, sender_id: "cy", recipient_id: "ada", text: "to somebody else" };
   const foreign = { ...other, message_type: "text", createdAt: "2026-01-01T00:00:00.000Z", client_id: null };
 
+  // shows: behaviour/other-answer
   it.each([
     ["of another conversation", () => ({ user: { id: "cy", name: "Cy" } })],
     ["with a message of another conversation", () => ({ messages: [foreign] })],
@@ -96,6 +99,7 @@ describe("a page", () => {
     expect(bob.getSnapshot().messages.map(({ text }) => text)).toEqual(["before"]);
   });
 
+  // shows: behaviour/host-sign-in
   it.each([
     ["of another user", () => ({ user_id: "eve" })],
     [
@@ -115,6 +119,7 @@ describe("a page", () => {
     expect(service.inbox.getSnapshot().entries.map(({ user }) => user.id)).toEqual(["bob"]);
   });
 
+  // shows: behaviour/other-answer
   it.each([
     ["from somewhere else", (body: Record<string, unknown>) => ({ ...body, events: [], cursor: cursorAt(9) })],
     ["of another user", (body: Record<string, unknown>) => ({ ...body, user_id: "eve" })],

@@ -95,6 +95,7 @@ async function chaos(seed: number) {
 const SEEDS = [...Array.from({ length: 30 }, (_, i) => i + 1), 359, 495, 536, 632, 1142];
 
 describe("whatever happens to the tabs of a browser", () => {
+  // shows: behaviour/tab-chaos
   it.each(SEEDS)("all of them end with the same conversation (seed %i)", async (seed) => {
     const { world, tabs, written } = await chaos(seed);
     const all = world.between("ada", "bob").map((message) => message.text);

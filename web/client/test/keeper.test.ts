@@ -86,6 +86,7 @@ describe("what changes", () => {
 });
 
 describe("a page that is left", () => {
+  // shows: behaviour/draft
   it("hands over in that turn what is waiting, what is under way, and what waits for that", async () => {
     const storage = new Slow();
     const { keeper } = await keeperOver(storage);

@@ -75,6 +75,7 @@ describe("connecting", () => {
 });
 
 describe("trying again", () => {
+  // shows: behaviour/cut
   it("the backoff grows over its own retries", () => {
     const rig = new Rig().send({ type: "connect" });
     const waits = [0, 1, 2, 3].map(() => rig.fails().wait);
@@ -137,6 +138,7 @@ describe("trying again", () => {
     expect(waits[0]).not.toBe(waits[1]);
   });
 
+  // shows: behaviour/deploy
   it("goodbye waits exactly what it says", () => {
     const rig = stable().goodbye("draining", 3210);
     expect(rig.wait).toBe(3210);
@@ -152,6 +154,7 @@ describe("trying again", () => {
     expect(rig.wait).toBe(35_000);
   });
 
+  // shows: behaviour/token-expires
   it("goodbye token_expired asks for a new token", () => {
     const rig = stable().goodbye("token_expired", 800).advance(800);
     expect(rig.all("open_stream").at(-1)?.token).toBe("expired");
@@ -167,6 +170,7 @@ describe("trying again", () => {
     expect(rig.state.failures).toBe(1);
   });
 
+  // shows: behaviour/overload
   it("Retry-After is a floor with a little on top", () => {
     const rig = new Rig().send({ type: "connect" }).requested().ended(status(503, 20));
     expect(rig.wait).toBe(22_000);
@@ -174,6 +178,7 @@ describe("trying again", () => {
 });
 
 describe("watching", () => {
+  // shows: behaviour/silent
   it("silence of two heartbeats and five seconds ends a stream", () => {
     const rig = stable().advance(SILENCE_MS - 1);
     expect(rig.status).toBe("connected");
@@ -188,6 +193,7 @@ describe("watching", () => {
     expect(rig.status).toBe("connected");
   });
 
+  // shows: behaviour/sleep
   it("the clock decides, not the timer: a late wake finds a dead stream", () => {
     const rig = stable();
     rig.now += 3_600_000;
@@ -226,6 +232,7 @@ describe("polling", () => {
     expect(rig.all("poll")).toHaveLength(1);
   });
 
+  // shows: behaviour/held-back
   it("begins at once when a stream stays mute for eight seconds", () => {
     const rig = new Rig().send({ type: "connect" }).requested().bytes().advance(MUTE_AFTER_MS);
     expect(rig.drain()).toEqual(["open_stream", "abort_stream", "reconnecting", "poll"]);
@@ -332,6 +339,7 @@ describe("polling", () => {
 });
 
 describe("the page", () => {
+  // shows: behaviour/offline
   it("going offline drops the stream, and one attempt finds out whether that is true", () => {
     const rig = stable().send({ type: "offline" });
     expect(rig.status).toBe("offline");
@@ -348,6 +356,7 @@ describe("the page", () => {
     expect(rig.status).toBe("offline");
   });
 
+  // shows: behaviour/online
   it("online tries at once, and leaves an attempt that went out through the old network", () => {
     const rig = stable().send({ type: "offline" }).advance(500).requested();
     const old = rig.generation;
@@ -356,6 +365,7 @@ describe("the page", () => {
     expect(rig.generation).toBeGreaterThan(old);
   });
 
+  // shows: behaviour/online
   it("skips the wait at most once a second, and keeps the backoff", () => {
     const rig = new Rig().send({ type: "connect" }).fails(4);
     for (let i = 0; i < 20; i++) {
@@ -460,6 +470,7 @@ describe("refusals", () => {
     expect(rig.all("poll")).toEqual([]);
   });
 
+  // shows: behaviour/refused
   it.each([400, 403, 404, 410, 426])("%i is refused until the user begins again", (code) => {
     const rig = new Rig().send({ type: "connect" }).requested().ended(status(code), `status_${code}`);
     expect(rig.status).toBe("refused");

@@ -36,6 +36,7 @@ describe("sending", () => {
     expect(id).toMatch(/^[0-9a-f]{32}$/);
   });
 
+  // shows: behaviour/echo
   it.each([true, false])("no moment shows it twice or not at all, echo first: %s", async (echoFirst) => {
     const { world, bob, shown } = await chat();
     let own: Message | null = null;
@@ -67,6 +68,7 @@ describe("sending", () => {
     expect(moments.every((moment) => moment.length === 1)).toBe(true);
   });
 
+  // shows: behaviour/lost-answer
   it("an answer that is lost is asked for again under the same client_id, and makes one message", async () => {
     const { world, bob, shown } = await chat();
     let lost = 0;
@@ -85,6 +87,7 @@ describe("sending", () => {
     expect(shown()).toEqual(["once"]);
   });
 
+  // shows: behaviour/silent
   it("finds a stream that has died unnoticed, before any timer does", async () => {
     const { world, bob } = await chat();
     // The computer slept: timers have not fired yet, and nothing has told the socket.
@@ -157,6 +160,7 @@ describe("sending", () => {
     expect(sends(world)).toHaveLength(2);
   });
 
+  // shows: behaviour/overload
   it("obeys Retry-After, also when the network comes back meanwhile", async () => {
     const { world, bob, shown } = await chat();
     world.intercept = ({ path }) => (path === "/send" ? problem(429, "too_many", { "retry-after": "20" }) : null);
@@ -172,6 +176,7 @@ describe("sending", () => {
     expect(shown()).toEqual(["later"]);
   });
 
+  // shows: behaviour/refused-message
   it("a refusal keeps the message as failed, tells once, and lets the next one pass", async () => {
     const { world, bob, shown, notices } = await chat();
     world.intercept = ({ path, body }) =>
@@ -297,6 +302,7 @@ describe("a server that comes back sooner than it said", () => {
 });
 
 describe("a clock that is set back by a day", () => {
+  // shows: behaviour/wrong-clock
   it("holds up neither receipts nor typing", async () => {
     const { world, bob } = await chat();
     world.says("bob", "ada", "one");
@@ -402,6 +408,7 @@ describe("receipts", () => {
 });
 
 describe("many conversations", () => {
+  // shows: behaviour/receipts-first
   it("what was read is told before hundreds that have merely arrived, and those in a few requests", async () => {
     const world = new World();
     for (let i = 0; i < 650; i++) world.says(`peer ${i}`, "ada", "hi");

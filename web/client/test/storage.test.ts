@@ -69,6 +69,7 @@ describe("storage in IndexedDB", () => {
     expect(await storage.read("ada")).toEqual(rows({ a: 1 }));
   });
 
+  // shows: behaviour/no-storage
   it.each(["refused", "never answered"])("where opening is %s, memory takes its place", async (how) => {
     vi.useFakeTimers();
     const open = (): IDBOpenDBRequest => {
@@ -95,6 +96,7 @@ async function page(world: World, browser: Browser, options: Partial<RealtimeOpt
 }
 
 describe("what is kept between pages", () => {
+  // shows: behaviour/reload
   it("goes on from the last event that was applied: what happened meanwhile arrives once", async () => {
     const world = new World();
     const browser = new Browser();
@@ -108,6 +110,7 @@ describe("what is kept between pages", () => {
     expect(second.tab.messages).toEqual(["missed"]);
   });
 
+  // shows: behaviour/reload
   it("shows the conversation and the inbox at once, and then what the server has", async () => {
     const world = new World();
     const browser = new Browser();
@@ -184,6 +187,7 @@ describe("what is kept between pages", () => {
     expect(world.stream("ada").headers.get("last-event-id")).toBeNull();
   });
 
+  // shows: behaviour/restored
   it("a restored database is noticed across pages: nothing of the former one stays on the screen", async () => {
     const world = new World();
     const browser = new Browser();
@@ -200,6 +204,7 @@ describe("what is kept between pages", () => {
     expect(second.shown()).toEqual(["after"]);
   });
 
+  // shows: behaviour/offline-send
   it("twenty messages written offline survive the page, and arrive in order once (pain 11)", async () => {
     const world = new World();
     const browser = new Browser();
@@ -217,6 +222,7 @@ describe("what is kept between pages", () => {
     expect(second.bob.getSnapshot().pending).toEqual([]);
   });
 
+  // shows: behaviour/draft
   it("drafts survive the page, and are gone when sent", async () => {
     const world = new World();
     const browser = new Browser();
@@ -246,6 +252,7 @@ describe("what is kept between pages", () => {
       return { world, browser, one, other, reloaded };
     }
 
+    // shows: behaviour/two-drafts
     it("one that sends leaves the other's draft", async () => {
       const { one, other, reloaded } = await twoTabs();
       one.bob.setDraft("half a sen");
@@ -280,6 +287,7 @@ describe("what is kept between pages", () => {
     });
   });
 
+  // shows: behaviour/sign-out
   it("signing out deletes everything", async () => {
     const world = new World();
     const browser = new Browser();
@@ -296,6 +304,7 @@ describe("what is kept between pages", () => {
     expect(service.connection.getSnapshot().status).toBe("closed");
   });
 
+  // shows: behaviour/sign-out, complaints/14
   it("another user finds no trace of the former one", async () => {
     const world = new World();
     const browser = new Browser();
@@ -313,6 +322,7 @@ describe("what is kept between pages", () => {
     expect(tab.messages).toEqual(["for ada"]);
   });
 
+  // shows: behaviour/no-storage
   it("a storage that fails costs the memory of the next page, and nothing else", async () => {
     const world = new World();
     const reported = vi.spyOn(console, "warn").mockImplementation(() => undefined);
@@ -334,6 +344,7 @@ describe("what is kept between pages", () => {
     reported.mockRestore();
   });
 
+  // shows: behaviour/no-room
   it("a storage that is full is one warning, and what could not be kept is with the next write that can", async () => {
     const world = new World();
     const warned = vi.spyOn(console, "warn").mockImplementation(() => undefined);
@@ -417,6 +428,7 @@ describe("taking back", () => {
     expect(world.requests("POST", "/send")).toEqual([]);
   });
 
+  // shows: behaviour/cancel
   it.each([true, false])("what may be on its way is looked for at the server: it has it: %s", async (arrived) => {
     const world = new World();
     const { service } = world.service();
@@ -456,6 +468,7 @@ describe("taking back", () => {
     expect(bob.getSnapshot().pending).toEqual([]);
   });
 
+  // shows: behaviour/48-hours
   it("after 48 hours it says that it was not sent, and retrying begins anew", async () => {
     const world = new World();
     const { service, notices } = world.service();
@@ -475,6 +488,7 @@ describe("taking back", () => {
     expect(bob.getSnapshot().messages.map((one) => one.client_id)).toEqual([id]);
   });
 
+  // shows: behaviour/echo
   it("an echo that comes first does not abort the request, which then changes nothing", async () => {
     const world = new World();
     const { service } = world.service();

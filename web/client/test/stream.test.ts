@@ -82,6 +82,7 @@ describe("the stream", () => {
     expect(service.cursor).toBeNull();
   });
 
+  // shows: behaviour/cut
   it("goes on where it was: what was missed arrives once, also when nothing had arrived before", async () => {
     const { world, messages } = await connected();
     world.stream("ada").cut();
@@ -179,6 +180,7 @@ describe("the stream", () => {
     expect(world.stream("ada").headers.get("last-event-id")).toBe(cursorAt(1));
   });
 
+  // shows: behaviour/captive-portal
   it("an answer that is a page and no stream is not connected", async () => {
     const world = new World();
     world.intercept = () => new Response("<html>", { status: 200, headers: { "content-type": "text/html" } });
@@ -301,6 +303,7 @@ describe("the stream", () => {
 });
 
 describe("the token", () => {
+  // shows: behaviour/token-expires
   it("a 401 asks once with rejected, and the user sees nothing", async () => {
     const { world, service, notices } = await connected();
     const reasons: string[] = [];
@@ -335,6 +338,7 @@ describe("the token", () => {
     expect(calls).toBe(1);
   });
 
+  // shows: behaviour/token-refused
   it("a token that stays refused is unauthorized, said once, and tried again with backoff", async () => {
     const world = new World();
     const { service, notices } = world.service({ getToken: () => "bad" });
@@ -407,6 +411,7 @@ describe("the token", () => {
 });
 
 describe("falling back", () => {
+  // shows: behaviour/held-back
   it("a mute stream turns to polls from the same cursor within eight seconds, and back without loss or doubles", async () => {
     const world = new World();
     world.mute = true;
@@ -458,6 +463,7 @@ describe("falling back", () => {
     expect([query?.get("cursor"), query?.get("wait")]).toEqual([cursorAt(1), "0"]);
   });
 
+  // shows: behaviour/kill
   it("a server that is away for a minute is found again soon after, with everything that was said", async () => {
     const { world, service, messages } = await connected();
     world.intercept = () => "network";
@@ -496,6 +502,7 @@ describe("falling back", () => {
     expect(service.isConnected()).toBe(true);
   });
 
+  // shows: behaviour/no-locks
   it("a hidden tab gives its stream back after thirty seconds and misses nothing when it is seen again", async () => {
     const { world, service, messages } = await connected();
     await world.page("hidden");
@@ -510,6 +517,7 @@ describe("falling back", () => {
     expect(service.isConnected()).toBe(true);
   });
 
+  // shows: behaviour/frozen-page
   it("a page frozen for an hour goes on where it was", async () => {
     const { world, messages } = await connected();
     await world.page("frozen");
@@ -564,6 +572,7 @@ describe("snapshots and the stream (I4)", () => {
     expect(bob.getSnapshot().messages.map((one) => one.text)).toEqual(["between"]);
   });
 
+  // shows: behaviour/restored
   it("a reset loads everything again, and nothing of the old history stays", async () => {
     const { world, service } = await connected();
     world.says("bob", "ada", "kept");
@@ -712,6 +721,7 @@ describe("another user", () => {
 });
 
 describe("importing", () => {
+  // shows: behaviour/server-rendering
   it("needs no page and asks for nothing", async () => {
     const { realtimeService, configure } = await import("../src/guide.js");
     expect(typeof window).toBe("undefined");

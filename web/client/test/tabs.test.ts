@@ -27,6 +27,7 @@ function one<T>(of: readonly T[]): T {
 }
 
 describe("tabs of one browser", () => {
+  // shows: behaviour/eight-tabs, complaints/7
   it("eight hold one stream, and all of them are live", async () => {
     const { world, tabs } = await open(8);
     expect(world.streams).toHaveLength(1);
@@ -67,6 +68,7 @@ describe("tabs of one browser", () => {
     expect(service.connection.getSnapshot().status).toBe("connected");
   });
 
+  // shows: behaviour/two-people
   it("another user, and a tab that wants its own, have streams of their own", async () => {
     const { world, browser, add } = await open(2);
     await add("eve");
@@ -77,6 +79,7 @@ describe("tabs of one browser", () => {
     expect([live(world), world.live("eve").length]).toEqual([2, 1]);
   });
 
+  // shows: behaviour/no-locks
   it("without Web Locks each tab has a stream (plain http in a local network)", async () => {
     const world = new World();
     const tabs = [world.service(), world.service()];
@@ -97,6 +100,7 @@ describe("tabs of one browser", () => {
     expect(service.conversation("bob").getSnapshot().messages).toHaveLength(1);
   });
 
+  // shows: behaviour/tab-ends
   it.each(["closed", "crashed", "frozen"])(
     "a leader that is %s: another goes on, and nothing is lost or doubled",
     async (how) => {
@@ -119,6 +123,7 @@ describe("tabs of one browser", () => {
     },
   );
 
+  // shows: behaviour/tab-hangs
   it("a leader that falls silent with the lock in its hand is replaced within 15 s", async () => {
     const { world, tabs } = await open(3);
     const leader = one(leaders(tabs));
@@ -156,6 +161,7 @@ describe("tabs of one browser", () => {
     expect([tab.role, tab.status]).toEqual(["leader", "connected"]);
   });
 
+  // shows: behaviour/tab-switch
   it("a hidden leader keeps its stream, and a switch of tabs changes nothing", async () => {
     const { world, tabs } = await open(2);
     const leader = one(leaders(tabs));
@@ -199,6 +205,7 @@ describe("tabs of one browser", () => {
     expect(follower.status).toBe("connected");
   });
 
+  // shows: behaviour/frozen-page
   it("a follower that missed a word reads it from the log", async () => {
     const { world, browser, tabs, add } = await open(1);
     await add();
@@ -281,6 +288,7 @@ describe("the outbox of several tabs", () => {
     expect(tabs.map((tab) => tab.messages)).toEqual([["hello"], ["hello"], ["hello"]]);
   });
 
+  // shows: behaviour/tabs-write
   it("keeps the order of what several of them write", async () => {
     const { world, tabs } = await open(2);
     const texts = Array.from({ length: 20 }, (_, i) => `text ${i}`);
@@ -293,6 +301,7 @@ describe("the outbox of several tabs", () => {
     expect(sends(world)).toHaveLength(20);
   });
 
+  // shows: behaviour/tabs-write
   it("goes on when the tab that sends crashes", async () => {
     const { world, tabs } = await open(2);
     world.intercept = ({ path }) => (path === "/send" ? "hang" : null);
@@ -304,6 +313,7 @@ describe("the outbox of several tabs", () => {
     expect(tabs[1]?.messages).toEqual(["survives"]);
   });
 
+  // shows: behaviour/tabs-write
   it("goes on when the tab that sends hangs with its turn in hand, within a minute", async () => {
     const { world, tabs } = await open(2);
     const [first, second] = tabs;
@@ -350,6 +360,7 @@ describe("the outbox of several tabs", () => {
     expect(tabs[1]?.messages).toEqual(["sent by the other"]);
   });
 
+  // shows: behaviour/tab-sign-out
   it("signing out in one tab signs out the others, and leaves nothing", async () => {
     const { world, tabs, browser } = await open(2);
     let told = 0;

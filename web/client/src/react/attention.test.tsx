@@ -63,6 +63,7 @@ function Sounding({ isOn = true }: { isOn?: boolean }): ReactNode {
   return null;
 }
 
+// shows: complaints/6
 it("the title has the number of unread messages before it, and is the host's again afterwards", async () => {
   const leave = await show(<Titled />);
   await waitFor(() => expect(document.title).toBe("Chat"));

@@ -38,6 +38,7 @@ const strictly = (children: ReactNode): ReactNode => (
 );
 
 describe("under StrictMode", () => {
+  // shows: react/strict-mode
   it("all hooks together, each used twice, ask for each thing once", async () => {
     server.has("ben", "Hello");
     function All(): ReactNode {
@@ -128,6 +129,7 @@ describe("useTyping", () => {
 });
 
 describe("rendered on a server", () => {
+  // shows: react/server-rendering
   it.each([
     ["where nothing was loaded", false],
     ["where the client has loaded it all before", true],

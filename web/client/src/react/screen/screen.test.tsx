@@ -210,6 +210,7 @@ describe("a conversation on the screen", () => {
     expect(bubble("three").tabIndex).toBe(0);
   });
 
+  // shows: complaints/14
   it("opens one stream and loads once under StrictMode, and closes nothing when it goes", async () => {
     await openBen();
     expect(server.requests.filter((request) => request === "GET /sse/ada")).toHaveLength(1);
@@ -248,6 +249,7 @@ describe("the composer", () => {
     expect(field().value).toBe("one");
   });
 
+  // shows: complaints/11
   it.each([
     ["isComposing", { key: "Enter", isComposing: true }],
     ["key code 229", { key: "Enter", keyCode: 229 }],
@@ -295,6 +297,7 @@ describe("the composer", () => {
 });
 
 describe("an own message", () => {
+  // shows: complaints/4
   it("is a clock, then a tick, then two, then two filled ones", async () => {
     await openBen();
     let acknowledge = (): void => undefined;
@@ -419,6 +422,7 @@ describe("a message of the other", () => {
     }
   });
 
+  // shows: complaints/8
   it("is not read while the page has not the focus, but after it has it again", async () => {
     await openBen();
     await screen.findByText("Seen?");
@@ -605,6 +609,7 @@ describe("the list of conversations", () => {
     client.connect("ada");
   }
 
+  // shows: complaints/6
   it("names people, the last message and what is unread, whatever the id", async () => {
     server.people.set("50% 🦊|@x", { id: "50% 🦊|@x", name: "Fox", avatar_url: null });
     server.has("50% 🦊|@x", "ring ring");

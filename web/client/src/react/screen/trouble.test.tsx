@@ -64,6 +64,7 @@ describe("what was not sent", () => {
     expect(await screen.findByText("2 not sent")).toBeTruthy();
   }
 
+  // shows: complaints/5
   it("from two on stands above, and goes out by one button", async () => {
     await refuseTwo();
     press("Retry all");

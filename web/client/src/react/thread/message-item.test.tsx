@@ -62,6 +62,7 @@ it("before that it says nothing", () => {
   expect(screen.queryByText("Still sending")).toBeNull();
 });
 
+// shows: complaints/4
 it("while the server is asked about a cancelled one, there is nothing to press", () => {
   shown("cancelling", 60_000);
   expect(screen.getByTitle("Cancelling")).toBeTruthy();

@@ -78,6 +78,7 @@ describe("the menu of a message", () => {
     expect(document.activeElement).toBe(message("mine"));
   });
 
+  // shows: complaints/19
   it("reports this message, with what was said before it", async () => {
     await openBen();
     message("rude").focus();
