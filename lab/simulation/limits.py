@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from lab.simulation.device import SECRET
-from tidings.server.api import history, poll
+from tidings.server.api import endpoint, history, poll
 from tidings.server.config import Config
 from tidings.server.live import hub, stream
 from tidings.server.store.sqlite import threads, trim
@@ -43,7 +43,7 @@ class Limits:
             (hub, "RING_EVENTS_MAX", rng.choice([1, 3, 64])),
             (hub, "SWEEP_USERS_MAX", rng.choice([1, 1000])),
             (history, "HISTORY_PAGE_DEFAULT", rng.choice([5, 50])),
-            (history, "INBOX_PAGE_DEFAULT", rng.choice([1, 30])),
+            (endpoint, "LIST_PAGE_DEFAULT", rng.choice([1, 30])),
             (threads, "WRITER_BATCH_MAX", rng.choice([1, 4, 256])),
             (trim, "TRIM_SLICE_EVENTS", rng.choice([2, 1000])),
             (trim, "TRIM_USERS_AT_ONCE", rng.choice([1, 500])),

@@ -14,9 +14,11 @@ from tidings.errors import MethodNotAllowed, NotFound, Problem
 from tidings.protocol.shapes import Message
 from tidings.server.api.answer import Answer, failure_answer, problem_answer
 from tidings.server.api.cors import Cors
-from tidings.server.api.history import get_history, get_inbox
+from tidings.server.api.ephemeral import post_presence, post_typing
+from tidings.server.api.history import get_history
+from tidings.server.api.inbox import get_inbox
 from tidings.server.api.poll import get_events
-from tidings.server.api.receipts import post_presence, post_receipts, post_typing
+from tidings.server.api.receipts import post_receipts
 from tidings.server.api.request import allow, read_peer, read_user_id, require
 from tidings.server.api.safety import block, get_blocked, post_block, post_report, post_unblock
 from tidings.server.api.send import append, check_message, send_message

@@ -28,7 +28,6 @@ _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 6265 4
 
 # Limits that nobody needs to set. Their reasons stand beside them, as with the settings below.
 HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and what one answer may cost
-INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX = 30, 100  # conversations; one tall screen
 EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX = 200, 500  # events of one catch-up page
 PAGE_SIZE_MAX_BYTES = 1 << 20  # of text in one page read from the store; bounds what a reader can make us hold
 FRAME_BATCH_MAX_BYTES = 1 << 16  # written at once while catching up; one socket buffer's worth

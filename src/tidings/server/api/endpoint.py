@@ -12,6 +12,8 @@ from tidings.server.api.request import own_log, read_json, read_limit, read_numb
 from tidings.server.live.hub import Hub
 from tidings.server.node import Node
 
+LIST_PAGE_DEFAULT, LIST_PAGE_MAX = 30, 100  # conversations, or people; one tall screen
+
 
 class Page(NamedTuple):
     """A page of a list of the caller's own."""
@@ -41,12 +43,12 @@ async def posted_about(
     return user, read_peer(body["chatUserId"], user), body
 
 
-async def asked_page(node: Node, scope: Scope, default: int, maximum: int) -> Page:
+async def asked_page(node: Node, scope: Scope) -> Page:
     """The page of the caller's own list that a GET asks for."""
     caller = await node.identity.identify(scope)
     own_log(scope, caller.user)
     query = read_query(scope)
-    return Page(caller.user, read_number(query, "before"), read_limit(query, default, maximum))
+    return Page(caller.user, read_number(query, "before"), read_limit(query, LIST_PAGE_DEFAULT, LIST_PAGE_MAX))
 
 
 def refuse_while_draining(hub: Hub) -> None:

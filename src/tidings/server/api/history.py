@@ -1,4 +1,4 @@
-"""``GET /{chatUserId}`` and ``GET /inbox/{me}``: snapshots, each with the cursor at which it was read (I4)."""
+"""``GET /{chatUserId}``: a page of a conversation, with the cursor at which it was read (I4)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from starlette.types import Receive, Scope
 
 from tidings.protocol.encoding import encode_json
 from tidings.server.api.answer import Answer
-from tidings.server.api.endpoint import asked_page
 from tidings.server.api.people import describe
 from tidings.server.api.request import last_segment, read_limit, read_number, read_query, read_user_id
-from tidings.server.config import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX
+from tidings.server.config import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX
 from tidings.server.node import Node
 
 
@@ -38,38 +37,6 @@ async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
                 "watermarks": page.watermarks,
                 "user": people[peer],
                 "blocked": page.relation.blocks,
-            }
-        ),
-    )
-
-
-async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
-    """A page of the caller's conversations, the latest first."""
-    user, before, limit = await asked_page(node, scope, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX)
-    page = await node.store.inbox(user, before=before, limit=limit)
-    people = await describe(node, user, {each.peer: each.relation for each in page.conversations})
-    conversations = [
-        {
-            "user": people[each.peer],
-            "last_message": each.last_message,
-            "unread": each.unread,
-            "watermarks": each.watermarks,
-            "updatedAt": each.last_message.createdAt,
-            "position": each.position,
-            "blocked": each.relation.blocks,
-        }
-        for each in page.conversations
-    ]
-    return Answer(
-        200,
-        encode_json(
-            {
-                "success": True,
-                "user_id": user,
-                "conversations": conversations,
-                "has_more": page.has_more,
-                "cursor": page.cursor,
-                "unread_total": page.unread_total,
             }
         ),
     )

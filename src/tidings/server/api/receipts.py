@@ -1,4 +1,4 @@
-"""``POST /receipts``, ``/typing`` and ``/presence``: how far somebody has read, that they type, that they are there."""
+"""``POST /receipts``: how far somebody has received and read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from tidings.protocol.encoding import encode_json
 from tidings.protocol.shapes import Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
-from tidings.server.api.endpoint import posted, posted_about
+from tidings.server.api.endpoint import posted
 from tidings.server.api.request import SEQ_MAX, allow, read_peer, require
-from tidings.server.config import PRESENCE_WATCH_S, RECEIPTS_PER_REQUEST_MAX, TYPING_FRAME_GAP_S
-from tidings.server.live import frame
-from tidings.server.live.frame import Frame
+from tidings.server.config import RECEIPTS_PER_REQUEST_MAX
 from tidings.server.node import Node
-from tidings.server.store import Relation
 
 
 class _Receipt(NamedTuple):
@@ -74,33 +71,3 @@ def _read_receipt(body: dict[str, Any], user: UserId) -> _Receipt:
     if min(delivered_upto, read_upto) < 0 or max(delivered_upto, read_upto) > SEQ_MAX:
         raise BadRequest("wrong_type", "delivered_upto and read_upto are message numbers from 0.")
     return _Receipt(peer, delivered_upto, read_upto)
-
-
-async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
-    """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
-    user, peer, _ = await posted_about(node, scope, receive)
-    node.typing_rate.take(user)
-    now = node.hub.loop.time()
-    if node.typing_told.get((user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
-        node.remember_typing(user, peer, now)
-        # Whether the other one is here or not: else the time of the answer would tell a stranger.
-        relation = await node.store.relation(user, peer)
-        peer_log = node.hub.find(peer)
-        if peer_log is not None and relation.was_written_to and not relation.blocks and not relation.is_blocked:
-            peer_log.ephemeral(Frame(frame.typing(user)))
-    return Answer(202, b'{"success":true}')
-
-
-async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
-    """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
-    user, peer, _ = await posted_about(node, scope, receive)
-    node.presence_rate.take(user)
-    presence = node.hub.presence
-    if presence is None:
-        return Answer(200, b'{"success":true,"online":null,"watch_s":0}')
-    forgotten, relation = -1, Relation()
-    while forgotten != presence.forgotten:  # a block that came between the answer and the watch asks again
-        forgotten = presence.forgotten
-        relation = await node.store.relation(user, peer)
-    online = presence.watch(user, peer) if relation.is_mutual else None
-    return Answer(200, encode_json({"success": True, "online": online, "watch_s": PRESENCE_WATCH_S}))

@@ -16,7 +16,7 @@ from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import asked_page, posted_about
 from tidings.server.api.people import describe
 from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, allow
-from tidings.server.config import INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX, REPORT_MESSAGES_MAX, REPORT_REASON_LENGTH_MAX
+from tidings.server.config import REPORT_MESSAGES_MAX, REPORT_REASON_LENGTH_MAX
 from tidings.server.host.functions import call_host
 from tidings.server.node import Node
 from tidings.server.store import Report
@@ -46,7 +46,7 @@ async def post_unblock(node: Node, scope: Scope, receive: Receive) -> Answer:
 
 async def get_blocked(node: Node, scope: Scope, _receive: Receive) -> Answer:
     """A page of those whom the caller blocks, the latest first."""
-    user, before, limit = await asked_page(node, scope, INBOX_PAGE_DEFAULT, INBOX_PAGE_MAX)
+    user, before, limit = await asked_page(node, scope)
     page = await node.store.blocked(user, before=before, limit=limit)
     people = await describe(node, user, {each.peer: each.relation for each in page.blocked})
     listed = [{"user": people[each.peer], "since": each.since, "position": each.position} for each in page.blocked]

@@ -1,0 +1,44 @@
+"""``POST /typing`` and ``/presence``: that somebody types, or is there. Told to those who are here, and in no log."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Scope
+
+from tidings.protocol.encoding import encode_json
+from tidings.server.api.answer import Answer
+from tidings.server.api.endpoint import posted_about
+from tidings.server.config import PRESENCE_WATCH_S, TYPING_FRAME_GAP_S
+from tidings.server.live import frame
+from tidings.server.live.frame import Frame
+from tidings.server.node import Node
+from tidings.server.store import Relation
+
+
+async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
+    """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
+    user, peer, _ = await posted_about(node, scope, receive)
+    node.typing_rate.take(user)
+    now = node.hub.loop.time()
+    if node.typing_told.get((user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
+        node.remember_typing(user, peer, now)
+        # Whether the other one is here or not: else the time of the answer would tell a stranger.
+        relation = await node.store.relation(user, peer)
+        peer_log = node.hub.find(peer)
+        if peer_log is not None and relation.was_written_to and not relation.blocks and not relation.is_blocked:
+            peer_log.ephemeral(Frame(frame.typing(user)))
+    return Answer(202, b'{"success":true}')
+
+
+async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
+    """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
+    user, peer, _ = await posted_about(node, scope, receive)
+    node.presence_rate.take(user)
+    presence = node.hub.presence
+    if presence is None:
+        return Answer(200, b'{"success":true,"online":null,"watch_s":0}')
+    forgotten, relation = -1, Relation()
+    while forgotten != presence.forgotten:  # a block that came between the answer and the watch asks again
+        forgotten = presence.forgotten
+        relation = await node.store.relation(user, peer)
+    online = presence.watch(user, peer) if relation.is_mutual else None
+    return Answer(200, encode_json({"success": True, "online": online, "watch_s": PRESENCE_WATCH_S}))

@@ -1,0 +1,43 @@
+"""``GET /inbox/{me}``: a page of the caller's conversations, with the cursor at which it was read (I4)."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Scope
+
+from tidings.protocol.encoding import encode_json
+from tidings.server.api.answer import Answer
+from tidings.server.api.endpoint import asked_page
+from tidings.server.api.people import describe
+from tidings.server.node import Node
+
+
+async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
+    """A page of the caller's conversations, the latest first."""
+    user, before, limit = await asked_page(node, scope)
+    page = await node.store.inbox(user, before=before, limit=limit)
+    people = await describe(node, user, {each.peer: each.relation for each in page.conversations})
+    conversations = [
+        {
+            "user": people[each.peer],
+            "last_message": each.last_message,
+            "unread": each.unread,
+            "watermarks": each.watermarks,
+            "updatedAt": each.last_message.createdAt,
+            "position": each.position,
+            "blocked": each.relation.blocks,
+        }
+        for each in page.conversations
+    ]
+    return Answer(
+        200,
+        encode_json(
+            {
+                "success": True,
+                "user_id": user,
+                "conversations": conversations,
+                "has_more": page.has_more,
+                "cursor": page.cursor,
+                "unread_total": page.unread_total,
+            }
+        ),
+    )
