@@ -8,11 +8,15 @@ from starlette.types import Scope, Send
 
 from tidings.errors import MethodNotAllowed, Problem, Unauthorized
 from tidings.protocol.encoding import encode_json
+from tidings.protocol.shapes import Accepted, ProblemDetails
 from tidings.server.own_connection import own_connection
 
 # A compressed answer, in which a stranger's text stands beside private ones, tells of those by its length (BREACH).
 _NEITHER_KEPT_NOR_COMPRESSED = (b"cache-control", b"no-store, no-transform")
 _NO_SNIFFING = ((b"x-content-type-options", b"nosniff"),)
+
+ACCEPTED = encode_json(Accepted())
+"""The body that says it was heard, and no more."""
 
 
 def guard(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
@@ -57,15 +61,14 @@ def problem_answer(problem: Problem) -> Answer:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(problem, MethodNotAllowed):
         headers.append((b"allow", problem.allowed.encode()))
-    body = {
-        "type": problem.type,
-        "title": problem.title,
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail,
-        "success": False,
-        "message": problem.detail,
-    }
+    body = ProblemDetails(
+        type=problem.type,
+        title=problem.title,
+        status=problem.status,
+        code=problem.code,
+        detail=problem.detail,
+        message=problem.detail,
+    )
     return Answer(problem.status, encode_json(body), b"application/problem+json", tuple(headers))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.types import Receive, Scope
 
 from tidings.protocol.encoding import encode_json
-from tidings.server.api.answer import Answer
+from tidings.protocol.shapes import Presence
+from tidings.server.api.answer import ACCEPTED, Answer
 from tidings.server.api.endpoint import posted_about
 from tidings.server.config import PRESENCE_WATCH_S, TYPING_FRAME_GAP_S
 from tidings.server.live import frame
@@ -26,7 +27,7 @@ async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
         peer_log = node.hub.find(peer)
         if peer_log is not None and relation.was_written_to and not relation.blocks and not relation.is_blocked:
             peer_log.ephemeral(Frame(frame.typing(user)))
-    return Answer(202, b'{"success":true}')
+    return Answer(202, ACCEPTED)
 
 
 async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
@@ -35,10 +36,10 @@ async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
     node.presence_rate.take(user)
     presence = node.hub.presence
     if presence is None:
-        return Answer(200, b'{"success":true,"online":null,"watch_s":0}')
+        return Answer(200, encode_json(Presence(online=None, watch_s=0)))
     forgotten, relation = -1, Relation()
     while forgotten != presence.forgotten:  # a block that came between the answer and the watch asks again
         forgotten = presence.forgotten
         relation = await node.store.relation(user, peer)
     online = presence.watch(user, peer) if relation.is_mutual else None
-    return Answer(200, encode_json({"success": True, "online": online, "watch_s": PRESENCE_WATCH_S}))
+    return Answer(200, encode_json(Presence(online=online, watch_s=PRESENCE_WATCH_S)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import Receive, Scope
 
 from tidings.protocol.encoding import encode_json
+from tidings.protocol.shapes import HistoryPage
 from tidings.server.api.answer import Answer
 from tidings.server.api.people import describe
 from tidings.server.api.request import last_segment, read_limit, read_number, read_query, read_user_id
@@ -25,18 +26,13 @@ async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
         limit=read_limit(query, HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX),
     )
     people = await describe(node, caller.user, {peer: page.relation})
-    return Answer(
-        200,
-        encode_json(
-            {
-                "success": True,
-                "user_id": caller.user,
-                "messages": page.messages,
-                "has_more": page.has_more,
-                "cursor": page.cursor,
-                "watermarks": page.watermarks,
-                "user": people[peer],
-                "blocked": page.relation.blocks,
-            }
-        ),
+    answer = HistoryPage(
+        user_id=caller.user,
+        messages=page.messages,
+        has_more=page.has_more,
+        cursor=page.cursor,
+        watermarks=page.watermarks,
+        user=people[peer],
+        blocked=page.relation.blocks,
     )
+    return Answer(200, encode_json(answer))

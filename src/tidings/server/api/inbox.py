@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import Receive, Scope
 
 from tidings.protocol.encoding import encode_json
+from tidings.protocol.shapes import Conversation, InboxPage
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import asked_page
 from tidings.server.api.people import describe
@@ -17,27 +18,22 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
     page = await node.store.inbox(user, before=before, limit=limit)
     people = await describe(node, user, {each.peer: each.relation for each in page.conversations})
     conversations = [
-        {
-            "user": people[each.peer],
-            "last_message": each.last_message,
-            "unread": each.unread,
-            "watermarks": each.watermarks,
-            "updatedAt": each.last_message.createdAt,
-            "position": each.position,
-            "blocked": each.relation.blocks,
-        }
+        Conversation(
+            user=people[each.peer],
+            last_message=each.last_message,
+            unread=each.unread,
+            watermarks=each.watermarks,
+            updatedAt=each.last_message.createdAt,
+            position=each.position,
+            blocked=each.relation.blocks,
+        )
         for each in page.conversations
     ]
-    return Answer(
-        200,
-        encode_json(
-            {
-                "success": True,
-                "user_id": user,
-                "conversations": conversations,
-                "has_more": page.has_more,
-                "cursor": page.cursor,
-                "unread_total": page.unread_total,
-            }
-        ),
+    answer = InboxPage(
+        user_id=user,
+        conversations=conversations,
+        has_more=page.has_more,
+        cursor=page.cursor,
+        unread_total=page.unread_total,
     )
+    return Answer(200, encode_json(answer))

@@ -6,6 +6,7 @@ from starlette.types import Receive, Scope
 
 from tidings.protocol.cursor import format_cursor
 from tidings.protocol.encoding import encode_json
+from tidings.protocol.shapes import Reset
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.request import own_log, read_cursor, read_limit, read_number, read_query
@@ -71,6 +72,7 @@ def _within_size(events: list[Rendered]) -> list[Rendered]:
 
 
 def _answer(user: UserId, events: list[Rendered], cursor: str, *, has_more: bool, reset: str | None = None) -> Answer:
+    """An ``EventsPage``, joined of what is encoded once for all readers."""
     listed = b",".join([event.event() for event in events])
     told = b'{"success":true,"user_id":%s,"events":[%s],"cursor":%s,"has_more":%s' % (
         encode_json(user),
@@ -79,5 +81,5 @@ def _answer(user: UserId, events: list[Rendered], cursor: str, *, has_more: bool
         b"true" if has_more else b"false",
     )
     if reset is not None:
-        told += b',"reset":%s' % encode_json({"reason": reset, "cursor": cursor})
+        told += b',"reset":%s' % encode_json(Reset(reason=reset, cursor=cursor))
     return Answer(200, told + b"}")

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, NotFound
 from tidings.protocol.encoding import encode_json
-from tidings.protocol.shapes import Watermarks
+from tidings.protocol.shapes import ReceiptTold, Received, ReceivedList, Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
@@ -34,22 +34,22 @@ async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
         receipt = _read_receipt(body, user)
         node.receipt_rate.take(user)
         watermarks = await advance(*receipt)
-        return Answer(200, b'{"success":true,"watermarks":%s}' % encode_json(watermarks))
+        return Answer(200, encode_json(Received(watermarks=watermarks)))
     receipts = [_read_receipt(each, user) for each in _read_list(several)]
     node.receipt_rate.take(user)
     # Together, so that the writer has them in one commit.
     advanced = await asyncio.gather(*(advance(*each) for each in receipts), return_exceptions=True)
     told = [_told(receipt.peer, each) for receipt, each in zip(receipts, advanced, strict=True)]
-    return Answer(200, encode_json({"success": True, "user_id": user, "receipts": told}))
+    return Answer(200, encode_json(ReceivedList(user_id=user, receipts=told)))
 
 
-def _told(peer: UserId, outcome: Watermarks | BaseException) -> dict[str, object]:
+def _told(peer: UserId, outcome: Watermarks | BaseException) -> ReceiptTold:
     """What the list says of one conversation: one that is refused does not spoil the others."""
     if isinstance(outcome, NotFound):
-        return {"chatUserId": peer, "code": outcome.code}
+        return ReceiptTold(peer, code=outcome.code)
     if isinstance(outcome, BaseException):
         raise outcome
-    return {"chatUserId": peer, "watermarks": outcome}
+    return ReceiptTold(peer, watermarks=outcome)
 
 
 def _read_list(several: object) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, NotFound, Unprocessable
 from tidings.protocol.encoding import encode_json
+from tidings.protocol.shapes import Blocked, BlockedPage
 from tidings.protocol.user_id import UserId
-from tidings.server.api.answer import Answer
+from tidings.server.api.answer import ACCEPTED, Answer
 from tidings.server.api.endpoint import asked_page, posted_about
 from tidings.server.api.people import describe
 from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, allow
@@ -33,7 +34,7 @@ async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
         # It makes rows, of a user too if there was none: as many an hour as first messages may.
         node.stranger_block_rate.take(user)
     await block(node, user, peer)
-    return Answer(200, b'{"success":true}')
+    return Answer(200, ACCEPTED)
 
 
 async def post_unblock(node: Node, scope: Scope, receive: Receive) -> Answer:
@@ -41,7 +42,7 @@ async def post_unblock(node: Node, scope: Scope, receive: Receive) -> Answer:
     user, peer, _ = await posted_about(node, scope, receive)
     node.block_rate.take(user)
     await node.store.unblock(user, peer)
-    return Answer(200, b'{"success":true}')
+    return Answer(200, ACCEPTED)
 
 
 async def get_blocked(node: Node, scope: Scope, _receive: Receive) -> Answer:
@@ -49,8 +50,8 @@ async def get_blocked(node: Node, scope: Scope, _receive: Receive) -> Answer:
     user, before, limit = await asked_page(node, scope)
     page = await node.store.blocked(user, before=before, limit=limit)
     people = await describe(node, user, {each.peer: each.relation for each in page.blocked})
-    listed = [{"user": people[each.peer], "since": each.since, "position": each.position} for each in page.blocked]
-    return Answer(200, encode_json({"success": True, "blocked": listed, "has_more": page.has_more}))
+    listed = [Blocked(people[each.peer], each.since, each.position) for each in page.blocked]
+    return Answer(200, encode_json(BlockedPage(blocked=listed, has_more=page.has_more)))
 
 
 async def post_report(node: Node, scope: Scope, receive: Receive) -> Answer:
@@ -75,7 +76,7 @@ async def post_report(node: Node, scope: Scope, receive: Receive) -> Answer:
     else:
         await call_host("report()", node.report, report)
     log.info("report by=%r about=%r seq=%s messages=%d", user, peer, seq, len(report.messages))
-    return Answer(202, b'{"success":true}')
+    return Answer(202, ACCEPTED)
 
 
 async def block(node: Node, user: UserId, peer: UserId) -> None:

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, Unprocessable
 from tidings.protocol.encoding import encode_json
-from tidings.protocol.shapes import Message
+from tidings.protocol.shapes import Message, Sent
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
@@ -47,7 +47,7 @@ async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
     if not await may_write(node.may_send, new.sender, new.recipient):
         new = new._replace(is_refused=True)
     message = await (append(node, new) if node.takes_any_recipient else _append_to_known(node, new))
-    return Answer(201, b'{"success":true,"message":%s}' % encode_json(message))
+    return Answer(201, encode_json(Sent(message=message)))
 
 
 def check_message(

@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime
 
 from starlette.types import Receive, Scope, Send
 
 from tidings.errors import Unprocessable
 from tidings.protocol.cursor import format_cursor
+from tidings.protocol.encoding import format_time
+from tidings.protocol.shapes import Connected, Limits
 from tidings.server.api.answer import guard
 from tidings.server.api.endpoint import refuse_while_draining
 from tidings.server.api.request import own_log, read_cursor, read_query
@@ -116,20 +117,15 @@ def refuse_when_full(hub: Hub) -> None:
 def first_frames(hub: Hub, user_log: UserLog, place: Place, stream: Stream, *, is_resumed: bool) -> bytes:
     """``connected``, and in the same write ``reset`` where the position cannot be served."""
     config = hub.config
-    now = datetime.now(UTC)
-    data: dict[str, object] = {
-        "user_id": user_log.user,
-        "cursor": stream.cursor,
-        "head": format_cursor(hub.epoch, place.head, place.head_tag),
-        "resumed": is_resumed,
-        "heartbeat_ms": round(config.heartbeat_interval_s * 1000),
-        "server_time": f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z",
-        "limits": {
-            "text_bytes": config.text_bytes_max,
-            "body_bytes": config.body_bytes_max,
-            "streams_per_user": config.streams_per_user_max,
-        },
-    }
+    data = Connected(
+        user_id=user_log.user,
+        cursor=stream.cursor,
+        head=format_cursor(hub.epoch, place.head, place.head_tag),
+        resumed=is_resumed,
+        heartbeat_ms=round(config.heartbeat_interval_s * 1000),
+        server_time=format_time(time.time_ns() // 1_000_000),
+        limits=Limits(config.text_bytes_max, config.body_bytes_max, config.streams_per_user_max),
+    )
     retry_ms = hub.rng.randint(*CONNECTED_RETRY_MS)
     if place.reset is None:
         return frame.connected(data, cursor=stream.cursor, retry_ms=retry_ms)

@@ -7,11 +7,13 @@ never move a reader's position. Source: PROTOCOL.md, Frames.
 
 from __future__ import annotations
 
+from msgspec import Struct
 from starlette.types import Message
 
 from tidings.protocol.cursor import format_cursor
 from tidings.protocol.encoding import encode_json, encode_payload
-from tidings.protocol.events import LogEvent
+from tidings.protocol.events import CAUGHT_UP, CONNECTED, GOODBYE, HEARTBEAT, PRESENCE, RESET, TYPING, LogEvent
+from tidings.protocol.shapes import Connected, Goodbye, PresenceChange, Reached, Reset, Typing
 from tidings.protocol.sse import encode_event
 
 
@@ -50,40 +52,41 @@ class Rendered:
         return b'{"id":"%s","type":"%s","data":%s}' % (self.cursor.encode(), self.type.encode(), self.data)
 
 
-def connected(data: dict[str, object], *, cursor: str | None, retry_ms: int) -> bytes:
+def connected(data: Connected, *, cursor: str | None, retry_ms: int) -> bytes:
     """The first frame; without ``cursor`` it carries no id, since a ``reset`` follows."""
-    payload = encode_json({"type": "connected", "message": "SSE connected", "data": data})
+    payload = encode_json({"type": CONNECTED, "message": "SSE connected", "data": data})
     return encode_event(payload, id=None if cursor is None else cursor.encode(), retry_ms=retry_ms)
 
 
 def reset(reason: str, head_cursor: str) -> bytes:
     """Tells that a position cannot be served: reload the snapshots and go on from ``cursor``."""
-    return encode_event(
-        encode_payload("reset", encode_json({"reason": reason, "cursor": head_cursor})), id=head_cursor.encode()
-    )
+    return encode_event(_payload(RESET, Reset(reason=reason, cursor=head_cursor)), id=head_cursor.encode())
 
 
 def caught_up(cursor: str) -> bytes:
     """Tells that everything up to here has been sent."""
-    return encode_event(encode_payload("caught_up", encode_json({"cursor": cursor})))
+    return encode_event(_payload(CAUGHT_UP, Reached(cursor)))
 
 
 def heartbeat(cursor: str) -> bytes:
     """Shows that the stream lives, and where it stands."""
-    return encode_event(encode_payload("heartbeat", encode_json({"cursor": cursor})))
+    return encode_event(_payload(HEARTBEAT, Reached(cursor)))
 
 
 def typing(chat_user_id: str) -> bytes:
     """Tells that the other one is typing; kept in no log."""
-    return encode_event(encode_payload("typing", encode_json({"chat_user_id": chat_user_id})))
+    return encode_event(_payload(TYPING, Typing(chat_user_id)))
 
 
 def presence(chat_user_id: str, online: bool) -> bytes:
     """Tells that the other one has come or gone; kept in no log."""
-    return encode_event(encode_payload("presence", encode_json({"chat_user_id": chat_user_id, "online": online})))
+    return encode_event(_payload(PRESENCE, PresenceChange(chat_user_id, online)))
 
 
 def goodbye(reason: str, retry_ms: int) -> bytes:
     """The last frame: why the server ends the stream, and when to come back."""
-    payload = encode_payload("goodbye", encode_json({"reason": reason, "retry_ms": retry_ms}))
-    return encode_event(payload, retry_ms=retry_ms)
+    return encode_event(_payload(GOODBYE, Goodbye(reason, retry_ms)), retry_ms=retry_ms)
+
+
+def _payload(type: str, data: Struct) -> bytes:
+    return encode_payload(type, encode_json(data))
