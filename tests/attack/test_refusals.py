@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.node import Node, Person, refused, wait_for
-from tidings.server.config import REFUSAL_LINES_BURST, REFUSAL_LINES_OF_ALL_BURST
+from tidings.server.identity.refusals import REFUSAL_LINES_BURST, REFUSAL_LINES_OF_ALL_BURST
 
 
 def refusals(node: Node) -> list[dict[str, Any]]:

@@ -21,14 +21,15 @@ from lab.key_server import JWKS_PATH, KeyServer, public_jwk, signed
 from lab.node import Node, Person, refused, wait_for
 from tidings import Config
 from tidings.errors import Unauthorized, Unavailable
-from tidings.server.config import (
+from tidings.server.identity.jwks import (
     KEY_FETCHES_BURST,
     KEY_WAITERS_MAX,
     KEYS_FETCH_MAX_S,
     KEYS_FRESH_S,
     KEYS_SIZE_MAX_BYTES,
+    KeySet,
+    read_keys,
 )
-from tidings.server.identity.jwks import KeySet, read_keys
 from tidings.server.identity.tokens import TokenIdentity
 from tidings.server.metrics import Metrics
 

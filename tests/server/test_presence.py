@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tidings.protocol.user_id import UserId
-from tidings.server.config import PRESENCE_TOLD_AT_ONCE, PRESENCE_WATCH_S, PRESENCE_WATCHES_MAX, Config
+from tidings.server.config import Config
 from tidings.server.live.hub import Hub, UserLog
-from tidings.server.live.presence import Presence
+from tidings.server.live.presence import PRESENCE_TOLD_AT_ONCE, PRESENCE_WATCH_S, PRESENCE_WATCHES_MAX, Presence
 from tidings.server.live.stream import Stream
 from tidings.server.metrics import Metrics
 from tidings.server.store import Place

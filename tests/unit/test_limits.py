@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tidings.errors import TooManyRequests
-from tidings.server.config import RATE_USERS_MAX
-from tidings.server.identity.rates import RateLimit
+from tidings.server.identity.rates import RATE_USERS_MAX, RateLimit
 
 
 class Clock:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tidings.server.config import (
+from tidings.server.http.slow_answers import (
     UNTAKEN_BY_PROXIES_MAX_BYTES,
     UNTAKEN_PER_ADDRESS_MAX_BYTES,
     UNTAKEN_PER_USER_MAX_BYTES,
+    Untaken,
 )
-from tidings.server.http.slow_answers import Untaken
 
 MIB = 1 << 20
 

@@ -1,4 +1,4 @@
-"""Every setting and limit, with its unit, default and the reason for the default.
+"""Every setting, with its unit, default and the reason for the default.
 
 Sources, later ones win: the defaults here, ``TIDINGS_*`` in the environment, what the command line or the host's
 code passes. A wrong value fails at start with the setting's name. docs/run/configuration.md lists them all.
@@ -26,88 +26,20 @@ _OF_A_CLUSTER = re.compile(r"TIDINGS_(?:SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\
 
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 6265 4.1.1
 
-# Limits that nobody needs to set. Their reasons stand beside them, as with the settings below.
-HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and what one answer may cost
+# Limits that nobody needs to set and several modules keep. What one keeps stands there, with its reason.
 EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX = 200, 500  # events of one catch-up page
 PAGE_SIZE_MAX_BYTES = 1 << 20  # of text in one page read from the store; bounds what a reader can make us hold
-FRAME_BATCH_MAX_BYTES = 1 << 16  # written at once while catching up; one socket buffer's worth
-EPHEMERAL_WAITING_MAX = 16  # typing and presence frames that wait for a server's send; a user watches ten people
-RING_EVENTS_MAX = 64  # recent events kept per connected user; a short hiccup is served without the store
-CLIENT_ID_LENGTH_MAX = 64  # characters; a UUID with room
-TAB_LENGTH_MAX = 64  # characters
-TOKEN_CACHE_MAX = 40_000  # tokens checked before: twice streams_max, who all may come back at once; 90 us saved each
-TOKEN_SIZE_MAX_BYTES = 8192  # longer ones are refused unread; proxies cut headers near there
-TOKEN_LEEWAY_S = 30  # clocks differ
-KEYS_FRESH_S = 600.0  # public keys are fetched anew after this, beside the requests; a withdrawn key is refused then
-KEYS_FETCH_MAX_S = 5.0  # one fetch, discovery included; also the longest that a request waits for a key
-KEYS_SIZE_MAX_BYTES = 1 << 18  # of a key server's answer; real ones have some thousand
-KEYS_MAX = 100  # keys of a set that are kept; providers publish two to ten
-KEY_FETCHES_BURST, KEY_FETCHES_PER_S = 3, 0.1  # fetches that unknown key ids cause: a rotation at once, a storm not
-KEY_ABSENT_S = 10.0  # a key id that a fetch did not bring is refused for so long without another
-KEY_ABSENT_IDS_MAX = 1000  # such ids remembered
-KEY_WAITERS_MAX = 1000  # requests that wait for one fetch; beyond, 503
-KEY_BACKOFF_MAX_S = 30.0  # between fetches while the key server fails; the first pause is a second
 REVOKED_USERS_MAX = 100_000  # revocations remembered; beyond, the oldest is forgotten
-REVOKE_GOODBYE_MAX_S = 0.5  # a stream that has not taken its goodbye by then is cut: revoked means within a second
-REPLACED_GOODBYE_MAX_S = 0.5  # likewise one whose place another stream of its user waits for
-PLACE_WAIT_MAX_S = 5.0  # for such a place; a server that does not let go of what we cut is somebody else's
-STREAM_OPENINGS_BURST_TIMES = 3  # a user may open all their streams so often at once: a network that comes and goes
-PREFLIGHT_MAX_AGE_S = 7200  # how long a browser may keep a preflight's answer; browsers cap it near there
-GOODBYE_RETRY_MS = (250, 1500)  # after max_age and token_expired: soon, but not all at once
-REPLACED_RETRY_MS = (30_000, 45_000)  # two tabs that replace each other must not chase each other
-CONNECTED_RETRY_MS = (500, 1500)  # reconnection time of a browser's own EventSource; spreads a restart
-HEARTBEAT_JITTER = 0.1  # so that streams opened together do not beat together
-STREAM_AGE_JITTER = 0.2  # so that streams opened together do not end together
 WRITER_QUEUE_MAX = 10_000  # writes waiting for the disk: about 1 s of work; beyond, 503
 WRITER_BATCH_MAX = 256  # writes in one transaction; more gains nothing and delays the first
 FOLD_ABOVE_BYTES = 4 << 20  # of the write-ahead log, which is then folded into the file; SQLite itself does so there
 COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is reported as unknown (503)
 READ_WAIT_MAX_S = 10.0  # likewise a read
-HEAD_SIZE_MAX_BYTES = 1 << 16  # of a request's line and fields; a token has 8 KiB at most, and proxies cut near 32
-HEADER_FIELDS_MAX = 100  # of a head and of what follows a chunked body; browsers and proxies send thirty at most
 PATH_SIZE_MAX_BYTES = 4096  # percent-encoded; of the longest user id it has 1,536
 QUERY_SIZE_MAX_BYTES = 12_288  # a token and two cursors
-PARAMETERS_MAX = 20  # of a query; no route knows more than five
-BODY_CHUNKS_MAX = 1000  # of one body; each costs a call, and 64 bytes of the longest body
-FORWARDED_ADDRESSES_MAX = 16  # of X-Forwarded-For that are looked at, from its end; as many trusted proxies in a row
-BODY_GRACE_S = 2.0  # a body that is late is answered (408) before its connection is cut
-ANSWER_RATE_MIN_BYTES_PER_S = 8192  # slower readers of an answer are cut; half of what the slowest phones do
-UNTAKEN_PER_USER_MAX_BYTES = 8 << 20  # of answers and streams that a user's readers do not take; eight whole pages
-UNTAKEN_PER_ADDRESS_MAX_BYTES = 32 << 20  # likewise of an address; an office at once
-UNTAKEN_BY_PROXIES_MAX_BYTES = 256 << 20  # likewise of all trusted proxies together; most take at once whatever comes
-PIPELINED_MAX = 16  # requests that wait behind one on the same connection; browsers and proxies send none
-HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
-DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener late, and who comes before gets a 503
-TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
-UNSENT_SIZE_MAX_BYTES = 32_768  # a peer that does not read would have the kernel hold 4 MB for it
-DETACH_TEST_MAX_S = 2.0  # one request over the loopback at the start takes a millisecond
-CHECK_INTERVAL_S = 1.0  # a file that is not in its place is noticed within it, and an erasure by another process
 CHECK_KEPT_S = 0.9  # who asks for readiness within it gets the answer of before: no stranger makes work for the disk
 RESCUE_RETRY_S = 5.0  # until another try to save what only this process has; room may have been made
 DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
-RECEIPTS_PER_REQUEST_MAX = (
-    100  # conversations; a first visit acknowledges hundreds, within the rate and one commit each
-)
-TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
-PRESENCE_WATCH_S = 60  # how long changes of somebody's presence are told without being asked for again
-PRESENCE_WATCHES_MAX = 10  # people whose presence one user watches: an open conversation in each of some windows
-PRESENCE_TICK_S = 0.25  # changes within it are told as one
-PRESENCE_TOLD_AT_ONCE = 250  # frames in one tick: about a millisecond, and 1000 a second when a crowd comes back
-REPORTS_PER_H = 10  # reports of one user; a person reads each of them
-STRANGER_PROFILES_PER_H = 60  # of strangers, for one user where they are told at all: to find a few, and not everybody
-REFUSAL_LINES_PER_S, REFUSAL_LINES_BURST = 0.1, 5  # of one user or address: enough to see who and why
-REFUSAL_LINES_OF_ALL_PER_S, REFUSAL_LINES_OF_ALL_BURST = 10.0, 100  # of all: a flood fills no disk, 200 MB a day
-REPORT_REASON_LENGTH_MAX = 1000  # characters
-REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
-LOG_LINES_WAITING_MAX = 50_000  # for whoever reads the log: a storm of streams_max has two each; some 20 MB
-LOG_LINES_PER_S, LOG_LINES_BURST = 200, 50_000  # of level info: 2 GB a day at most; streams_max in a storm, and more
-LOG_WARNINGS_PER_S, LOG_WARNINGS_BURST = 20, 1000  # of warnings and errors, which may have a traceback each
-RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
-SLOW_TIMER_TICK_S = (
-    0.0625  # of heartbeats, ages, write limits; one tick's work holds up all else; 1/16 is exact in binary
-)
-TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
-TRIM_INTERVAL_S = 3600.0  # and comes again; logs grow by days
 TRIM_SLICE_EVENTS = 1000  # events removed in one transaction: some milliseconds that a send may wait
 TRIM_USERS_AT_ONCE = 500  # logs looked at in one read
 TRIM_PAUSE_S = 0.02  # between two slices, and while writes are queued: retention is never in a hurry
@@ -159,9 +91,12 @@ class Config:
     text_bytes_max: int = setting(
         16_384, "bytes of UTF-8", "A long letter; however it is escaped, its frame stays under 64 KiB"
     )
-    body_bytes_max: int = setting(65_536, "bytes", "The longest text fits with its escapes; nothing larger is read")
     heartbeat_interval_s: float = setting(15.0, "seconds", "Proxies cut silent connections at 29 s and more")
-    stream_age_max_s: float = setting(600.0, "seconds", "Every stream resumes now and then, so resuming always works")
+    stream_age_max_s: float = setting(
+        600.0,
+        "seconds",
+        "Streams resume now and then, so resuming always works; less where a proxy ends them earlier",
+    )
     streams_per_user_max: int = setting(20, "streams", "More tabs and devices than a person has open")
     stream_openings_per_s: float = setting(
         2.0,
@@ -169,19 +104,27 @@ class Config:
         "Twenty streams that a proxy cuts every ten seconds; each opening is two lines of the log",
     )
     streams_max: int = setting(18_000, "streams", "Below the usual limit of 20,000 descriptors per process")
-    write_blocked_max_s: float = setting(20.0, "seconds", "A reader that takes nothing for so long is gone")
+    write_blocked_max_s: float = setting(
+        20.0, "seconds", "A reader that takes nothing for so long is gone; more where networks stall for longer"
+    )
     drain_window_s: float = setting(5.0, "seconds", "Reconnections after a restart spread over it, at most")
     drain_streams_per_s: float = setting(
         400.0, "streams a second", "So many come back at once; one stream's restart is over in a moment, 2,000 take 5 s"
     )
-    poll_wait_max_s: float = setting(25.0, "seconds", "Below the shortest idle limit of common proxies (29 s)")
+    poll_wait_max_s: float = setting(
+        25.0, "seconds", "Below the shortest idle limit of common proxies (29 s); less where yours is shorter"
+    )
     sends_per_s: float = setting(30.0, "per second and user", "Faster than anyone types; a bot's pace")
     sends_burst: int = setting(60, "messages", "An outbox that empties after a tunnel")
     signals_per_s: float = setting(
-        10.0, "per second and user", "Receipts and typing are coalesced by clients to 1/s each"
+        10.0,
+        "per second and user",
+        "Clients send receipts and typing once a second at most; more for a program that acts as one",
     )
     request_wait_max_s: float = setting(
-        10.0, "seconds", "A head, or a body, that trickles in slower only holds a place (408, or the end)"
+        10.0,
+        "seconds",
+        "A head or body that trickles in slower holds a place (408, or the end); more for slow links",
     )
     connections_per_address_max: int = setting(
         1000, "connections", "One address may be a whole office; not one that takes all the descriptors"

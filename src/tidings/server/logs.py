@@ -33,13 +33,10 @@ from typing import Any
 
 from starlette.types import Scope
 
-from tidings.server.config import (
-    LOG_LINES_BURST,
-    LOG_LINES_PER_S,
-    LOG_LINES_WAITING_MAX,
-    LOG_WARNINGS_BURST,
-    LOG_WARNINGS_PER_S,
-)
+LOG_LINES_WAITING_MAX = 50_000  # for whoever reads the log: a storm of streams_max has two each; some 20 MB
+LOG_LINES_PER_S, LOG_LINES_BURST = 200, 50_000  # of level info: 2 GB a day at most; streams_max in a storm, and more
+LOG_WARNINGS_PER_S, LOG_WARNINGS_BURST = 20, 1000  # of warnings and errors, which may have a traceback each
+
 
 LOST_LINES_TOLD_EVERY_S = 1.0
 FLUSH_MAX_S = 0.5  # whoever takes nothing for so long when the process ends is not waited for

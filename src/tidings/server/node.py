@@ -17,20 +17,14 @@ from starlette.types import Scope
 
 from tidings.errors import TidingsError, Unavailable
 from tidings.protocol.user_id import UserId
-from tidings.server.config import (
-    RATE_USERS_MAX,
-    REPORTS_PER_H,
-    STRANGER_PROFILES_PER_H,
-    STREAM_OPENINGS_BURST_TIMES,
-    Config,
-)
+from tidings.server.config import Config
 from tidings.server.host.functions import MaySend, People, TakeReport
 from tidings.server.host.shutdown import HostShutdown
 from tidings.server.identity.access_log import hide_tokens_in_access_log
 from tidings.server.identity.address import Addresses
 from tidings.server.identity.auth import IdentifyUser, choose_identity
 from tidings.server.identity.cross_site import trusted_origins
-from tidings.server.identity.rates import RateLimit
+from tidings.server.identity.rates import RATE_USERS_MAX, RateLimit
 from tidings.server.identity.refusals import Refusals
 from tidings.server.live.ending import end_streams
 from tidings.server.live.hub import Hub
@@ -39,6 +33,10 @@ from tidings.server.live.watch import watch_for_ever
 from tidings.server.metrics import Metrics
 from tidings.server.store import Committed, Store
 from tidings.server.store.open import open_store
+
+STREAM_OPENINGS_BURST_TIMES = 3  # a user may open all their streams so often at once: a network that comes and goes
+REPORTS_PER_H = 10  # reports of one user; a person reads each of them
+STRANGER_PROFILES_PER_H = 60  # of strangers, for one user where they are told at all: to find a few, and not everybody
 
 log = logging.getLogger("tidings.node")
 

@@ -12,8 +12,9 @@ from starlette.types import Scope, Send
 
 from tidings.errors import Forbidden
 from tidings.server.api.answer import guard
-from tidings.server.config import PREFLIGHT_MAX_AGE_S
 from tidings.server.identity.cross_site import header
+
+PREFLIGHT_MAX_AGE_S = 7200  # how long a browser may keep a preflight's answer; browsers cap it near there
 
 Headers = tuple[tuple[bytes, bytes], ...]
 

@@ -8,11 +8,13 @@ from tidings.protocol.encoding import encode_json
 from tidings.protocol.shapes import Presence
 from tidings.server.api.answer import ACCEPTED, Answer
 from tidings.server.api.endpoint import posted_about
-from tidings.server.config import PRESENCE_WATCH_S, TYPING_FRAME_GAP_S
 from tidings.server.live import frame
 from tidings.server.live.frame import Frame
+from tidings.server.live.presence import PRESENCE_WATCH_S
 from tidings.server.node import Node
 from tidings.server.store import Relation
+
+TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
 
 
 async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:

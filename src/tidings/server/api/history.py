@@ -9,8 +9,9 @@ from tidings.protocol.shapes import HistoryPage
 from tidings.server.api.answer import Answer
 from tidings.server.api.people import describe
 from tidings.server.api.request import last_segment, read_limit, read_number, read_query, read_user_id
-from tidings.server.config import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX
 from tidings.server.node import Node
+
+HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and what one answer may cost
 
 
 async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:

@@ -21,9 +21,12 @@ from tidings.errors import (
 )
 from tidings.protocol.cursor import CURSOR_SIZE_MAX_BYTES, Cursor, parse_cursor
 from tidings.protocol.user_id import UserId, check_user_id
-from tidings.server.config import PARAMETERS_MAX, PATH_SIZE_MAX_BYTES, QUERY_SIZE_MAX_BYTES, Config
+from tidings.server.config import PATH_SIZE_MAX_BYTES, QUERY_SIZE_MAX_BYTES, Config
 from tidings.server.own_connection import own_connection
 
+PARAMETERS_MAX = 20  # of a query; no route knows more than five
+
+BODY_SIZE_MAX_BYTES = 65_536  # the longest text fits with its escapes; nothing larger is read
 SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
 REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR, in what people write
 
@@ -156,7 +159,7 @@ async def read_json(scope: Scope, receive: Receive, config: Config, user: UserId
 
     Raises:
         UnsupportedMediaType: It is not declared as JSON in UTF-8.
-        ContentTooLarge: It is larger than ``body_bytes_max``.
+        ContentTooLarge: It is larger than BODY_SIZE_MAX_BYTES.
         RequestTimeout: It did not arrive within ``request_wait_max_s``.
         BadRequest: It is not UTF-8, not JSON or not an object.
         Forbidden: Its client speaks for somebody else.
@@ -169,15 +172,15 @@ async def read_json(scope: Scope, receive: Receive, config: Config, user: UserId
         elif name == b"content-length":
             length = value.decode("latin-1")
     _check_media_type(media_type)
-    if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > config.body_bytes_max):
-        raise _too_large(config.body_bytes_max)
+    if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > BODY_SIZE_MAX_BYTES):
+        raise _too_large()
     connection = own_connection(scope)
     if connection is not None and connection.has_arrived(scope):  # nothing to wait for: a timer would cost 3 us
-        body = await _read_body(receive, config.body_bytes_max)
+        body = await _read_body(receive)
     else:
         try:
             async with asyncio.timeout(config.request_wait_max_s):
-                body = await _read_body(receive, config.body_bytes_max)
+                body = await _read_body(receive)
         except TimeoutError:
             raise RequestTimeout(
                 "body_timeout", f"The body took longer than {config.request_wait_max_s:g} s."
@@ -233,7 +236,7 @@ def _check_media_type(media_type: str) -> None:
         raise UnsupportedMediaType("unsupported_media_type", "JSON is sent in UTF-8.")
 
 
-async def _read_body(receive: Receive, size_max_bytes: int) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
@@ -241,11 +244,11 @@ async def _read_body(receive: Receive, size_max_bytes: int) -> bytes:
             raise BadRequest("bad_http", "The body ended early.")
         part: bytes = message.get("body", b"")
         body += part
-        if len(body) > size_max_bytes:
-            raise _too_large(size_max_bytes)
+        if len(body) > BODY_SIZE_MAX_BYTES:
+            raise _too_large()
         if not message.get("more_body", False):
             return body
 
 
-def _too_large(size_max_bytes: int) -> ContentTooLarge:
-    return ContentTooLarge("too_large", f"A body has at most {size_max_bytes} bytes.")
+def _too_large() -> ContentTooLarge:
+    return ContentTooLarge("too_large", f"A body has at most {BODY_SIZE_MAX_BYTES} bytes.")

@@ -17,10 +17,12 @@ from tidings.server.api.answer import ACCEPTED, Answer
 from tidings.server.api.endpoint import asked_page, posted_about
 from tidings.server.api.people import describe
 from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, allow
-from tidings.server.config import REPORT_MESSAGES_MAX, REPORT_REASON_LENGTH_MAX
 from tidings.server.host.functions import call_host
 from tidings.server.node import Node
 from tidings.server.store import Report
+
+REPORT_REASON_LENGTH_MAX = 1000  # characters
+REPORT_MESSAGES_MAX = 20  # messages copied as evidence: what was said before is part of it
 
 log = logging.getLogger("tidings.block")
 

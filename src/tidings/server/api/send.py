@@ -14,10 +14,11 @@ from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
 from tidings.server.api.request import REFUSED_CONTROL, allow, read_user_id, require
-from tidings.server.config import CLIENT_ID_LENGTH_MAX
 from tidings.server.host.functions import ask_people, may_write
 from tidings.server.node import Node
 from tidings.server.store import BeginsConversation, NewMessage
+
+CLIENT_ID_LENGTH_MAX = 64  # characters; a UUID with room
 
 SYSTEM = "system"  # the type that only the host's own code may send
 

@@ -16,8 +16,7 @@ from tidings.protocol.encoding import format_time
 from tidings.protocol.shapes import Connected, Limits
 from tidings.server.api.answer import guard
 from tidings.server.api.endpoint import refuse_while_draining
-from tidings.server.api.request import own_log, read_cursor, read_query
-from tidings.server.config import CONNECTED_RETRY_MS, TAB_LENGTH_MAX
+from tidings.server.api.request import BODY_SIZE_MAX_BYTES, own_log, read_cursor, read_query
 from tidings.server.live import frame
 from tidings.server.live.ending import make_room, no_room
 from tidings.server.live.hub import Hub, UserLog
@@ -26,6 +25,9 @@ from tidings.server.logs import Line
 from tidings.server.node import Node
 from tidings.server.own_connection import own_connection
 from tidings.server.store import Place
+
+TAB_LENGTH_MAX = 64  # characters
+CONNECTED_RETRY_MS = (500, 1500)  # reconnection time of a browser's own EventSource; spreads a restart
 
 log = logging.getLogger("tidings.stream")
 
@@ -124,7 +126,7 @@ def first_frames(hub: Hub, user_log: UserLog, place: Place, stream: Stream, *, i
         resumed=is_resumed,
         heartbeat_ms=round(config.heartbeat_interval_s * 1000),
         server_time=format_time(time.time_ns() // 1_000_000),
-        limits=Limits(config.text_bytes_max, config.body_bytes_max, config.streams_per_user_max),
+        limits=Limits(config.text_bytes_max, BODY_SIZE_MAX_BYTES, config.streams_per_user_max),
     )
     retry_ms = hub.rng.randint(*CONNECTED_RETRY_MS)
     if place.reset is None:

@@ -14,8 +14,9 @@ from typing import Any
 
 from tidings.errors import Unavailable
 from tidings.protocol.user_id import UserId
-from tidings.server.config import HOST_CALL_MAX_S
 from tidings.server.store import Report
+
+HOST_CALL_MAX_S = 5.0  # user(), may_send() and people() of the host; slower is a refusal, or ids for names
 
 log = logging.getLogger("tidings.host")
 

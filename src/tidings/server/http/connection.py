@@ -25,11 +25,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from tidings.errors import Problem
 from tidings.server.api.answer import problem_answer
-from tidings.server.config import ANSWER_RATE_MIN_BYTES_PER_S, HEAD_SIZE_MAX_BYTES
 from tidings.server.http.detach import Detached
 from tidings.server.http.peers import Peers
-from tidings.server.http.request_bounds import HEAD_TOO_LARGE, BoundedRequests
+from tidings.server.http.request_bounds import HEAD_SIZE_MAX_BYTES, HEAD_TOO_LARGE, BoundedRequests
 from tidings.server.own_connection import CONNECTION_EXTENSION, OwnConnection, Reader
+
+ANSWER_RATE_MIN_BYTES_PER_S = 8192  # slower readers of an answer are cut; half of what the slowest phones do
 
 _of_uvicorn = logging.getLogger("tidings.connection.uvicorn")
 _of_uvicorn.setLevel(logging.ERROR)  # its warnings are of what peers send, one for each

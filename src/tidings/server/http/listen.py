@@ -7,7 +7,9 @@ import errno
 import socket
 
 from tidings.errors import ConfigurationError, NotNow
-from tidings.server.config import TCP_USER_TIMEOUT_MS, UNSENT_SIZE_MAX_BYTES
+
+TCP_USER_TIMEOUT_MS = 35_000  # a vanished peer is noticed two heartbeats after its last sign, and not in 15 minutes
+UNSENT_SIZE_MAX_BYTES = 32_768  # a peer that does not read would have the kernel hold 4 MB for it
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM}  # a port below 1024, for instance: starting again does not permit it
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # names have IPv6 addresses where machines have none

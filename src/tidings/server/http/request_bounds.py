@@ -20,16 +20,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tidings.errors import BadRequest, HeadTooLarge, Problem
-from tidings.server.config import (
-    BODY_CHUNKS_MAX,
-    BODY_GRACE_S,
-    HEAD_SIZE_MAX_BYTES,
-    HEADER_FIELDS_MAX,
-    PATH_SIZE_MAX_BYTES,
-    PIPELINED_MAX,
-    QUERY_SIZE_MAX_BYTES,
-)
+from tidings.server.config import PATH_SIZE_MAX_BYTES, QUERY_SIZE_MAX_BYTES
 from tidings.server.http.peers import Peers
+
+HEAD_SIZE_MAX_BYTES = 1 << 16  # of a request's line and fields; a token has 8 KiB at most, and proxies cut near 32
+HEADER_FIELDS_MAX = 100  # of a head and of what follows a chunked body; browsers and proxies send thirty at most
+BODY_CHUNKS_MAX = 1000  # of one body; each costs a call, and 64 bytes of the longest body
+BODY_GRACE_S = 2.0  # a body that is late is answered (408) before its connection is cut
+PIPELINED_MAX = 16  # requests that wait behind one on the same connection; browsers and proxies send none
 
 LAST_LOOK_S = 0.05  # after the wait for a request: more than one turn of the event loop
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tidings.server.config import (
-    UNTAKEN_BY_PROXIES_MAX_BYTES,
-    UNTAKEN_PER_ADDRESS_MAX_BYTES,
-    UNTAKEN_PER_USER_MAX_BYTES,
-)
+UNTAKEN_PER_USER_MAX_BYTES = 8 << 20  # of answers and streams that a user's readers do not take; eight whole pages
+UNTAKEN_PER_ADDRESS_MAX_BYTES = 32 << 20  # likewise of an address; an office at once
+UNTAKEN_BY_PROXIES_MAX_BYTES = 256 << 20  # likewise of all trusted proxies together; most take at once whatever comes
 
 
 class _Share:

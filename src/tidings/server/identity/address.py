@@ -17,7 +17,8 @@ from itertools import islice
 from starlette.types import Scope
 
 from tidings.errors import ConfigurationError
-from tidings.server.config import FORWARDED_ADDRESSES_MAX
+
+FORWARDED_ADDRESSES_MAX = 16  # of X-Forwarded-For that are looked at, from its end; as many trusted proxies in a row
 
 _Network = IPv4Network | IPv6Network
 IPV6_PREFIX_BITS = 64

@@ -33,21 +33,19 @@ import jwt
 from tidings.errors import ConfigurationError, NotNow, TooManyRequests, Unauthorized, Unavailable
 from tidings.protocol.shown_url import shown_url
 from tidings.protocol.user_id import UserId
-from tidings.server.config import (
-    KEY_ABSENT_IDS_MAX,
-    KEY_ABSENT_S,
-    KEY_BACKOFF_MAX_S,
-    KEY_FETCHES_BURST,
-    KEY_FETCHES_PER_S,
-    KEY_WAITERS_MAX,
-    KEYS_FETCH_MAX_S,
-    KEYS_FRESH_S,
-    KEYS_MAX,
-    KEYS_SIZE_MAX_BYTES,
-)
 from tidings.server.identity.rates import RateLimit
 from tidings.server.logs import unlogged
 from tidings.server.metrics import Metrics
+
+KEYS_FRESH_S = 600.0  # public keys are fetched anew after this, beside the requests; a withdrawn key is refused then
+KEYS_FETCH_MAX_S = 5.0  # one fetch, discovery included; also the longest that a request waits for a key
+KEYS_SIZE_MAX_BYTES = 1 << 18  # of a key server's answer; real ones have some thousand
+KEYS_MAX = 100  # keys of a set that are kept; providers publish two to ten
+KEY_FETCHES_BURST, KEY_FETCHES_PER_S = 3, 0.1  # fetches that unknown key ids cause: a rotation at once, a storm not
+KEY_ABSENT_S = 10.0  # a key id that a fetch did not bring is refused for so long without another
+KEY_ABSENT_IDS_MAX = 1000  # such ids remembered
+KEY_WAITERS_MAX = 1000  # requests that wait for one fetch; beyond, 503
+KEY_BACKOFF_MAX_S = 30.0  # between fetches while the key server fails; the first pause is a second
 
 log = logging.getLogger("tidings.keys")
 

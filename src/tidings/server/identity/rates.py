@@ -6,7 +6,8 @@ from collections.abc import Callable
 from math import ceil
 
 from tidings.errors import TooManyRequests
-from tidings.server.config import RATE_USERS_MAX
+
+RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
 
 _ROUNDING = 1e-6  # of an interval: what sums of floats may be off by
 

@@ -16,17 +16,14 @@ from collections.abc import Callable
 from starlette.types import Scope
 
 from tidings.errors import Problem, TooManyRequests
-from tidings.server.config import (
-    REFUSAL_LINES_BURST,
-    REFUSAL_LINES_OF_ALL_BURST,
-    REFUSAL_LINES_OF_ALL_PER_S,
-    REFUSAL_LINES_PER_S,
-)
 from tidings.server.identity.address import Addresses
 from tidings.server.identity.caller import CALLER
 from tidings.server.identity.rates import RateLimit
 from tidings.server.logs import Line
 from tidings.server.metrics import Metrics
+
+REFUSAL_LINES_PER_S, REFUSAL_LINES_BURST = 0.1, 5  # of one user or address: enough to see who and why
+REFUSAL_LINES_OF_ALL_PER_S, REFUSAL_LINES_OF_ALL_BURST = 10.0, 100  # of all: a flood fills no disk, 200 MB a day
 
 log = logging.getLogger("tidings.refused")
 

@@ -31,7 +31,7 @@ from starlette.types import Scope
 
 from tidings.errors import ConfigurationError, TooManyRequests, Unauthorized
 from tidings.protocol.user_id import UserId, check_user_id
-from tidings.server.config import TOKEN_CACHE_MAX, TOKEN_LEEWAY_S, TOKEN_SIZE_MAX_BYTES, Config
+from tidings.server.config import Config
 from tidings.server.identity.address import Addresses
 from tidings.server.identity.caller import CALLER, Caller, RecentCallers
 from tidings.server.identity.cross_site import refuse_cross_site, trusted_origins
@@ -41,6 +41,10 @@ from tidings.server.own_connection import charge
 
 if TYPE_CHECKING:
     from tidings.server.identity.jwks import KeySet, Spawn
+
+TOKEN_CACHE_MAX = 40_000  # tokens checked before: twice streams_max, who all may come back at once; 90 us saved each
+TOKEN_SIZE_MAX_BYTES = 8192  # longer ones are refused unread; proxies cut headers near there
+TOKEN_LEEWAY_S = 30  # clocks differ
 
 TOKEN_TYPES = frozenset({"jwt", "at+jwt"})  # RFC 7519 5.1, RFC 9068 2.1; and none
 

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 
 from tidings.errors import Unavailable
 from tidings.protocol.user_id import UserId
-from tidings.server.config import (
-    GOODBYE_RETRY_MS,
-    PLACE_WAIT_MAX_S,
-    REPLACED_GOODBYE_MAX_S,
-    REPLACED_RETRY_MS,
-    REVOKE_GOODBYE_MAX_S,
-)
 from tidings.server.live.hub import Follower, Hub, UserLog
-from tidings.server.live.stream import ENDED
+from tidings.server.live.stream import ENDED, GOODBYE_RETRY_MS
+
+REVOKE_GOODBYE_MAX_S = 0.5  # a stream that has not taken its goodbye by then is cut: revoked means within a second
+REPLACED_GOODBYE_MAX_S = 0.5  # likewise one whose place another stream of its user waits for
+PLACE_WAIT_MAX_S = 5.0  # for such a place; a server that does not let go of what we cut is somebody else's
+REPLACED_RETRY_MS = (30_000, 45_000)  # two tabs that replace each other must not chase each other
 
 
 async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:

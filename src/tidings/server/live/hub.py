@@ -29,13 +29,16 @@ from typing import Any, Protocol
 
 from tidings.protocol.events import LogEvent
 from tidings.protocol.user_id import UserId
-from tidings.server.config import DRAIN_MARGIN_S, EVENTS_PAGE_MAX, RING_EVENTS_MAX, Config
+from tidings.server.config import EVENTS_PAGE_MAX, Config
 from tidings.server.live import frame
 from tidings.server.live.frame import Frame, Rendered
 from tidings.server.live.presence import Presence
 from tidings.server.live.timer import SlowTimer
 from tidings.server.metrics import Metrics
 from tidings.server.store import Committed, Store
+
+RING_EVENTS_MAX = 64  # recent events kept per connected user; a short hiccup is served without the store
+DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener late, and who comes before gets a 503
 
 log = logging.getLogger("tidings.hub")
 

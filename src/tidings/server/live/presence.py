@@ -18,7 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tidings.protocol.user_id import UserId
-from tidings.server.config import PRESENCE_TICK_S, PRESENCE_TOLD_AT_ONCE, PRESENCE_WATCH_S, PRESENCE_WATCHES_MAX
+
+PRESENCE_WATCH_S = 60  # how long changes of somebody's presence are told without being asked for again
+PRESENCE_WATCHES_MAX = 10  # people whose presence one user watches: an open conversation in each of some windows
+PRESENCE_TICK_S = 0.25  # changes within it are told as one
+PRESENCE_TOLD_AT_ONCE = 250  # frames in one tick: about a millisecond, and 1000 a second when a crowd comes back
 
 Pair = tuple[UserId, UserId]  # who watches, and whom
 

@@ -9,10 +9,13 @@ import asyncio
 import logging
 
 from tidings.errors import Unavailable
-from tidings.server.config import TRIM_FIRST_AFTER_S, TRIM_INTERVAL_S, Config
+from tidings.server.config import Config
 from tidings.server.logs import Line
 from tidings.server.metrics import Metrics
 from tidings.server.store import Store
+
+TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
+TRIM_INTERVAL_S = 3600.0  # and comes again; logs grow by days
 
 log = logging.getLogger("tidings.retain")
 

@@ -28,20 +28,19 @@ from starlette.types import Send
 
 from tidings.errors import Unavailable
 from tidings.protocol.cursor import format_cursor
-from tidings.server.config import (
-    EPHEMERAL_WAITING_MAX,
-    EVENTS_PAGE_DEFAULT,
-    FRAME_BATCH_MAX_BYTES,
-    GOODBYE_RETRY_MS,
-    HEARTBEAT_JITTER,
-    STREAM_AGE_JITTER,
-)
+from tidings.server.config import EVENTS_PAGE_DEFAULT
 from tidings.server.live import frame
 from tidings.server.live.frame import Frame, Rendered
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.logs import Line, in_request, request_id
 from tidings.server.own_connection import OwnConnection, OwnSocket
 from tidings.server.store import Place
+
+FRAME_BATCH_MAX_BYTES = 1 << 16  # written at once while catching up; one socket buffer's worth
+EPHEMERAL_WAITING_MAX = 16  # typing and presence frames that wait for a server's send; a user watches ten people
+HEARTBEAT_JITTER = 0.1  # so that streams opened together do not beat together
+STREAM_AGE_JITTER = 0.2  # so that streams opened together do not end together
+GOODBYE_RETRY_MS = (250, 1500)  # after max_age and token_expired: soon, but not all at once
 
 log = logging.getLogger("tidings.stream")
 

@@ -10,7 +10,7 @@ import asyncio
 from contextvars import Context
 from typing import Protocol
 
-from tidings.server.config import SLOW_TIMER_TICK_S
+SLOW_TIMER_TICK_S = 0.0625  # of heartbeats, ages, write limits; a tick's work holds up all else; 1/16 is exact
 
 
 class Timed(Protocol):

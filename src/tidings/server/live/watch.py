@@ -10,9 +10,10 @@ import asyncio
 import logging
 
 from tidings.errors import Unavailable
-from tidings.server.config import CHECK_INTERVAL_S
 from tidings.server.live.hub import Hub
 from tidings.server.store import Store
+
+CHECK_INTERVAL_S = 1.0  # a file that is not in its place is noticed within it, and an erasure by another process
 
 log = logging.getLogger("tidings.watch")
 
