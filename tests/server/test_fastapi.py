@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
 from routes import BODIES
 
 from lab.host import Host
@@ -17,18 +18,7 @@ from lab.node import Person, refused, wait_for
 from tidings import Config
 from tidings.client import Client
 from tidings.errors import ServerProblem
-from tidings.fastapi import (
-    Accepted,
-    Blocked,
-    DirectMessages,
-    Events,
-    History,
-    Inbox,
-    Presence,
-    Problem,
-    Received,
-    Sent,
-)
+from tidings.fastapi import DirectMessages
 
 
 @pytest.mark.parametrize("app", ["app", "sync", "mounted", "behind_middleware"])
@@ -130,6 +120,12 @@ def test_streams_do_not_keep_a_fastapi_application_from_reloading(
 # what FastAPI knows of the routes
 
 
+NAMED = {
+    *("send_message", "list_messages", "list_conversations", "list_events", "mark_received", "watch", "type"),
+    *("block", "list_blocked", "unblock", "report"),
+}
+
+
 def application(tmp_path: Path, user: Callable[..., Any], **options: Any) -> FastAPI:
     messages = DirectMessages(Config(db=f"sqlite:///{tmp_path}/x.db"), user=user, **options)
     app = FastAPI(lifespan=messages.lifespan)
@@ -194,28 +190,56 @@ def test_every_route_is_described(tmp_path: Path) -> None:
     assert [] == [route for route in routes if not getattr(route, "include_in_schema", False)]
 
 
+def references(part: Any) -> Iterator[str]:
+    """Every ``$ref`` in a part of a document."""
+    if isinstance(part, dict):
+        yield from [part["$ref"]] if "$ref" in part else []
+        part = list(part.values())
+    for each in part if isinstance(part, list) else []:
+        yield from references(each)
+
+
+def test_whatever_the_document_refers_to_is_in_it(tmp_path: Path) -> None:
+    """A reference into nothing is an error to each program that reads the document."""
+    document = application(tmp_path, lambda: "ada").openapi()
+    referred = set(references(document))
+    assert "#/components/schemas/ChatMessage" in referred
+    assert referred <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+
 def test_the_shapes_in_openapi_are_those_of_the_answers(tmp_path: Path) -> None:
     """Each answer is of its model, and has no field that the model does not name."""
-    app = application(tmp_path, lambda: "ada")
+    messages = DirectMessages(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda: "ada")
+    app = FastAPI(lifespan=messages.lifespan)
+    app.include_router(messages.router, prefix="/dm")
+    models = {route.name: TypeAdapter(route.response_model) for route in messages.router.routes if route.name in NAMED}
     with TestClient(app) as client:
         body = {"recipientId": "ben", "text": "hi", "client_id": "k1"}
+        receipts = [{"chatUserId": "ben", "read_upto": 0}, {"chatUserId": "ben", "read_upto": 9}]
         start = client.get("/dm/events/me").json()["cursor"]
-        answers = {
-            Sent: client.post("/dm/send", json=body),
-            History: client.get("/dm/ben"),
-            Inbox: client.get("/dm/inbox/me"),
-            Events: client.get(f"/dm/events/me?cursor={start}"),
-            Received: client.post("/dm/receipts", json={"chatUserId": "ben", "read_upto": 0}),
-            Presence: client.post("/dm/presence", json={"chatUserId": "ben"}),
-            Accepted: client.post("/dm/block", json={"chatUserId": "ben"}),
-            Blocked: client.get("/dm/blocked/me"),
-            Problem: client.post("/dm/send", json={}),
-        }
-        for model, answer in answers.items():
-            assert answer.json() == model.model_validate(answer.json(), strict=True).model_dump(
-                by_alias=True, exclude_unset=True
-            )
-        assert {"reset"} == set(client.get("/dm/events/me?cursor=unknown").json()) - set(answers[Events].json())
+        answers = [
+            ("send_message", client.post("/dm/send", json=body)),
+            ("list_messages", client.get("/dm/ben")),
+            ("list_conversations", client.get("/dm/inbox/me")),
+            ("list_events", client.get(f"/dm/events/me?cursor={start}")),
+            ("list_events", client.get("/dm/events/me?cursor=unknown")),
+            ("mark_received", client.post("/dm/receipts", json=receipts[0])),
+            ("mark_received", client.post("/dm/receipts", json={"receipts": receipts})),
+            ("watch", client.post("/dm/presence", json={"chatUserId": "ben"})),
+            ("type", client.post("/dm/typing", json={"chatUserId": "ben"})),
+            ("block", client.post("/dm/block", json={"chatUserId": "ben"})),
+            ("list_blocked", client.get("/dm/blocked/me")),
+            ("unblock", client.post("/dm/unblock", json={"chatUserId": "ben"})),
+            ("report", client.post("/dm/report", json={"chatUserId": "ben", "reason": "spam"})),
+        ]
+        assert {name for name, _ in answers} == NAMED
+        for name, answer in answers:
+            read = models[name].validate_python(answer.json(), strict=True)
+            assert answer.json() == models[name].dump_python(read, by_alias=True, exclude_unset=True)
+        problem = client.post("/dm/send", json={}).json()
+        content = app.openapi()["paths"]["/dm/send"]["post"]["responses"]["4XX"]["content"]
+        schema = content["application/problem+json"]["schema"]
+        assert list(problem) == list(schema["properties"]) == schema["required"]
 
 
 @pytest.mark.parametrize(

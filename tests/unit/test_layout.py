@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "server": {"server", "protocol", "errors"},
     "client": {"client", "protocol", "errors"},
     "bench": {"bench", "protocol", "errors"},
-    "fastapi": {"server", "protocol", "errors"},  # integrations know the server, which knows nothing of them
+    "fastapi": {"fastapi", "server", "protocol", "errors"},  # integrations know the server, which knows nothing of them
     "django": {"server", "protocol", "errors"},
     "terminal_text": {"terminal_text"},
     "chat_terminal": {"chat_terminal", "client", "terminal_text", "protocol", "errors"},

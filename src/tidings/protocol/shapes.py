@@ -301,7 +301,7 @@ class ProblemDetails(Struct, frozen=True, kw_only=True):
     type: Annotated[str, Meta(description="`urn:tidings:problem:` and the code")]
     title: str
     status: int
-    code: Annotated[str, Meta(description="What to decide by; docs/problems.md lists all")]
+    code: Annotated[str, Meta(description="What to decide by; PROTOCOL.md 5 lists all")]
     detail: Annotated[str, Meta(description="A sentence for people")]
     success: bool = False
     message: Annotated[str, Meta(description="As `detail`")]

@@ -278,7 +278,7 @@ export interface ProblemDetails {
   type: string;
   title: string;
   status: number;
-  /** What to decide by; docs/problems.md lists all */
+  /** What to decide by; PROTOCOL.md 5 lists all */
   code: string;
   /** A sentence for people */
   detail: string;
