@@ -25,9 +25,9 @@ def written() -> str:
     measured = (
         f"Measured on {document['date']}: {document['machine']}; load average {before} at the beginning and {after} at "
         f"the end. Rounds: {document['rounds']}, up to {document['at_once']} scenes beside each other; "
-        f"{document['readers']} readers, {document['rate_per_s']:.0f} messages a second to each. What had not come "
-        f"{document['settle_s']:.0f} s after the last was published is lost. Figures are medians, with the range over "
-        f"rounds and readers in brackets. Memory is without pages of files; for idle streams, of "
+        f"{document['readers']} readers, {document['rate_per_s']:.0f} messages a second to each. A message that "
+        f"had not come {document['settle_s']:.0f} s after the last was published is lost. Figures are medians, with "
+        f"the range over rounds and readers in brackets. Memory is without pages of files; for idle streams, of "
         f"{document['idle_streams']} of them."
     )
     if before > int(document["machine"].split()[0]):  # its cores

@@ -9,8 +9,8 @@
 Rules of this file:
 
 - Django's whole middleware runs for each of our requests, as for any view of the host's: sessions, users, allowed
-  hosts. What it refuses is answered as it answers. It is done, and its database connections are released, before our
-  answer begins.
+  hosts. A request that Django refuses gets Django's answer. It is done, and its database connections are released,
+  before our answer begins.
 - A session is a cookie, which browsers send with requests that their owner did not make: what a page of another site
   sent is refused (``server/api/cors.py``), in place of Django's CSRF token.
 - Under ASGI everything runs in the server's event loop. Under WSGI there is none, so one runs in a thread of ours;
@@ -183,7 +183,7 @@ class DirectMessages(Tidings):
         return None
 
     def _answer(self, app: ASGIApp, request: HttpRequest, path: str) -> HttpResponse:
-        """What our routes answer, from a thread."""
+        """Answer a request by our routes, from a thread."""
         if path.startswith("sse/") and request.method == "GET":
             answer = problem_answer(
                 Unavailable(

@@ -48,7 +48,7 @@ class ConfigurationError(TidingsError):
 
 
 class NotNow(TidingsError):
-    """What a start needs cannot be had at this moment; the text says what. Temporary: starting again may help."""
+    """A start lacks something at this moment; the text says what it is. Temporary: starting again may help."""
 
 
 class DatabaseInUse(NotNow):
@@ -193,7 +193,7 @@ class ClientError(TidingsError):
 
 
 class ServerProblem(ClientError):
-    """What the server said, read from its problem body (RFC 9457)."""
+    """The server's refusal, read from its problem body (RFC 9457)."""
 
     def __init__(self, status: int, code: str, detail: str, *, retry_after_s: float | None = None) -> None:
         self.status = status

@@ -234,6 +234,25 @@ def test_every_problem_is_documented_and_every_documented_problem_exists() -> No
     assert problem_codes() == set(re.findall(r"^### (\w+)$", DOCUMENTS["docs/run/problems.md"], re.MULTILINE))
 
 
+def clauses_as_subjects(text: str) -> list[str]:
+    """The sentences of a text that begin with a clause instead of their actor; questions may."""
+    begins = r"(?:^(?:[-*] |\d+\. )?|(?<=[.!?:][ \n])|(?<=\| )|(?<=\*\* ))"
+    clause = r"((?:What|Who|Whoever|Whatever|Whose|Whom)\b[^|]+?(?:[.!?|](?=\s)|\Z))"
+    found = re.findall(begins + clause, text, re.MULTILINE)
+    return [sentence for sentence in found if not sentence.endswith("?")]
+
+
+def test_a_sentence_begins_with_its_actor() -> None:
+    """In documents and in the docstrings of src: "A client that ...", not "What ..." or "Who ..."."""
+    texts = {name: SNIPPET.sub("", text) for name, text in DOCUMENTS.items()}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                texts[f"{path.relative_to(ROOT)}: {getattr(node, 'name', '')}"] = ast.get_docstring(node) or ""
+
+    assert {} == {name: found for name, text in texts.items() if (found := clauses_as_subjects(text))}
+
+
 def test_the_index_of_the_documents_names_each_of_them() -> None:
     """docs/README.md, by reader; the decisions stand in one folder, which it names."""
     named = {(ROOT / "docs" / path).resolve() for document, path, _ in links() if document == "docs/README.md"}

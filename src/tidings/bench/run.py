@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What was seen from outside. Latencies in milliseconds at the given shares, from when a message was due."""
+    """The outcome, seen from outside. Latencies in milliseconds at the given shares, from when a message was due."""
 
     streams: int
     opened_in_s: float

@@ -110,7 +110,7 @@ class Audience:
         return self._dialect.greets
 
     def request(self, user: str) -> bytes:
-        """What opens a stream of this user."""
+        """The request that opens a stream of this user."""
         return self._dialect.stream(user)
 
     async def arrived(self, frames: int) -> None:
@@ -227,7 +227,7 @@ class OpenStream(asyncio.Protocol):
 
 
 def _refusal(line: str) -> ServerProblem | StreamLost:
-    """What the first line of an answer says that is no stream."""
+    """The words of a first line that begins no stream."""
     status = re.match(r"HTTP/1\.\d (\d{3})\b", line)
     if status is None:
         return StreamLost("what answers does not speak HTTP/1.1")

@@ -3,9 +3,9 @@
 Rules of this file:
 
 - Each thing that waits for the server is a worker of its own: following, sending (one message after the other),
-  receipts, older pages. What trying again may mend is tried again until the user leaves.
-- What trying again cannot mend ends the application; its result is the error, for the command line to tell.
-- What other people wrote is shown as text: no markup, and nothing that steers a terminal.
+  receipts, older pages. The worker tries again, until the user leaves, where that may help.
+- An error that trying again cannot mend ends the application; its result is the error, for the command line to tell.
+- Text of other people is shown as text: no markup, and nothing that steers a terminal.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class ChatApp(App[ClientError]):
             self.run_worker(self._ends_with_error(lambda: self._client.typing(self.thread.peer)))
 
     def on_app_focus(self, _event: AppFocus) -> None:
-        """What has come meanwhile is read now."""
+        """The messages that have come meanwhile are read now."""
         self._has_focus = True
         self._to_acknowledge.set()
 
@@ -323,7 +323,7 @@ async def chat(client: AsyncClient, peer: str) -> int:
     """Show the conversation until the user leaves; how many messages were written and not sent.
 
     Raises:
-        ClientError: What ended it.
+        ClientError: The error that ended it.
     """
     app = ChatApp(client, peer)
     async with client:

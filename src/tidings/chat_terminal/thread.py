@@ -116,7 +116,7 @@ class Thread:
         return unsent
 
     def to_send(self) -> Unsent | None:
-        """What is to be sent next: the oldest that was not refused."""
+        """The next message to send: the oldest that was not refused."""
         return next((unsent for unsent in self._unsent.values() if unsent.state != "failed"), None)
 
     def retry(self) -> None:

@@ -1,4 +1,4 @@
-"""What arguments of the command line may be: each type says what it takes."""
+"""The types of the command line's arguments: each type says what it takes."""
 
 from __future__ import annotations
 

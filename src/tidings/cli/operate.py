@@ -1,4 +1,4 @@
-"""What an operator does with a database: ``migrate``, ``backup``, ``restore``, ``export``, ``erase``, ``retention``."""
+"""The operator's commands on a database: ``migrate``, ``backup``, ``restore``, ``export``, ``erase``, ``retention``."""
 
 from __future__ import annotations
 

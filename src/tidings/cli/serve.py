@@ -63,7 +63,7 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def mint() -> Callable[[str, int], str]:
-    """What makes a token for a user that lives so many seconds, with the server's own secret."""
+    """Return the function that makes a token for a user, of so many seconds, with the server's own secret."""
     import jwt
 
     from tidings.protocol.user_id import check_user_id

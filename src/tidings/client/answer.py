@@ -21,8 +21,8 @@ class _ProblemBody(msgspec.Struct):
 def read_problem(response: httpx2.Response, body: bytes) -> ServerProblem:
     """Return the refusal as an error; ``body`` is what could be read of it.
 
-    A host application's own refusal may have a detail and no code. What is neither (a proxy's page, say) is not
-    repeated: only its status is told.
+    A host application's own refusal may have a detail and no code. An answer that has neither (a proxy's page, say) is
+    not repeated: only its status is told.
 
     Source: RFC 9457.
     """

@@ -4,7 +4,7 @@ Rules of this file:
 
 - Each stream and each poll is a job in a task that the feed owns: whoever waits for an event may be cancelled (by
   ``asyncio.timeout``, say) and come back; the jobs go on meanwhile, and nothing is lost or asked twice.
-- What comes of them is taken by whoever iterates. A stream's task reads one piece ahead of it and no more.
+- The consumer takes their results. A stream's task reads one piece ahead of it and no more.
 - Closing cancels the jobs, so that they end at once and with their connections.
 """
 
@@ -81,7 +81,7 @@ class AsyncFeed(Following, OfOneProcess):
         Raises:
             ServerProblem: The server refused for good.
             StopAsyncIteration: The feed was closed.
-            Exception: Whatever the caller's token function raises.
+            Exception: The caller's token function raised it.
         """
         self._count_as_done()
         while not self._is_closed:

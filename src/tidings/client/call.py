@@ -9,10 +9,10 @@ Rules of this file:
 - Every call is safe to repeat, and is repeated under the reconnect policy until it is answered, refused for good, or
   its time is up. A send is repeated under one ``client_id``: however often it is tried, there is one message.
 - An answer counts only for the question that was asked: a sent message bears the ``client_id`` that was sent, a page
-  is of the conversation and the part that was asked for. What answers something else (a proxy or a program that mixed
-  up two connections) is no answer; the call is repeated, on another connection.
-- It counts only as PROTOCOL.md has it, too: with that status, as JSON, with ``success``. What a proxy or a sign-in to a
-  network says in the server's place is no answer.
+  is of the conversation and the part that was asked for. An answer to something else (from a proxy or a program that
+  mixed up two connections) is no answer; the call is repeated, on another connection.
+- It counts only as PROTOCOL.md has it, too: with that status, as JSON, with ``success``. The words of a proxy, or of a
+  network's sign-in, in the server's place are no answer.
 - Redirects are not followed: a token goes only to the address it was given for.
 """
 
@@ -64,19 +64,19 @@ class _Receipts(msgspec.Struct):
 
 
 class _Success(msgspec.Struct):
-    """What every answer has that is one."""
+    """The member that every successful answer has."""
 
     success: bool
     user_id: str | None = None
 
 
 class _AnotherAnswer(Exception):
-    """What came answers another question."""
+    """The answer belongs to another question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """What is asked of the server, and how its answer is read.
+    """One question to the server, and the way to read its answer.
 
     Attributes:
         status: Of its answer.
@@ -201,7 +201,7 @@ def _lie_between(numbers: list[int], after: int | None, before: int | None) -> b
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[T]):
-    """What the server answered."""
+    """The server's answer."""
 
     value: T
 
@@ -231,7 +231,7 @@ class Exchange(Generic[T]):
         """
         Args:
             url: Of the API.
-            caller: Who asks; learned from the answer if it is not known.
+            caller: The user that asks; learned from the answer if it is not known.
             until: Monotonic seconds; after it nothing is tried.
             token_renewable: A new token can be had when one is refused; else a 401 is the end.
         """

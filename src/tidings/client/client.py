@@ -124,7 +124,7 @@ class Client(OfOneProcess):
             ServerProblem: Refused; or temporarily so (429, 5xx) until the deadline.
             StreamLost: No answer until the deadline: the message may or may not be committed. Sending again with
                 the same ``client_id`` settles it.
-            ProtocolViolation: What answers is no Tidings server.
+            ProtocolViolation: The answer comes from no Tidings server.
         """
         until = self._until()
         if self.outbox is None:
@@ -142,7 +142,7 @@ class Client(OfOneProcess):
     def flush(self) -> list[Message]:
         """Send all that waits in the outbox, in order, and return it as committed; nothing without an outbox.
 
-        What the server refuses for good is set aside: ``outbox.refused()`` lists it.
+        A message that the server refuses for good is set aside: ``outbox.refused()`` lists it.
 
         Raises:
             ServerProblem, StreamLost, ProtocolViolation: As ``send``; what was not sent waits on.
@@ -161,7 +161,7 @@ class Client(OfOneProcess):
         """Return a page of the conversation with ``peer``: the latest, or those before or after a message ``seq``.
 
         Raises:
-            ValueError: What no user id can be.
+            ValueError: The text cannot be a user id.
             ServerProblem, StreamLost, ProtocolViolation: As ``send``.
         """
         return self._exchange(call.history(peer, before, after, limit))
@@ -245,7 +245,7 @@ class Client(OfOneProcess):
             on_state: Called from the iterating thread whenever the connection changes.
 
         Raises:
-            ValueError: What no cursor can be.
+            ValueError: The text cannot be a cursor.
         """
         return Feed(lambda: self._streams, self._url, self._tokens, cursor=cursor, on_state=on_state)
 
@@ -318,7 +318,7 @@ class Client(OfOneProcess):
 
 @contextmanager
 def losses_ignored() -> Iterator[None]:
-    """What is not worth repeating is not worth a complaint when it got lost."""
+    """A call that is not worth repeating is not worth a complaint when it got lost."""
     try:
         yield
     except (StreamLost, ProtocolViolation):

@@ -2,8 +2,8 @@
 
 A ``Follower`` is told what happens to its streams and polls (``stream_answered``, ``stream_received``,
 ``poll_answered``, ...) and hands out events; its ``effects`` say what to open, to ask and to give up, its
-``deadline_s`` when to ``tick``. Whoever drives it owns sockets, clock (monotonic seconds) and randomness; threads and
-tasks drive the same one.
+``deadline_s`` when to ``tick``. Its driver owns sockets, clock (monotonic seconds) and randomness; threads and tasks
+drive the same one.
 
 Rules of this file:
 
@@ -44,7 +44,7 @@ UNREADABLE: Final = (ProtocolViolation, ValueError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a follower hands out.
+    """One event, as a follower hands it out.
 
     Attributes:
         type: ``new_message``, ``message_delivered``, ``message_read``, ``typing``, ``reset``, or one that a newer
@@ -171,7 +171,7 @@ class _Stream:
         self._is_connected = False
 
     def read(self, chunk: bytes) -> Iterator[Event | _Connected | _Heartbeat | _Goodbye]:
-        """What comes with these bytes, in order; the log's cursor moves with each event.
+        """Return the events of these bytes, in order; the log's cursor moves with each.
 
         Raises:
             ProtocolViolation, ValueError, RecursionError: The rest cannot be read.
@@ -221,7 +221,7 @@ class Follower:
     """One user's way along a log, over any number of streams and polls.
 
     Attributes:
-        effects: What is to be done since they were last taken.
+        effects: The effects since they were last taken.
     """
 
     def __init__(self, random: Callable[[], float], *, cursor: str | None = None, token_renewable: bool = True) -> None:
@@ -249,7 +249,7 @@ class Follower:
 
     @property
     def user_id(self) -> str | None:
-        """Whose log it is, as the server said; none before the first answer."""
+        """The user of the log, as the server said; none before the first answer."""
         return self._log.user_id
 
     @property

@@ -1,8 +1,8 @@
 """``tidings doctor``: looks at a server from outside, as a browser would, and names what is in the way.
 
 It opens plain HTTP/1.1 connections of its own and looks at what arrives and when: proxies break event streams in a
-few ways that each have their own signature. What it finds comes one by one; the first that makes the next
-questions pointless ends it.
+few ways that each have their own signature. Findings come one by one; the first that makes the next questions pointless
+ends it.
 
 An application that embeds Tidings may refuse strangers in its own way, before Tidings is asked: by a page, a redirect
 to its sign-in, a 403. That is no fault. With what a signed-in user sends (a token, a cookie, header fields) the answer
@@ -87,7 +87,7 @@ class _Answer:
 def examine(
     url: str, token: str | None, *, headers: Sequence[tuple[str, str]] = (), idle_s: float = 0
 ) -> Iterator[Finding]:
-    """What is found at a server, in the order of asking.
+    """Yield the findings at a server, in the order of asking.
 
     Args:
         url: Its origin (``https://example.org``) or the address of its API (``https://example.org/chat/message``).

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-- Each stream and each poll is a job in a thread of its own, so that polls go on while a stream is tried. What comes of
-  it is taken by the thread that iterates: there the follower, the caller's token function and ``on_state`` live.
+- Each stream and each poll is a job in a thread of its own, so that polls go on while a stream is tried. The thread
+  that iterates takes the results: there the follower, the caller's token function and ``on_state`` live.
 - A stream's thread reads one piece ahead of the consumer and no more.
 - A job that is given up has its connection shut down; what it still tells is ignored.
 """
@@ -93,7 +93,7 @@ class Feed(Following, OfOneProcess):
         Raises:
             ServerProblem: The server refused for good.
             StopIteration: The feed was closed.
-            Exception: Whatever the caller's token function raises.
+            Exception: The caller's token function raised it.
         """
         self._count_as_done()
         while not self._is_closed:

@@ -1,8 +1,8 @@
-"""What feeds of threads and of tasks have in common: everything but waiting.
+"""The common part of feeds of threads and of tasks: everything but waiting.
 
 A ``Following`` holds a ``Follower`` and what lies between it and the consumer: the events taken and not yet handed
-out, the cursor that may be stored, the requests to send and the refusal that came. Whoever drives it runs the jobs that
-``_next_job`` names, each beside the others, and lets it take what comes of them in the thread or task of the consumer.
+out, the cursor that may be stored, the requests to send and the refusal that came. Its driver runs the jobs that
+``_next_job`` names, each beside the others, and lets it take their results in the thread or task of the consumer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REFUSAL_SIZE_MAX_BYTES: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """What the feed is doing, for those who show it.
+    """The state of the feed, for programs that show it.
 
     Attributes:
         status: ``connecting``, ``connected`` (the ``connected`` frame came), ``polling`` (no stream gets through, but
@@ -74,7 +74,7 @@ class Following:
             url: Of the API.
 
         Raises:
-            ValueError: What no cursor can be.
+            ValueError: The text cannot be a cursor.
         """
         if cursor is not None and not (cursor.isascii() and cursor.isprintable() and cursor):
             raise ValueError(f"{cursor!r} is no cursor: give one as it was printed")
@@ -91,7 +91,7 @@ class Following:
 
     @property
     def user_id(self) -> str | None:
-        """Whose events these are, as the server said; none before the first answer."""
+        """The user of these events, as the server said; none before the first answer."""
         return self._follower.user_id
 
     def _leave_to_parent(self) -> None:

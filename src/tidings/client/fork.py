@@ -1,4 +1,4 @@
-"""What a child process begins anew instead of sharing it with its parent.
+"""A child process begins some things anew instead of sharing them with its parent.
 
 After a ``fork`` parent and child hold the same sockets: two that read from one get each other's answers. They also hold
 copies of the same locks, and one that another thread had at that moment is never released in the child.

@@ -46,7 +46,7 @@ class Line:
 
     @contextmanager
     def ended_after(self, seconds: float) -> Iterator[None]:
-        """Whatever is under way then is ended, though bytes of it still come.
+        """The calls under way then are ended, though bytes of them still come.
 
         Raises:
             TimeoutError: It was.

@@ -3,8 +3,8 @@
 It is that of the browser's client without what pages bring along. Rules of this file, the same as of
 ``web/client/src/connection/machine.ts``; ``vectors/connection.json`` and ``vectors/polling.json`` hold both to them:
 
-- There is one scheduler. Whatever must happen later is a moment in the state; ``deadline`` is the earliest. Every step
-  looks at the clock after it has taken what happened: whoever drives the machine may come late.
+- There is one scheduler. A step that must come later is a moment in the state; ``deadline`` is the earliest. Every
+  step looks at the clock after it has taken what happened: whoever drives the machine may come late.
 - Every stream and poll has a generation; what an earlier one still reports is ignored.
 - ``connected`` means that the ``connected`` frame was read, nothing less. Polls end then, and not before.
 - Polls begin when no stream was live for 10 s, or one was open and mute; streams are tried on every 30 s or so.
@@ -42,7 +42,7 @@ TokenReason = Literal["initial", "rejected", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What is to be done, or told.
+    """One thing to do or to tell.
 
     Attributes:
         type: ``open_stream``, ``poll``, ``abort_stream`` and ``abort_poll`` of a ``generation``; ``connected``;

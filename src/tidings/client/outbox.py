@@ -6,8 +6,9 @@ first tried, and leaves it when the server has acknowledged it; so it is sent on
 Rules of this file:
 
 - First in, first out within a conversation: nothing is tried before what waits for the same recipient.
-- What the server refuses for good is set aside with the reason, so that it does not stand in the way; ``refused``
-  lists it. What is not the message's fault (no server, no valid token, a wrong address) leaves it waiting.
+- A message that the server refuses for good is set aside with the reason, so that it does not stand in the way;
+  ``refused`` lists it. A failure that is not the message's fault (no server, no valid token, a wrong address) leaves it
+  waiting.
 - Several threads may use one outbox; several processes may use one file: what both of them send carries the same
   ``client_id`` and is one message. An open SQLite file must not go through a ``fork``, so that a child opens its own.
 """
@@ -111,7 +112,7 @@ class Outbox:
         return unsent
 
     def waiting(self, recipient: str | None = None, *, before: Unsent | None = None) -> list[Unsent]:
-        """What waits to be sent, oldest first: all of it, or what is for one recipient, or came before another."""
+        """The messages that wait, oldest first: all of it, or what is for one recipient, or came before another."""
         return self._select(
             "refusal IS NULL AND (:recipient IS NULL OR recipient = :recipient)"
             " AND (:before IS NULL OR number < :before)",
@@ -119,7 +120,7 @@ class Outbox:
         )
 
     def refused(self) -> list[Unsent]:
-        """What the server refused for good, oldest first; it stays until it is removed, or put again."""
+        """The messages that the server refused for good, oldest first; each stays until it is removed, or put again."""
         return self._select("refusal IS NOT NULL", {})
 
     def remove(self, unsent: Unsent) -> None:

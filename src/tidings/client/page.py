@@ -1,4 +1,4 @@
-"""What a server tells on request: pages of the inbox and of a conversation."""
+"""The server's answers on request: pages of the inbox and of a conversation."""
 
 from __future__ import annotations
 

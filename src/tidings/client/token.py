@@ -45,7 +45,7 @@ class TokenSource(OfOneProcess):
 
         Raises:
             ValueError: It cannot be sent in a header.
-            Exception: Whatever the caller's own function raises.
+            Exception: The caller's own function raised it.
         """
         with self._lock:
             if self._fetch is not None and (refresh or self._token is None):

@@ -2,9 +2,9 @@
 
 Rules of this file:
 
-- Whatever the HTTP library raises while it asks is trouble with the connection: there is no list of exceptions that
-  would have to be complete. Whatever it raises while it is set up is a wrong setting.
-- What is read of an answer is bounded in size and time, before and after decompression.
+- Every exception that the HTTP library raises while it asks is trouble with the connection: there is no list of
+  exceptions that would have to be complete. An exception while it is set up is a wrong setting.
+- The client reads an answer within bounds of size and time, before and after decompression.
 - A proxy's user name and password are in no text.
 """
 
@@ -87,7 +87,7 @@ _of_thread = _OfThread()
 
 @contextmanager
 def within(until: float) -> Iterator[Bound]:
-    """What this thread asks over a ``bounded_transport`` ends by then; the bound may be moved on the way.
+    """Calls of this thread over a ``bounded_transport`` end by then; the bound may be moved on the way.
 
     The library's own timeouts are for one read each: an answer of which a byte comes now and then has no end.
     """
@@ -164,7 +164,7 @@ class _BoundedBackend(httpcore2.SyncBackend):
 
 
 def bounded_transport(options: dict[str, Any]) -> httpx2.HTTPTransport:
-    """What connects by these ``connection_options``, and heeds ``within``."""
+    """The transport with these ``connection_options`` that heeds ``within``."""
     transport = httpx2.HTTPTransport(**options)
     # The library's pools take a backend, but its transport hands none on.
     transport._pool._network_backend = _BoundedBackend()
@@ -217,14 +217,14 @@ class _TidyBackend(httpcore2.AnyIOBackend):
 
 
 def tidy_transport(options: dict[str, Any]) -> httpx2.AsyncHTTPTransport:
-    """What connects by these ``connection_options``; what is cancelled meanwhile leaves no connection behind."""
+    """The transport with these ``connection_options``; a cancelled call leaves no connection behind."""
     transport = httpx2.AsyncHTTPTransport(**options)
     transport._pool._network_backend = _TidyBackend()  # as in ``bounded_transport``
     return transport
 
 
 def trusted_certificates() -> ssl.SSLContext:
-    """What certificates are checked with; reading them costs more than all the rest of a client.
+    """The certificates to check with; reading them costs more than all the rest of a client.
 
     Raises:
         ConfigurationError: The files that the environment names cannot be read.
@@ -267,7 +267,7 @@ def read_address(url: str) -> httpx2.URL | None:
 
 
 def describe(trouble: BaseException) -> str:
-    """What went wrong, in the library's words or, where it has none, by name."""
+    """The failure, in the library's words or, where it has none, by name."""
     return str(trouble) or type(trouble).__name__
 
 

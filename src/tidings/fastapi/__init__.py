@@ -11,7 +11,7 @@ Rules of this file:
 - FastAPI runs the dependency, with all that hangs on it (sub-dependencies, security schemes, overrides, those of
   ``include_router``), as it does for any route; it is released before our answer begins. So an open stream holds
   nothing of the host's: no session, no connection of a pool.
-- What the dependency refuses is answered as the host answers it.
+- The host answers a request that the dependency refuses.
 - The routes are those of ``server/app.py``: what is served is the same. FastAPI knows their shapes for its documents
   (``openapi.py``).
 """
@@ -104,7 +104,7 @@ def _identified_user(connection: HTTPConnection) -> str | None:
 
 
 def _endpoint(user: Callable[..., Any], user_id: Callable[[Any], str | None], app: ASGIApp) -> Callable[..., Any]:
-    """What FastAPI calls with the dependency's value: it notes the user, and nothing of the host's beyond that."""
+    """FastAPI calls this with the dependency's value: it notes the user, and nothing of the host's beyond that."""
 
     async def endpoint(request: Request, who: Any = Depends(user)) -> Response:  # noqa: B008  # as FastAPI has it
         request.scope[_IDENTIFIED].append((user_id(who), app))
@@ -122,7 +122,7 @@ class _Route(APIRoute):
             await app(scope, receive, send)
 
     async def _identify(self, scope: Scope, receive: Receive, send: Send) -> tuple[ASGIApp | None, Receive]:
-        """Who serves the request, and where it reads from; nobody if it was answered."""
+        """Return the application for the request, and its ``receive``; no application if it was answered."""
         identified: list[tuple[str | None, ASGIApp]] = []
         scope[_IDENTIFIED] = identified
         heard: list[Message] = []

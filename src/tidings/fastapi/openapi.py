@@ -1,4 +1,4 @@
-"""What FastAPI's documents say of our routes, made from the shapes of the wire (``protocol/shapes.py``).
+"""The routes in FastAPI's documents, made from the shapes of the wire (``protocol/shapes.py``).
 
 Answers are pydantic models, since FastAPI makes its components of nothing else; bodies are JSON schemas. None of them
 reads or checks anything: the routes do.
@@ -47,7 +47,7 @@ _NAMES: Final = {
 
 
 class EventStream(Response):
-    """What the stream's answer is to FastAPI's documents."""
+    """The answer of a stream, as FastAPI's documents show it."""
 
     media_type = "text/event-stream"
 

@@ -1,1 +1,1 @@
-"""What both sides of the wire agree on. Pure: no asyncio, no clock, no socket, no randomness of its own."""
+"""The part of the wire on which both sides agree. Pure: no asyncio, no clock, no socket, no randomness of its own."""

@@ -42,10 +42,10 @@ class EventType(msgspec.Struct, frozen=True):
     """One type of event.
 
     Attributes:
-        doc: What it tells.
+        doc: The meaning, in a sentence.
         data: The shape of what it has.
-        log: Whose log has it: that of ``both`` sides of a conversation, of the ``other`` side than the one that caused
-            it, or ``none``: it is told on open streams and kept nowhere.
+        log: The log that has it: that of ``both`` sides of a conversation, of the ``other`` side than the one that
+            caused it, or ``none``: it is told on open streams and kept nowhere.
         kinds: The numbers under which a store keeps it; several where it matters in whose log it is.
     """
 

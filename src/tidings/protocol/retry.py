@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class NextAttempt:
-    """What to do: try again after the wait, fetch a new token and try at once, or stop until somebody acts."""
+    """The next step: try again after the wait, fetch a new token and try at once, or stop until somebody acts."""
 
     action: Action
     wait_ms: float

@@ -33,7 +33,7 @@ _READ_AT = Meta(description="The caller's head at which this was read: events up
 
 
 class Message(Struct, frozen=True):
-    """What a person sent, as one of its two participants sees it."""
+    """A person's message, as one of its two participants sees it."""
 
     id: MessageId = field(name="_id")
     seq: Annotated[int, Meta(description="Number in the conversation, the same for both sides; the order on a screen")]
@@ -79,7 +79,7 @@ class Receipt(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """What the server takes."""
+    """The sizes that the server takes."""
 
     text_bytes: Annotated[int, Meta(description="The longest text, in bytes of UTF-8")] = 0
     body_bytes: Annotated[int, Meta(description="The longest body of a request")] = 0
@@ -170,7 +170,7 @@ class PeerBody(Struct, frozen=True):
 
 
 class ReportBody(Struct, frozen=True):
-    """What somebody did; the messages up to `seq`, or the last ones, go along."""
+    """A report about somebody; the messages up to `seq`, or the last ones, go along."""
 
     chatUserId: str
     reason: Annotated[str, Meta(max_length=1000)]
@@ -264,7 +264,7 @@ class ReceiptTold(Struct, frozen=True):
 
 
 class ReceivedList(Struct, frozen=True, kw_only=True):
-    """What became of several receipts, in their order."""
+    """The results of several receipts, in their order."""
 
     success: bool = True
     user_id: Annotated[str, _CALLER] = ""

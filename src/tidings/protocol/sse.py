@@ -61,8 +61,8 @@ def encode_event(data: bytes, *, id: bytes | None = None, retry_ms: int | None =
 class EventStreamDecoder:
     """Turns the bytes of one event stream, in any chunking, into its events.
 
-    One decoder reads one response body. What is incomplete when the body ends
-    is dropped with the decoder, as 9.2.6 asks: a half event is no event.
+    One decoder reads one response body. An event that is incomplete when the body ends is dropped with the decoder, as
+    9.2.6 asks: a half event is no event.
 
     Attributes:
         last_event_id: The last event id that a blank line has confirmed; ``""`` before the first.

@@ -1,4 +1,4 @@
-"""What may be a user id: 1..128 characters, NFC, no control characters, no ``/`` or ``\\``, not ``.``, ``..``, ``me``.
+"""The form of a user id: 1..128 characters, NFC, no control characters, no ``/`` or ``\\``, not ``.``, ``..``, ``me``.
 
 Percent signs, emoji, spaces, ``|``, ``@`` and ``:`` are legal. Source: PROTOCOL.md, User ids.
 """
@@ -52,5 +52,5 @@ def is_erased_id(user: UserId) -> bool:
 
 
 def hidden_id(user: UserId) -> UserId:
-    """What can be compared with a user's id and does not tell it; no user has such an id."""
+    """Return a text that can be compared with a user's id and does not tell it; no user has such an id."""
     return UserId("/" + hashlib.blake2b(user.encode(), digest_size=16).hexdigest())

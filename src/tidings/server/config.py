@@ -62,7 +62,8 @@ class Config:
     secret: str = setting(
         "",
         "text",
-        "Signs tokens (HS256), at least 32 bytes; without it, an issuer or a user() function we refuse",
+        "Signs tokens (HS256), at least 32 bytes. Tidings does not start unless this, an issuer or a `user()` function"
+        " is set",
         is_secret=True,
     )
     former_secrets: tuple[str, ...] = setting(
@@ -84,7 +85,9 @@ class Config:
     user_claim: str = setting("sub", "claim", "Where the user id stands, if the provider's own is not yours")
     session_cookie: str = setting("", "cookie name", "Takes the token from this cookie too; a header wins")
     cors_origins: tuple[str, ...] = setting(
-        (), "origins", "Who else may call, such as `https://app.example.org`, `capacitor://localhost`; no wildcard"
+        (),
+        "origins",
+        "Pages of these origins may call, such as `https://app.example.org`, `capacitor://localhost`; no wildcard",
     )
     query_token: bool = setting(False, "yes/no", "A token in an address ends in logs; a browser's EventSource needs it")
     message_types: tuple[str, ...] = setting((), "names", "Types that clients may send besides text; system never")

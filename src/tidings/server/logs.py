@@ -1,15 +1,15 @@
-"""What the server's own log looks like: lines of text or of JSON, and which request a line belongs to.
+"""The form of the server's own log: lines of text or of JSON, and which request a line belongs to.
 
 Rules
 1. Only who owns the process configures logging (``configure``); embedded, the host does, and our lines are text.
 2. A line with fields is a ``Line``: one string for people, separate members in JSON.
 3. Every line that is written while a request or a stream is served carries its id: the ``X-Request-Id`` that came
    with it, if it is sane, else one of ours. The answer names it too.
-4. Neither a text nor a token is ever in a line. What libraries write of their work has whole addresses and heads:
+4. Neither a text nor a token is ever in a line. The lines of libraries about their work have whole addresses and heads:
    below warnings nothing of theirs is written, and nothing at all of a call that carries secrets (``unlogged``), also
    where the host configures logging.
 5. Logging waits for nobody: a thread writes, and where nobody reads (a pipe that is full, a disk that hangs) lines are
-   lost and not service. So are lines beyond a rate, which somebody causes. What was lost is counted and told.
+   lost and not service. So are lines beyond a rate, which somebody causes. Lost lines are counted and told.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _is_secret: ContextVar[bool] = ContextVar("tidings_is_secret", default=False)
 
 
 class Line:
-    """What happened, by a constant name, and its fields; as a string ``stream ended user='ada' seconds=3.1``."""
+    """The constant name of one incident, and its fields; as a string ``stream ended user='ada' seconds=3.1``."""
 
     __slots__ = ("event", "fields")
 

@@ -1,4 +1,4 @@
-"""What is counted, by ``prometheus_client``: a name that is not below is an error when the line is checked or runs.
+"""The node's counters, by ``prometheus_client``: a name that is not below is an error when the line is checked or runs.
 
 Rules
 1. A node has a registry of its own: two in one process count apart, and the process's own registry is its host's.

@@ -42,7 +42,7 @@ log = logging.getLogger("tidings.node")
 
 
 class Node:
-    """What the routes work with. Use it in one event loop."""
+    """The parts that the routes work with. Use it in one event loop."""
 
     hub: Hub
     store: Store

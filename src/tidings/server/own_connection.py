@@ -25,7 +25,7 @@ class Piece(Protocol):
 
 
 class Reader(Protocol):
-    """What reads a detached response."""
+    """The part of a stream that a detached socket needs."""
 
     def leave(self) -> None:
         """The connection is lost."""

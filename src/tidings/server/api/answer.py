@@ -1,4 +1,4 @@
-"""What a route answers, and problems as ``application/problem+json`` (RFC 9457)."""
+"""Answers of routes, and problems as ``application/problem+json`` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCEPTED = encode_json(Accepted())
 
 
 def guard(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
-    """What every answer of ours says: what others wrote is never taken for a page or a script.
+    """The fields of every answer of ours: what others wrote is never taken for a page or a script.
 
     Nothing where the server is ours: it says so in all that it answers (``http/serve.py``).
     """

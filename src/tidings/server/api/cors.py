@@ -1,4 +1,4 @@
-"""What browsers are told of pages of other origins (CORS): which may call.
+"""The answers that browsers get about pages of other origins (CORS): which may call.
 
 The headers are added where an answer or a stream writes its own, and nothing wraps ``send``: a wrapper would cost
 every stream memory and every frame a call.
@@ -20,7 +20,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Cors:
-    """What browsers are told about the listed origins. ``with_credentials``: they may send cookies."""
+    """The fields that tell browsers about the listed origins. ``with_credentials``: they may send cookies."""
 
     def __init__(self, origins: frozenset[bytes], *, with_credentials: bool) -> None:
         self._origins = origins
@@ -37,7 +37,7 @@ class Cors:
         }
 
     def headers(self, scope: Scope) -> Headers:
-        """What an answer to this request says beside its own headers."""
+        """Return the fields that an answer to this request has beside its own."""
         if not self._origins:
             return ()
         return self._headers.get(header(scope, b"origin") or b"", self._vary)

@@ -1,4 +1,4 @@
-"""What a caller is told of people: name, picture, and whether they are there."""
+"""A caller learns these things of people: name, picture, and whether they are there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidings.server.store import Relation
 
 
 async def describe(node: Node, caller: UserId, wanted: Mapping[UserId, Relation]) -> dict[UserId, Person]:
-    """What the caller is told of these people; ``wanted`` says what each is to the caller.
+    """Return the description of these people for the caller; ``wanted`` says what each is to the caller.
 
     Names and pictures come from the host's ``people``; the id is the name where it knows none, fails, or the caller may
     not know it. Whether somebody is online is told to those who have both written, and neither blocks the other.

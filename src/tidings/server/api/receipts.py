@@ -45,7 +45,7 @@ async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
 
 
 def _told(peer: UserId, outcome: Watermarks | BaseException) -> ReceiptTold:
-    """What the list says of one conversation: one that is refused does not spoil the others."""
+    """The list's entry for one conversation: one that is refused does not spoil the others."""
     if isinstance(outcome, NotFound):
         return ReceiptTold(peer, code=outcome.code)
     if isinstance(outcome, BaseException):

@@ -1,4 +1,4 @@
-"""What a request says: its path, query, cursor and JSON body, or a clear refusal."""
+"""The parts of a request: its path, query, cursor and JSON body, or a clear refusal."""
 
 from __future__ import annotations
 

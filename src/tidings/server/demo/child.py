@@ -49,7 +49,7 @@ class ControlAddress(msgspec.Struct):
 
 
 class Orders(msgspec.Struct):
-    """What the parent wants: the database's URL, the secret of the tokens, and what the page is told of the control."""
+    """The parent's orders: the database's URL, the secret of the tokens, and what the page is told of the control."""
 
     db: str
     secret: str

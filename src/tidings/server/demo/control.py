@@ -39,7 +39,7 @@ KEY_HEADER = "tidings-demo-key"
 
 
 class Report(msgspec.Struct):
-    """What a page says of itself, about once a second; see ``count.Count.take``."""
+    """A page's report on itself, about once a second; see ``count.Count.take``."""
 
     tab: str
     user: str

@@ -6,7 +6,7 @@ Rules of this file:
   and its cursor, which says up to where it claims to have applied its log.
 - ``lost`` needs no patience and no clock. A message is lost when a page had it acknowledged and the server does not
   have it, or when its position in the log of a page's user is at or below that page's cursor and the page never
-  applied it: that page will not ask for it again. What lies beyond the cursor is on its way.
+  applied it: that page will not ask for it again. A message beyond the cursor is on its way.
 - ``doubled`` is every application of a message by one page after its first, every message that a page shows twice,
   and every message that the server has twice.
 - Pages that are gone keep their share in what was sent and received, and owe nothing any more.
@@ -26,7 +26,7 @@ from tidings.server.demo.truth import Truth
 
 @dataclass
 class Tab:
-    """What one page has reported.
+    """The reports of one page.
 
     Attributes:
         base: The position from which on it owes its log; None until it was connected.
@@ -119,7 +119,7 @@ class Count:
         return tab.taken
 
     def open_users(self) -> set[str]:
-        """Who has a window open."""
+        """Return the users that have a window open."""
         now = self._clock()
         return {tab.user for tab in self.tabs.values() if not tab.is_closed and now - tab.heard_at < TAB_SILENT_S}
 
@@ -159,7 +159,7 @@ class Count:
         )
 
     def _missed(self, tab: Tab, truth: Truth) -> set[str]:
-        """What this page claims to have passed and never applied."""
+        """Return the messages that this page claims to have passed and never applied."""
         if tab.base is None or tab.cursor is None or tab.cursor[0] != truth.epoch:
             return set()
         first = max(tab.base, self.heads.get(tab.user, 0))

@@ -1,4 +1,4 @@
-"""Whose request is on a connection now, and of what kind: told by the bytes that pass, which are not changed.
+"""The request that is on a connection now, its person and its kind: told by the bytes that pass, which are not changed.
 
 A browser uses one connection for several tabs, so a connection is nobody's; a request is. It belongs to the person whom
 its token names, or whom ``?as=`` names, as in the page's own address. The token is not checked here: it decides who is

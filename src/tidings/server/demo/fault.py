@@ -1,4 +1,4 @@
-"""What is broken now, for whom, and until when.
+"""The present faults: kind, person and end.
 
 A fault is for one person's requests, or for everybody's (``user`` None). Each heals by itself after ``HEAL_AFTER_S``.
 The three cuts exclude each other; all else can hold together.
@@ -82,7 +82,7 @@ class Faults:
         return [(fault, max(0.0, fault.ends_at - now)) for fault in self._held.values()]
 
     def conditions(self, user: str | None) -> Conditions:
-        """What holds for this person's requests; None: for those that are nobody's."""
+        """Return the faults that hold for this person's requests; None: for those that are nobody's."""
         found = [fault for fault in self._held.values() if fault.user is None or fault.user == user]
         cuts = {fault.kind for fault in found}
         return Conditions(

@@ -1,4 +1,4 @@
-"""Every number of the demo, with its unit and its reason. What breaks must heal, also when nobody is there any more."""
+"""Every number of the demo, with its unit and its reason. A fault must heal, also when nobody is there any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is in the demo, and what they have said already."""
+"""The people of the demo, and their first conversations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TALKS = [
 
 
 async def fill_if_empty(node: Node) -> None:
-    """Let them talk, the first time. Who answers has read what came before."""
+    """Let them talk, the first time. A person that answers has read the messages before."""
     if await node.store.heads([UserId(user_id) for user_id in PEOPLE]):
         return
     for one, other, text in _TALKS:

@@ -1,7 +1,7 @@
 """The network between the page and the server: a TCP proxy that breaks as it is told, and only then.
 
-It passes bytes and never makes any up. What is broken for a person holds for their requests (``exchange``), on open
-connections and new ones alike:
+It passes bytes and never makes any up. A fault of a person holds for the requests of that person (``exchange``), on
+open connections and new ones alike:
 
 - refuse: the listener is closed and open connections are reset, as when the server's machine is gone (everybody only);
 - reset: open connections are reset, and new ones as soon as it is known whose request it is;
@@ -229,7 +229,7 @@ class _Connection:
         return conditions
 
     def _fall(self, data: bytes, is_over: bool, conditions: Conditions) -> bytes:
-        """What goes on to the client of what came from the server."""
+        """Return the bytes for the client, of those that came from the server."""
         now = self._requests.current
         if conditions.loses_replies and now.is_post and data:
             self._proxy.lost_replies += 1

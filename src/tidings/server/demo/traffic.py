@@ -17,7 +17,7 @@ FRESH_S = 2.5  # of a person's windows one writes that was heard of within this:
 
 
 class Traffic:
-    """Who writes how much now."""
+    """The pairs that write now, and how fast."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -51,7 +51,7 @@ class Traffic:
         }
 
     def share(self, tab_id: str, user: str, tabs: Mapping[str, Tab]) -> dict[str, Any] | None:
-        """What this page should write, and to whom; None for one that should not."""
+        """Return how much this page should write, and to whom; None for a page that should not write."""
         left = self._ends_at - self._clock()
         if left <= 0 or user not in self._people:
             return None

@@ -1,4 +1,4 @@
-"""What the server has: read from its database, beside it, and whether it runs or not."""
+"""The server's truth: read from its database, beside it, and whether it runs or not."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_heads(path: str) -> dict[str, int]:
 
 
 def read_truth(path: str, after: Mapping[str, int], asked: Iterable[str] = ()) -> Truth:
-    """What every log holds after these positions, as one snapshot; from its beginning for a log that is not named."""
+    """Return every log after these positions, as one snapshot; a log that is not named from its beginning."""
     connection = connect(path, read_only=True)
     try:
         connection.execute("BEGIN")

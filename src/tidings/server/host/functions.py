@@ -1,4 +1,4 @@
-"""What the host's functions say: asked within a time, and believed only as far as they answer what they should.
+"""The answers of the host's functions: asked within a time, and believed only as far as they answer what they should.
 
 A function that fails is no answer (503): neither a yes nor a no. A rule that answers something else than was asked for
 is a no, and a line in the log: ``(False, "muted")`` would count as yes.

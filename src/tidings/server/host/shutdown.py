@@ -5,7 +5,8 @@ stays open: it would wait for ever. Why it stops, nobody tells us: a signal, a n
 its worker's age or size. So three things are looked at, and each ends the streams:
 
 1. A signal. It comes first; it is passed on to whoever was there before.
-2. The sockets that listen where requests came in. Whoever stops a server, and why, it closes them before it waits.
+2. The sockets that listen where requests came in. A server closes them before it waits,
+   whatever the reason to stop.
 3. The end of the application's lifespan, where it has one: ``Node.stop``.
 """
 

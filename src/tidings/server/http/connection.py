@@ -2,9 +2,9 @@
 
 Rules
 1. Requests are read within the bounds of ``request_bounds.py``.
-2. What is no HTTP is answered by a problem, also where only the body is none, unless an answer is under way: nothing is
-   written into the middle of one, and no request has two. It is counted, and no line of the log: anybody could write
-   those.
+2. A request that is not valid HTTP is answered by a problem, also where only the body is not, unless an answer is under
+   way: nothing is written into the middle of one, and no request has two. It is counted, and no line of the log:
+   anybody could write those.
 3. An open stream leaves uvicorn where it can: ``detach.py``. Its place is given back when its connection is lost.
 4. An answer is taken at ANSWER_RATE_MIN_BYTES_PER_S at least: until then it is in our memory, and may be a megabyte.
    All of one user, and all of one address, that are not taken have a share of it together: ``slow_answers.py``.
@@ -40,7 +40,7 @@ class Connections(Peers):
     """Makes the connections of one server."""
 
     def __call__(self, **given: Any) -> Connection:
-        """What uvicorn calls for each connection that it accepts."""
+        """Make the connection that uvicorn asks for."""
         return Connection(self, **given)
 
 
@@ -67,7 +67,7 @@ class _Pipeline(list[tuple[RequestResponseCycle, Any]]):
 class Connection(BoundedRequests):
     """A connection whose peer may be anybody.
 
-    What is ours stands in slots: with more than 30 attributes an object's dictionary would take 1.2 KiB more.
+    Our own fields stand in slots: with more than 30 attributes an object's dictionary would take 1.2 KiB more.
     """
 
     __slots__ = (
@@ -134,7 +134,7 @@ class Connection(BoundedRequests):
         )
 
     def resume_writing(self) -> None:
-        """It has taken nearly all."""
+        """The reader has taken nearly all that we wrote: watch it no more."""
         super().resume_writing()
         self._stop_watching_reader()
         self._peers.untaken.remove(self)

@@ -7,7 +7,7 @@ Rules
 1. Only what cannot be mistaken is detached: ``GET`` over HTTP/1.1, the response begun and its bytes with the
    transport, no byte of another request seen. All else stays with uvicorn, which serves it as well, at its price.
 2. A detached stream has the one way out that every stream has, ``Stream.leave``: called when the connection is lost.
-3. What a client says on a detached connection is not listened to: nobody pipelines after an event stream.
+3. The server does not listen to a client on a detached connection: nobody pipelines after an event stream.
 4. Detaching reads attributes of uvicorn that are not its interface. ``detaching_works`` tries it at every start; where
    it fails, nothing is detached and the log says so.
 """
@@ -91,7 +91,7 @@ class Detached(asyncio.Protocol):
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever ended it."""
+        """The peer or the server ended it."""
         reader, self._reader, self._transport = self._reader, None, None
         self._peers.release(self._counted_as)
         if reader is not None:
@@ -125,7 +125,7 @@ async def detaching_works(connect: Callable[..., asyncio.Protocol]) -> bool:
 
 
 async def _detach_one(connect: Callable[..., asyncio.Protocol]) -> bytes:
-    """What a client receives of a response that is detached after its first chunk; returns when both ends are gone."""
+    """Return the bytes that a client receives of a response that is detached after its first chunk."""
     lost = _Lost()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""What ``serve`` adds to the API: the web chat, health, readiness and metrics."""
+"""The additions of ``serve`` to the API: the web chat, health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def page_routes(node: Node, page_settings: dict[str, Any], connects_to: str = ""
 
 
 def metrics_app(node: Node) -> ASGIApp:
-    """What is on the port of the metrics: nothing else."""
+    """The metrics, and nothing else, for a port of their own."""
     return Router([_metrics_route(node)], redirect_slashes=False, default=not_found)
 
 

@@ -1,4 +1,4 @@
-"""What the peers of one server hold together: connections by address, and what they do not take.
+"""The common accounts of one server's peers: connections by address, and what they do not take.
 
 One address has at most ``connections_per_address_max`` connections. Trusted proxies are no address of anybody.
 """
@@ -20,7 +20,7 @@ log = logging.getLogger("tidings.connection")
 
 
 class Peers:
-    """What each peer may do, how many connections each address has, and what was ended for what a peer did."""
+    """The limits of each peer, the connections of each address, and a count of the peers that were ended, by reason."""
 
     def __init__(self, config: Config, metrics: Metrics) -> None:
         self.request_wait_max_s = config.request_wait_max_s

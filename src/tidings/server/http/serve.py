@@ -207,7 +207,7 @@ def _allow_descriptors(wanted: int) -> None:
 
 
 class _ByPort:
-    """What comes to the port of the metrics goes to them, and all else to the application."""
+    """Requests to the port of the metrics go to them, and all others to the application."""
 
     def __init__(self, metrics_port: int, metrics: ASGIApp, app: ASGIApp) -> None:
         self._metrics_port = metrics_port

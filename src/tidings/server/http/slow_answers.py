@@ -1,4 +1,4 @@
-"""What readers do not take and therefore lies in our memory, by user and by address.
+"""The bytes that readers do not take and that therefore lie in our memory, by user and by address.
 
 A page may have a megabyte, and a reader has some seconds before it is known to be too slow: one user with a thousand
 connections would have a gigabyte held for them. So they have a share together, whoever carries it (answers and
@@ -16,7 +16,7 @@ UNTAKEN_BY_PROXIES_MAX_BYTES = 256 << 20  # likewise of all trusted proxies toge
 
 
 class _Share:
-    """Who waits within one share, in the order in which they began to."""
+    """The answers that wait within one share, in the order in which they began to."""
 
     __slots__ = ("most_bytes", "size_bytes", "waiting")
 

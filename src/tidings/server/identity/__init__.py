@@ -1,1 +1,1 @@
-"""Who is asking, from where and how often, and what a refusal leaves behind."""
+"""The caller, the address and the rate of a request, and the record of a refusal."""

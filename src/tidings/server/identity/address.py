@@ -3,8 +3,8 @@
 Rules
 1. ``X-Forwarded-For`` counts only if the peer is a trusted proxy, and is read from its end: what stands before the last
    address that no trusted proxy wrote was written by anybody.
-2. A trusted proxy is nobody's address. What it sends without saying for whom is not limited: that would hit everybody
-   behind it.
+2. A trusted proxy is nobody's address. Requests that it sends without a forwarded address are not limited: that would
+   hit everybody behind it.
 3. An IPv6 network of 64 bits is one address: it is what one household or one machine gets.
 """
 
@@ -56,7 +56,7 @@ class Addresses:
 
 
 def _forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[str]:
-    """The last address first. What stands further in front than anybody looks stays one text."""
+    """The last address first. Entries further in front than anybody looks stay one text."""
     for name, value in reversed(headers):
         if name == b"x-forwarded-for":
             yield from reversed(value.decode("latin-1").rsplit(",", FORWARDED_ADDRESSES_MAX))

@@ -1,10 +1,10 @@
-"""Who is asking: from a request to a user id.
+"""The caller of a request: from a request to a user id.
 
 Rules
 1. Nothing configured means nobody is let in: the server refuses to start.
 2. The host's function, where there is one, is asked for every request and nothing else is. Without one tokens tell
    (``tokens.py``), signed with our own secret or by an identity provider (``jwks.py``).
-3. Whoever was let in may be told to go: ``revoke``.
+3. A caller that was let in may be told to go: ``revoke``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Identity(Protocol):
 
     @property
     def trouble(self) -> str:
-        """What an operator should know of: why some callers may not be told now. Empty when all can be."""
+        """Return why some callers may not be told now, for an operator. Empty when all can be."""
 
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
         """Get what is needed, in tasks of ``spawn``; called again in another event loop.

@@ -1,4 +1,4 @@
-"""Who is asking, and whom we have known before by their token."""
+"""The caller of a request, and callers that are known by their token already."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALLER = "tidings.caller"  # in the scope of a request: the user who was known, 
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who is asking, until when that is known, and since when.
+    """A caller, with the end and the beginning of what is known of it.
 
     ``expires_at``: seconds since 1970; None: for as long as the stream lives. ``known_at``: what is older than a
     revocation counts no more; seconds of the clock of whoever told.
@@ -44,13 +44,13 @@ class RecentCallers:
         return known
 
     def add(self, digest: bytes, caller: Caller) -> None:
-        """Remember it."""
+        """Keep the caller of this token; the older half is forgotten when there is no more room."""
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         self._young[digest] = caller
 
     def __iter__(self) -> Iterator[Caller]:
-        """All of them."""
+        """Yield every caller that is known."""
         return chain(self._old.values(), self._young.values())
 
     def clear(self) -> None:

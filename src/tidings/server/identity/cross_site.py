@@ -36,7 +36,8 @@ def refuse_cross_site(scope: Scope, trusted: frozenset[bytes]) -> None:
     """Refuse what a page of another site sent with the user's cookie.
 
     Every browser says by ``Sec-Fetch-Site`` where a request comes from, on HTTPS; before that, and on HTTP, by the
-    ``Origin`` of all that is not a plain reading, whose answer the page cannot see. What says neither is no browser.
+    ``Origin`` of all that is not a plain reading, whose answer the page cannot see. A request that says neither comes
+    from no browser.
 
     Raises:
         Forbidden: It comes from another site, or from another origin of this one.

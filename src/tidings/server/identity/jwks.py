@@ -3,7 +3,7 @@
 Rules
 1. The algorithm belongs to the key: RSA is RS256, the curve P-256 is ES256. Every other key of a set, an encryption
    key for example, is passed over.
-2. A key that is known is used at once, whatever the key server does. What is old is fetched anew beside the requests,
+2. A key that is known is used at once, whatever the key server does. An old key is fetched anew beside the requests,
    and a key that the provider has withdrawn is forgotten with the next answer.
 3. A key id that is not known is asked for, within a budget: whoever makes key ids up causes a few fetches, not a storm.
 4. While keys cannot be had, whatever the reason, the answer is 503, not 401: the token may be good, and a client would
@@ -281,7 +281,7 @@ async def _read_body(response: httpx2.Response) -> bytes:
 
 
 def _reason(failure: Exception) -> str:
-    """What an operator is told of a failure: it stands in the log, and in ``/readyz``, which anybody may read."""
+    """Return the operator's text for a failure: it stands in the log, and in ``/readyz``, which anybody may read."""
     if isinstance(failure, TimeoutError | httpx2.TimeoutException):
         return f"no answer within {KEYS_FETCH_MAX_S:g} s"
     if isinstance(failure, KeysUnusable):

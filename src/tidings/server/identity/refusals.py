@@ -1,8 +1,8 @@
 """The line that a refusal leaves: who was refused what, from where, and why.
 
 Rules
-1. What is refused because of who asks (401, 403), of what was before (409) or of how often (429) is one line at INFO:
-   user where known, address, status, code and route. Never a token, a text or the path as it was sent.
+1. A refusal because of the caller (401, 403), of an earlier state (409) or of the rate (429) is one line at INFO: user
+   where known, address, status, code and route. Never a token, a text or the path as it was sent.
 2. At DEBUG every request has a line; then that one has these fields.
 3. Lines are limited for each user, or address where nobody was known, and for all together, so that a flood of refusals
    is no flood of lines; the next line says how many were left out.

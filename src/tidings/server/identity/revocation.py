@@ -36,7 +36,7 @@ class Revocations:
         """Nothing, unless the caller was revoked.
 
         Raises:
-            Unauthorized: What they came with is older than the revocation; or they come as somebody who was erased.
+            Unauthorized: The token is older than the revocation, or the id is that of an erased user.
         """
         if is_erased_id(caller.user):
             raise Unauthorized("unauthorized", "This user was erased.")

@@ -52,7 +52,7 @@ _SIGNATURES = jwt.PyJWS()
 
 
 class Rules(NamedTuple):
-    """What a token must say, whoever signed it. What is empty is not asked."""
+    """The claims that a token must have, under any signature. A rule that is empty is not checked."""
 
     issuer: str
     audience: frozenset[str]

@@ -50,7 +50,7 @@ DRAIN_LOOK_S = 0.02  # how often a drain looks whether the last stream has gone
 
 
 class Follower(Protocol):
-    """What a log needs of the streams that follow it."""
+    """The part of a stream that a log needs."""
 
     tab: str | None
     state: str
@@ -138,7 +138,7 @@ class UserLog:
             self.kick()
 
     def recent_after(self, position: int, limit: int) -> list[Rendered]:
-        """What the ring has after ``position``, if it reaches back to the next one; else nothing."""
+        """Return the entries of the ring after ``position``, if it reaches back to the next one; else nothing."""
         ring = self._ring
         if not ring or ring[0].position > position + 1:
             return []
@@ -264,7 +264,7 @@ class Hub:
             self.timer.stop()
 
     def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
-        """Run ``work`` in the hub's task group. What it raises is logged, and harms nobody else.
+        """Run ``work`` in the hub's task group. An exception in it is logged, and harms nobody else.
 
         It runs in ``context``, else in an empty one: whose request or commit it was that caused it is not its matter.
         """

@@ -1,4 +1,4 @@
-"""Who is here: kept in memory, counted by person, told only to those who asked.
+"""The people who are here: kept in memory, counted by person, told only to those who asked.
 
 Rules
 1. A person is online while any stream or poll of theirs is held, and for ``presence_grace_s`` after the last has
@@ -6,7 +6,7 @@ Rules
 2. Nobody is offline before the node has run for one grace period: after a restart everybody is yet to come back.
    Until then who is not here is unknown (None), and no frame is sent.
 3. A change is told to those who watch this person, in batches of PRESENCE_TOLD_AT_ONCE: a crowd that comes back
-   costs a bounded part of the loop. What changed back meanwhile is not told at all.
+   costs a bounded part of the loop. A change that was taken back meanwhile is not told at all.
 4. A watch is asked for again and again and ends by itself (PRESENCE_WATCH_S). Nothing here is ever written.
 5. Whether somebody may know of somebody's presence is asked of the store by the routes; a block ends the watches.
 
@@ -28,7 +28,7 @@ Pair = tuple[UserId, UserId]  # who watches, and whom
 
 
 class Watch:
-    """What one user was told last of another's presence, and until when changes are told."""
+    """The presence that one user was told last of another, and the end of the watch."""
 
     __slots__ = ("ends_at", "told")
 

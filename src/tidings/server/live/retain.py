@@ -1,6 +1,6 @@
 """Retention beside the requests: the logs are kept short, as the configuration says.
 
-A log is for catching up. What is trimmed from it stays in the history; a reader that was away longer reloads.
+A log is for catching up. An event that is trimmed from it stays in the history; a reader that was away longer reloads.
 """
 
 from __future__ import annotations

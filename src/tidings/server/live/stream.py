@@ -257,8 +257,8 @@ class Stream:
     def _push(self, frame: Frame, now: float) -> None:
         """Write by stepping ``_put``; where it suspends, it is stepped on when what it waits for is done.
 
-        What is not ours is left to the task. To a detached socket that takes it, it is one call: stepping would cost a
-        frame 2 us more.
+        A `send` that is not ours is left to the task. To a detached socket that takes it, it is one call: stepping
+        would cost a frame 2 us more.
         """
         self._wrote_at = now
         if self._detached is not None and self._detached.write(frame):
@@ -356,7 +356,7 @@ class Stream:
     async def _read_page(self) -> tuple[bytes, Rendered] | None:
         """The frames of the next events and the last of these, from the ring if it reaches back so far, else the store.
 
-        What does not fit one write is read again for the next: no stream keeps it meanwhile. None: there is a gap.
+        Events that do not fit one write are read again for the next: no stream keeps them. None: there is a gap.
         """
         page = self._log.recent_after(self.position, EVENTS_PAGE_DEFAULT)
         if not page:

@@ -1,7 +1,7 @@
 """One timer for all streams: heartbeats, ages and blocked writes need no precision, and no timer each.
 
-A wheel of buckets, SLOW_TIMER_TICK_S wide. What is in it says when it wants to be asked again; a write that makes
-the next heartbeat later moves nothing.
+A wheel of buckets, SLOW_TIMER_TICK_S wide. An entry says when it wants to be asked again; a write that makes the next
+heartbeat later moves nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SLOW_TIMER_TICK_S = 0.0625  # of heartbeats, ages, write limits; a tick's work h
 
 
 class Timed(Protocol):
-    """What stands in the wheel."""
+    """A thing that stands in the wheel."""
 
     slot: int
 

@@ -1,7 +1,7 @@
 """The look at the store once a second: is it still where it was, and was anybody erased by another process?
 
-What the store cannot do any more it says itself, in its log and to whoever asks it. Here stands what a node has in
-memory, and must not hand out once it is erased.
+The store itself says what it cannot do any more, in its log and to its callers. Here stands what a node has in memory,
+and must not hand out once it is erased.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger("tidings.watch")
 async def watch_for_ever(store: Store, hub: Hub) -> None:
     """Check the store every CHECK_INTERVAL_S, until cancelled.
 
-    What was erased is forgotten twice before that is said: a page that was read before the erasure may come after the
+    An erased user is forgotten twice before that is said: a page that was read before the erasure may come after the
     first time.
     """
     noticed = forgotten = 0

@@ -1,4 +1,4 @@
-"""What an operator does with a database: migrate, backup, restore, export, erase, retention.
+"""The operator's commands on a database: migrate, backup, restore, export, erase, retention.
 
 The command line calls these. They take the URL of a database, and say what they did in values.
 

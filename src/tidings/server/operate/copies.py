@@ -24,7 +24,7 @@ from tidings.server.store.sqlite.wal import BESIDE
 
 
 class Copied(NamedTuple):
-    """What is in a copy."""
+    """The contents of a copy."""
 
     path: str
     users: int
@@ -33,7 +33,7 @@ class Copied(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What was restored, and where the database of before is now; None where there was none."""
+    """The database that was restored, and the place of the one before; None where there was none."""
 
     users: int
     messages: int

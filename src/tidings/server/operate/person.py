@@ -74,7 +74,7 @@ def erase(url: str, user: str) -> Erased:
     """Empty a user's messages, remove the log and replace the name; nothing where there is nobody of this name.
 
     A server may run meanwhile. Afterwards no byte of what was removed is in the file or its log: both are written anew,
-    for which sends wait. What an erasure left that was interrupted is removed, too.
+    for which sends wait. The remains of an erasure that was interrupted are removed, too.
 
     Raises:
         ConfigurationError: The id cannot be one, or the database cannot be used.

@@ -2,14 +2,15 @@
 
 Rules
 1. A write returns after a durable commit (fsync) that put its events into the logs of everybody concerned: all or
-   none (I1). What is refused writes nothing.
+   none (I1). A refused append writes nothing.
 2. Each log's positions are 1, 2, 3 ...; a position is given out under that user's lock inside the transaction, and
    no reader sees n+1 before n (I2).
 3. ``on_commit`` tells what was committed, once, in the order of positions, in the event loop's thread, before the
    write returns. It is a hint for streams (I3): what it misses is found in the log.
 4. Reads never write: a user never seen has an empty log and no row. Each read is one snapshot.
 5. The row at the head of a log is never trimmed, and a message never: retention shortens logs, not history.
-6. Waiting is bounded. What is not known to be committed is ``Unavailable``; the same ``client_id`` again is safe.
+6. Waiting is bounded. An append that is not known to be committed is ``Unavailable``; the same ``client_id`` again is
+   safe.
 
 A store takes one sender and one recipient, and what it answers to the sender does not need the recipient's position:
 a later store may keep both logs on different machines.
@@ -76,7 +77,7 @@ class Place(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """What a user and a peer are to each other, seen from the user."""
+    """The relation of a user to a peer, seen from the user."""
 
     has_written: bool = False
     was_written_to: bool = False
@@ -125,7 +126,7 @@ class InboxPage(NamedTuple):
 
 
 class Trimmed(NamedTuple):
-    """What retention did: so many events of so many logs went, and so many are kept."""
+    """The result of retention: so many events of so many logs went, and so many are kept."""
 
     logs: int
     events: int
@@ -252,7 +253,7 @@ class Store(Protocol):
         """Conversations whose last message is at a position below ``before``, the latest first."""
 
     async def relation(self, user: UserId, peer: UserId) -> Relation:
-        """What they are to each other, seen from ``user``."""
+        """Return the relation of the two, seen from ``user``."""
 
     async def block(self, user: UserId, peer: UserId) -> None:
         """Let ``user`` block ``peer``, again without effect: appends between both that come later are refused."""
@@ -270,7 +271,7 @@ class Store(Protocol):
         """Keep that the user's tokens issued up to ``until``, seconds since 1970, are refused. It never falls."""
 
     async def revocations(self) -> dict[UserId, float]:
-        """What ``revoke`` kept, the oldest first; of more than REVOKED_USERS_MAX the latest."""
+        """Return the revocations, the oldest first; of more than REVOKED_USERS_MAX the latest."""
 
     async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
         """Remove from each log what is older, and what is beyond its newest ``events_max``; whichever keeps less.
@@ -284,4 +285,4 @@ class Store(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """What the database takes on the disk now."""
+        """Return the size of the database on the disk now."""

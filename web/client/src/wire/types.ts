@@ -4,7 +4,7 @@
  * Nothing is checked here: a newer server may send more, and types of events that are not in this file.
  */
 
-/** What a person sent, as one of its two participants sees it. */
+/** A person's message, as one of its two participants sees it. */
 export interface Message {
   _id: string;
   /** Number in the conversation, the same for both sides; the order on a screen */
@@ -50,7 +50,7 @@ export interface Receipt {
   at: string;
 }
 
-/** What the server takes. */
+/** The sizes that the server takes. */
 export interface Limits {
   /** The longest text, in bytes of UTF-8 */
   text_bytes: number;
@@ -146,7 +146,7 @@ export interface PeerBody {
   chatUserId: string;
 }
 
-/** What somebody did; the messages up to `seq`, or the last ones, go along. */
+/** A report about somebody; the messages up to `seq`, or the last ones, go along. */
 export interface ReportBody {
   chatUserId: string;
   reason: string;
@@ -241,7 +241,7 @@ export interface ReceiptTold {
   code?: string;
 }
 
-/** What became of several receipts, in their order. */
+/** The results of several receipts, in their order. */
 export interface ReceivedList {
   success: boolean;
   /** The caller */

@@ -1,11 +1,11 @@
 """Erasing a user: texts and log go, the other sides keep their threads with holes where the texts were.
 
-What stays is what others' logs and histories need to be whole: that there was a message, when, and by somebody
+Others' logs and histories need some facts to be whole, and these stay: that there was a message, when, and by somebody
 whose name is now one that we made up. Everything happens in steps, each one transaction of at most about
 ERASE_SLICE_ROWS rows; the name goes in the last one, which sees that nothing came in between. So an erasure that was
 interrupted is finished by doing it again.
 
-What a row held stays in the file: SQLite leaves copies behind when it moves rows between pages, and ``secure_delete``
+Bytes of a row stay in the file: SQLite leaves copies behind when it moves rows between pages, and ``secure_delete``
 overwrites only what is deleted. So the file is written anew (``scrub``), also after an erasure that did not come to it.
 
 ``meta`` counts the steps, so that a server, which keeps recent events in memory, notices that of another process; it
@@ -113,7 +113,7 @@ def needs_scrub(connection: sqlite3.Connection) -> bool:
 def scrub(connection: sqlite3.Connection, directory: str) -> None:
     """Write the file anew, and empty its log: afterwards there is nothing in them but what can be read.
 
-    Whoever writes meanwhile waits. Takes as much room again in ``directory``, and in the log.
+    Writers wait meanwhile. Takes as much room again in ``directory``, and in the log.
 
     Raises:
         sqlite3.OperationalError: There is no room, or others read for longer than SCRUB_WAIT_MAX_S.

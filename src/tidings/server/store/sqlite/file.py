@@ -72,7 +72,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def settle(descriptor: int, path: str) -> None:
     """Bring to the disk what a process wrote that did not live to fsync it; ``descriptor`` is the file's.
 
-    Its last transactions may be whole in the log and not durable. Whoever sends such a message again is answered
+    Its last transactions may be whole in the log and not durable. A client that sends such a message again is answered
     without a write, and so without an fsync.
     """
     os.fsync(descriptor)
@@ -154,7 +154,7 @@ def check_served(connection: sqlite3.Connection) -> None:
 
 
 def damaged(fault: str) -> sqlite3.DatabaseError:
-    """What SQLite raises where it meets a page that cannot be."""
+    """The error that SQLite raises where it meets a page that cannot be."""
     failure = sqlite3.DatabaseError(f"database disk image is malformed: {fault}")
     failure.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return failure

@@ -90,7 +90,7 @@ def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int
 
 
 def _unread_total(connection: sqlite3.Connection, user: int) -> int:
-    """What is unread in all conversations; as in the inbox nothing where the user blocks the other side."""
+    """Count the unread messages in all conversations; as in the inbox nothing where the user blocks the other side."""
     row = connection.execute(
         "SELECT ifnull(sum(recv_n - read_n), 0) FROM members WHERE uid = ?"
         " AND peer NOT IN (SELECT peer FROM blocks WHERE uid = ?)",

@@ -11,8 +11,8 @@ Rules
    again by itself.
 4. While a copy fails, for want of room say, the process lives on and tries again: it has the only one. A file that has
    another name now is not lost, and is not waited for. A process that is told to stop puts the copy elsewhere.
-5. If the bytes of a file were changed and not by SQLite, nothing is written into it any more. What was written last is
-   still in the writer's cache: a copy of what it sees stays beside.
+5. If the bytes of a file were changed and not by SQLite, nothing is written into it any more. The bytes that were
+   written last are still in the writer's cache: a copy of what it sees stays beside.
 6. The log was changed if it is not what the index that SQLite shares (``-shm``) says of it: this holds for whoever
    writes, as long as nobody else may. The file was, if it has none of the ids of the mark that a reader of both sees
    (wal.py, rule 3).
@@ -60,7 +60,7 @@ class OutOfPlace(Exception):
 
 
 class Rescued(NamedTuple):
-    """What became of it, and whether another process may go on in its place."""
+    """The result of a rescue, and whether another process may go on in its place."""
 
     text: str
     may_go_on: bool
@@ -79,7 +79,7 @@ class OpenFiles:
 
     @property
     def log_size_bytes(self) -> int:
-        """What the log takes on the disk; 0 where there is none."""
+        """Return the size of the log on the disk; 0 where there is none."""
         try:
             return os.stat(self._path + "-wal").st_size
         except FileNotFoundError:

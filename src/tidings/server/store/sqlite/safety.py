@@ -1,4 +1,4 @@
-"""Who blocks whom, and reports, in the SQLite store. The check of a send is in its own transaction: no race."""
+"""Blocks and reports in the SQLite store. The check of a send is in its own transaction: no race."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _user_row(connection: sqlite3.Connection, name: UserId) -> int:
 
 
 def blockers(connection: sqlite3.Connection, one: int, other: int) -> set[int]:
-    """Who of the two blocks the other."""
+    """Return those of the two that block the other."""
     rows = connection.execute(
         "SELECT uid FROM blocks WHERE uid = ? AND peer = ? UNION ALL SELECT uid FROM blocks WHERE uid = ? AND peer = ?",
         (one, other, other, one),
@@ -100,7 +100,7 @@ def blockers(connection: sqlite3.Connection, one: int, other: int) -> set[int]:
 
 
 def relation(connection: sqlite3.Connection, owner: UserId, peer_name: UserId) -> Relation:
-    """What two users are to each other; see ``Store.relation``."""
+    """Return the relation of two users; see ``Store.relation``."""
     user, peer = find_user(connection, owner), find_user(connection, peer_name)
     if user is None or peer is None:
         return Relation()

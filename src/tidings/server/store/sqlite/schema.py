@@ -1,4 +1,4 @@
-"""What the columns hold: the numbers of users, conversations and messages, and the reads that all others share."""
+"""The meaning of the columns: the numbers of users, conversations and messages, and the reads that all others share."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _PRIMARY_CODE_MASK = 0xFF  # the low byte of an extended result code
 
 
 class Written(NamedTuple, Generic[T]):
-    """What a write job gives: its answer, and the events that it put into logs."""
+    """The result of a write job: its answer, and the events that it put into logs."""
 
     answer: T
     committed: list[Committed]
@@ -198,7 +198,7 @@ class Writer:
                 self._connection.execute("ROLLBACK")
 
     def _cause(self, failure: BaseException) -> OutOfPlace | None:
-        """What became of the files, if that is why something failed."""
+        """Return the state of the files, if that is why something failed."""
         if isinstance(failure, OutOfPlace):
             return failure
         if isinstance(failure, sqlite3.Error) and _primary_code(failure) in _FAIL_STOP:

@@ -13,7 +13,7 @@ from tidings.server.config import TRIM_SLICE_EVENTS, TRIM_USERS_AT_ONCE
 
 
 class Cut(NamedTuple):
-    """What may go of one log: everything up to ``floor``."""
+    """The part of one log that may go: everything up to ``floor``."""
 
     uid: int
     floor: int
@@ -21,7 +21,7 @@ class Cut(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What may go of the logs that were looked at; ``last_uid`` is None when there are no more."""
+    """The parts of the logs that may go, of those that were looked at; ``last_uid`` is None when there are no more."""
 
     cuts: list[Cut]
     kept: int

@@ -38,7 +38,7 @@ WHOLE, OPEN, EMPTYING = "whole", "open", "emptying"
 
 
 class Mark(NamedTuple):
-    """What a database says of its log; ``None`` in the table means the first one."""
+    """The mark of a database's log; ``None`` in the table means the first one."""
 
     ids: tuple[str, ...] = ("0",)
     word: str = WHOLE
