@@ -62,8 +62,8 @@ def _one(name: str, about: str, file: str, text: str, instead: str) -> Mutant:
 
 
 HUB, STREAM, FOLLOW = "server/live/hub.py", "server/live/stream.py", "server/api/stream_route.py"
-SEND, RECEIPTS, LOG = (f"server/store/sqlite/{name}.py" for name in ("send", "receipts", "log"))
-TRIM, TABLES = "server/store/sqlite/trim.py", "server/store/sqlite/schema.py"
+SEND, RECEIPTS = (f"server/store/sqlite/{name}.py" for name in ("send", "receipts"))
+TRIM, RULES, ROWS = "server/store/sqlite/trim.py", "server/store/rules.py", "server/store/rows.py"
 THREADS, COPIES, EVENTS = "server/store/sqlite/threads.py", "server/operate/copies.py", "server/api/poll.py"
 SCHEMA = "server/store/sqlite/migrations/0001_start.sql"
 CORE, FOLLOWING = "client/core.py", "client/following.py"
@@ -90,15 +90,15 @@ MUTANTS = [
         "client-id-ignored",
         "a send that is repeated is stored again",
         (
-            (SEND, "    if stored is not None:\n", "    if False:\n"),
+            (SEND, "    if found.stored is not None:\n", "    if False:\n"),
             (SCHEMA, "CREATE UNIQUE INDEX messages_client_id", "CREATE INDEX messages_client_id"),
         ),
     ),
     _one(
         "client-id-of-any-content",
         "a client_id used for another text is answered with the first message",
-        SEND,
-        "    if stored_digest != digest:\n",
+        RULES,
+        "    if stored_digest != sent_digest:\n",
         "    if False:\n",
     ),
     # I2: a log is dense and becomes visible in order.
@@ -119,11 +119,11 @@ MUTANTS = [
             ),
             (
                 SEND,
-                "DIGEST_SIZE_BYTES = 16\n",
-                "DIGEST_SIZE_BYTES = 16\n_heads: dict[int, int] = {}\n\n\n"
+                "def append(",
+                "_heads: dict[int, int] = {}\n\n\n"
                 "def _next(user: int, head: int) -> int:\n"
                 "    _heads[user] = max(_heads.get(user, 0), head) + 1\n"
-                "    return _heads[user]\n",
+                "    return _heads[user]\n\n\ndef append(",
             ),
         ),
     ),
@@ -131,23 +131,23 @@ MUTANTS = [
         "head-trimmed",
         "retention removes the row at the head, by whose tag cursors are known",
         (
-            (TRIM, "    old, young = floor, head\n", "    old, young = floor, head + 1\n"),
-            (TRIM, "cutoff_ms)), head - 1)\n", "cutoff_ms)), head)\n"),
-            (TRIM, "TRIM_SLICE_EVENTS, floor, head - 1)\n", "TRIM_SLICE_EVENTS, floor, head)\n"),
+            (RULES, "    old, young = ends.floor, ends.head\n", "    old, young = ends.floor, ends.head + 1\n"),
+            (RULES, "is_old)), ends.head - 1)\n", "is_old)), ends.head)\n"),
+            (RULES, "slice_events, wanted, ends.head - 1))\n", "slice_events, wanted, ends.head))\n"),
         ),
     ),
     _one(
         "floor-after-rows",
         "retention removes rows and leaves the floor where it was",
         TRIM,
-        '    connection.execute("UPDATE users SET floor = ? WHERE uid = ?", (next_floor, uid))\n',
+        '    connection.execute("UPDATE users SET floor = ? WHERE uid = ?", (floor, uid))\n',
         "",
     ),
     _one(
         "floor-not-checked",
         "a cursor below the floor is resumed",
-        LOG,
-        "    if cursor.position < floor:\n",
+        RULES,
+        "    if cursor.position < ends.floor:\n",
         "    if False:\n",
     ),
     _one(
@@ -167,9 +167,9 @@ MUTANTS = [
     _one(
         "tag-not-checked",
         "a database that was rolled back without a word is not noticed",
-        LOG,
-        "        if row is None or tag_of(row[0]) != cursor.tag:\n",
-        "        if row is None:\n",
+        RULES,
+        "(written_ms is None or tag_of(written_ms) != cursor.tag):\n",
+        "written_ms is None:\n",
     ),
     _one(
         "epoch-kept",
@@ -261,31 +261,31 @@ MUTANTS = [
     _one(
         "watermark-falls",
         "a receipt that comes late moves the watermark back",
-        RECEIPTS,
-        "    if read_upto > read_seq:\n",
-        "    if read_upto and read_upto != read_seq:\n",
+        RULES,
+        "        read = max(self.read, read_upto)\n",
+        "        read = read_upto or self.read\n",
     ),
     _one(
         "own-devices-not-told",
         "what was read on one device stays unread on the others",
         RECEIPTS,
-        "        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, read_upto,"
+        "        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, after.read,"
         " now_ms))\n",
         "",
     ),
     _one(
         "unread-miscounted",
         "own messages count as read ones of the other",
-        RECEIPTS,
-        "        received = nth if sender == peer_uid else read_upto - nth\n",
-        "        received = nth\n",
+        RULES,
+        "    return seq - nth if is_own else nth\n",
+        "    return nth\n",
     ),
     _one(
         "snapshot-ahead",
         "a snapshot carries a cursor that is one event ahead of it",
-        TABLES,
-        "    return format_cursor(epoch, head, tag)\n",
-        "    return format_cursor(epoch, head + 1, tag)\n",
+        ROWS,
+        "    return format_cursor(epoch, ends.head, ends.head_tag)\n",
+        "    return format_cursor(epoch, ends.head + 1, ends.head_tag)\n",
     ),
     # I4: a client applies each event once.
     _one(

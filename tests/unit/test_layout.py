@@ -182,6 +182,13 @@ def test_a_store_knows_nothing_of_the_server_but_its_settings(module: str) -> No
     assert [] == [name for name in imports(module) if name.startswith("tidings.server") and not name.startswith(known)]
 
 
+@pytest.mark.parametrize("module", ["tidings.server.store.rules", "tidings.server.store.rows"])
+def test_what_all_stores_decide_alike_is_pure(module: str) -> None:
+    """No database, clock or chance: a second store has the same rules, and its own SQL."""
+    assert set() == {name.split(".")[0] for name in imports(module)} & IMPURE
+    assert [] == [name for name in imports(module) if name.startswith("tidings.server.store.sqlite")]
+
+
 def test_every_module_is_used() -> None:
     """A module that nothing imports is an entry point or dead."""
     used = {name for module in MODULES for name in imports(module) if name != module}

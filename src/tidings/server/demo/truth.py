@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tidings.protocol.events import KIND_MESSAGE
+from tidings.server.store.rows import message_id
+from tidings.server.store.rules import SEQ_BITS, SEQ_MAX
 from tidings.server.store.sqlite.file import connect, read_epoch
-from tidings.server.store.sqlite.schema import SEQ_BITS, SEQ_MASK, message_id
 
 _MESSAGE_ID = re.compile("m([0-9a-f]{1,16})([0-9a-f]{6})")
 
@@ -73,7 +74,7 @@ def _read(connection: sqlite3.Connection, after: Mapping[str, int]) -> Truth:
         )
         log = truth.logs.setdefault(name, {})
         for position, tag, mid, sender, client_id in rows:
-            id = message_id(mid >> SEQ_BITS if tag is None else tag, mid & SEQ_MASK)
+            id = message_id(mid >> SEQ_BITS if tag is None else tag, mid & SEQ_MAX)
             log[id] = position
             if sender != uid:
                 truth.recipients[id] = name

@@ -1,7 +1,4 @@
-"""The watermarks of a reader rise, and the other side is told: inside the writer's transaction.
-
-Everything is checked before the first write, so that a refusal leaves nothing.
-"""
+"""The watermarks of a reader rise, and the other side is told: inside the writer's transaction."""
 
 from __future__ import annotations
 
@@ -9,21 +6,13 @@ import sqlite3
 import time
 from typing import NamedTuple
 
-from tidings.errors import NotFound
-from tidings.protocol.cursor import tag_of
-from tidings.protocol.encoding import format_time
-from tidings.protocol.events import (
-    KIND_DELIVERED,
-    KIND_READ_BY_OWNER,
-    KIND_READ_BY_PEER,
-    TYPE_OF_KIND,
-    LogEvent,
-)
-from tidings.protocol.shapes import Receipt, Watermarks
+from tidings.protocol.events import KIND_READ_BY_OWNER
+from tidings.protocol.shapes import Watermarks
 from tidings.protocol.user_id import UserId
-from tidings.server.store import Committed
+from tidings.server.store import Committed, rows
+from tidings.server.store.rules import SEQ_BITS, Marks, check_receipt, received_upto
 from tidings.server.store.sqlite.safety import blockers
-from tidings.server.store.sqlite.schema import SEQ_BITS, find_user, read_watermarks
+from tidings.server.store.sqlite.schema import find_user, read_watermarks
 from tidings.server.store.sqlite.threads import Written
 
 
@@ -45,56 +34,51 @@ def advance(
 ) -> Written[Watermarks]:
     """Raise watermarks; see ``Store.advance``."""
     reader_uid, peer_uid = find_user(connection, reader), find_user(connection, peer)
-    found = None
-    if reader_uid is not None and peer_uid is not None:
-        found = connection.execute(
-            "SELECT mine.cid, mine.last_seq, mine.read_seq, mine.dlv_seq, theirs.recv_n FROM members AS mine"
-            " JOIN members AS theirs ON theirs.uid = mine.peer AND theirs.peer = mine.uid"
-            " WHERE mine.uid = ? AND mine.peer = ?",
-            (reader_uid, peer_uid),
-        ).fetchone()
-    conversation, last_seq, read_seq, dlv_seq, written = found or (0, 0, 0, 0, 0)
-    if max(delivered_upto, read_upto) > last_seq:
-        raise NotFound("unknown_message", f"The last message of this conversation is {last_seq}.")
-    if reader_uid is None or peer_uid is None:
+    found = connection.execute(
+        "SELECT mine.cid, mine.last_seq, theirs.recv_n, mine.dlv_seq, mine.read_seq, mine.told_dlv, mine.told_read"
+        " FROM members AS mine"
+        " JOIN members AS theirs ON theirs.uid = mine.peer AND theirs.peer = mine.uid"
+        " WHERE mine.uid = ? AND mine.peer = ?",
+        (reader_uid, peer_uid),
+    ).fetchone()
+    check_receipt(0 if found is None else found[1], delivered_upto, read_upto)
+    if found is None or reader_uid is None or peer_uid is None:
         return Written(Watermarks(), [])
     if reader_uid in blockers(connection, reader_uid, peer_uid):
         return Written(read_watermarks(connection, reader_uid, peer_uid), [])
 
     now_ms = time.time_ns() // 1_000_000
     own, other = Side(reader, reader_uid), Side(peer, peer_uid)
+    conversation, _, sent, *marks = found
+    before = Marks(*marks)
+    after = before.raised(delivered_upto, read_upto)
     committed: list[Committed] = []
-    if read_upto > read_seq:
+    if after != before:
+        connection.execute(
+            "UPDATE members SET dlv_seq = ?, read_seq = ? WHERE uid = ? AND peer = ?",
+            (after.delivered, after.read, reader_uid, peer_uid),
+        )
+    if after.read > before.read:
         sender, nth = connection.execute(
-            "SELECT sender, nth FROM messages WHERE id = ?", (conversation << SEQ_BITS | read_upto,)
+            "SELECT sender, nth FROM messages WHERE id = ?", (conversation << SEQ_BITS | after.read,)
         ).fetchone()
-        received = nth if sender == peer_uid else read_upto - nth
         connection.execute(
-            "UPDATE members SET read_seq = ?, read_n = ?, dlv_seq = max(dlv_seq, ?) WHERE uid = ? AND peer = ?",
-            (read_upto, received, read_upto, reader_uid, peer_uid),
+            "UPDATE members SET read_n = ? WHERE uid = ? AND peer = ?",
+            (received_upto(after.read, nth, is_own=sender == reader_uid), reader_uid, peer_uid),
         )
-        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, read_upto, now_ms))
-    if delivered_upto > max(dlv_seq, read_upto):
-        connection.execute(
-            "UPDATE members SET dlv_seq = ? WHERE uid = ? AND peer = ?", (delivered_upto, reader_uid, peer_uid)
-        )
-    if written > 0 or tells_strangers:
+        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, after.read, now_ms))
+    if sent > 0 or tells_strangers:
         committed += tell(connection, own, other, now_ms)
     return Written(read_watermarks(connection, reader_uid, peer_uid), committed)
 
 
 def tell(connection: sqlite3.Connection, reader: Side, peer: Side, now_ms: int) -> list[Committed]:
     """Tell the peer how far the reader has read and received, where it was not told so far."""
-    conversation, dlv_seq, read_seq, told_dlv, told_read = connection.execute(
+    conversation, *marks = connection.execute(
         "SELECT cid, dlv_seq, read_seq, told_dlv, told_read FROM members WHERE uid = ? AND peer = ?",
         (reader.uid, peer.uid),
     ).fetchone()
-    rising = []
-    if read_seq > told_read:
-        rising.append((KIND_READ_BY_PEER, read_seq))
-        told_dlv = max(told_dlv, read_seq)  # read is delivered, and no event of its own
-    if dlv_seq > told_dlv:
-        rising.append((KIND_DELIVERED, dlv_seq))
+    rising = Marks(*marks).untold()
     if rising:
         connection.execute(
             "UPDATE members SET told_dlv = dlv_seq, told_read = read_seq WHERE uid = ? AND peer = ?",
@@ -118,10 +102,7 @@ def _record(
         "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?)",
         (owner.uid, position, kind, other.uid, conversation << SEQ_BITS | upto, now_ms),
     )
-    event_type = TYPE_OF_KIND[kind]
-    by = owner.name if kind == KIND_READ_BY_OWNER else other.name
-    receipt = Receipt(chat_user_id=other.name, by=by, upto=upto, at=format_time(now_ms))
-    return Committed(owner.name, LogEvent(position, tag_of(now_ms), receipt, event_type))
+    return Committed(owner.name, rows.receipt(owner.name, other.name, kind, upto, position, now_ms))
 
 
 def _next_position(connection: sqlite3.Connection, user: int) -> int:

@@ -5,24 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from tidings.errors import NOT_ALLOWED_DETAIL, Forbidden
-from tidings.protocol.encoding import encode_json, format_time
+from tidings.protocol.encoding import encode_json
 from tidings.protocol.user_id import UserId
-from tidings.server.store import Blocked, BlockedPage, Relation, Report
-from tidings.server.store.sqlite.schema import find_user
+from tidings.server.store import BlockedPage, Relation, Report, rows
+from tidings.server.store.sqlite.schema import add_user, find_user
 from tidings.server.store.sqlite.threads import Written
-
-
-def refuse_blocked(*, blocks: bool, is_blocked: bool) -> None:
-    """Return when neither the sender blocks the recipient nor the other way round.
-
-    Raises:
-        Forbidden: To the one who blocks, with the reason; to the one who is blocked, in the words of any refusal.
-    """
-    if blocks:
-        raise Forbidden("blocked_by_you", "You blocked this person; unblock them to write.")
-    if is_blocked:
-        raise Forbidden("not_allowed", NOT_ALLOWED_DETAIL)
 
 
 def block(connection: sqlite3.Connection, user: UserId, peer: UserId) -> Written[None]:
@@ -49,7 +36,7 @@ def unblock(connection: sqlite3.Connection, user: UserId, peer: UserId) -> Writt
 
 def blocked(connection: sqlite3.Connection, user: UserId, before: int | None, limit: int) -> BlockedPage:
     """A page of those whom a user blocks; see ``Store.blocked``."""
-    rows = connection.execute(
+    found = connection.execute(
         """
         SELECT peers.name, blocks.ts, blocks.nth
         FROM blocks JOIN users AS peers ON peers.uid = blocks.peer
@@ -58,12 +45,8 @@ def blocked(connection: sqlite3.Connection, user: UserId, before: int | None, li
         """,
         (user, (1 << 62) if before is None else before, limit + 1),
     ).fetchall()
-    return BlockedPage(
-        [
-            Blocked(name, format_time(ts), position, relation(connection, user, name))
-            for name, ts, position in rows[:limit]
-        ],
-        len(rows) > limit,
+    return rows.blocked_page(
+        [(name, since_ms, position, relation(connection, user, name)) for name, since_ms, position in found], limit
     )
 
 
@@ -85,18 +68,16 @@ def add_report(connection: sqlite3.Connection, report: Report) -> Written[None]:
 
 def _user_row(connection: sqlite3.Connection, name: UserId) -> int:
     user = find_user(connection, name)
-    if user is None:
-        (user,) = connection.execute("INSERT INTO users(name) VALUES (?) RETURNING uid", (name,)).fetchone()
-    return int(user)
+    return add_user(connection, name) if user is None else user
 
 
 def blockers(connection: sqlite3.Connection, one: int, other: int) -> set[int]:
     """Return those of the two that block the other."""
-    rows = connection.execute(
+    found = connection.execute(
         "SELECT uid FROM blocks WHERE uid = ? AND peer = ? UNION ALL SELECT uid FROM blocks WHERE uid = ? AND peer = ?",
         (one, other, other, one),
     )
-    return {uid for (uid,) in rows}
+    return {uid for (uid,) in found}
 
 
 def relation(connection: sqlite3.Connection, owner: UserId, peer_name: UserId) -> Relation:
@@ -104,11 +85,11 @@ def relation(connection: sqlite3.Connection, owner: UserId, peer_name: UserId) -
     user, peer = find_user(connection, owner), find_user(connection, peer_name)
     if user is None or peer is None:
         return Relation()
-    rows = connection.execute(
+    found = connection.execute(
         "SELECT uid, recv_n FROM members WHERE uid = ? AND peer = ?"
         " UNION ALL SELECT uid, recv_n FROM members WHERE uid = ? AND peer = ?",
         (user, peer, peer, user),
     )
-    received: dict[int, int] = dict(rows.fetchall())
+    received: dict[int, int] = dict(found.fetchall())
     who = blockers(connection, user, peer)
     return Relation(received.get(peer, 0) > 0, received.get(user, 0) > 0, user in who, peer in who)
