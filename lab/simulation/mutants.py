@@ -64,7 +64,7 @@ def _one(name: str, about: str, file: str, text: str, instead: str) -> Mutant:
 HUB, STREAM, FOLLOW = "server/live/hub.py", "server/live/stream.py", "server/api/stream_route.py"
 SEND, RECEIPTS = (f"server/store/sqlite/{name}.py" for name in ("send", "receipts"))
 TRIM, RULES, ROWS = "server/store/sqlite/trim.py", "server/store/rules.py", "server/store/rows.py"
-THREADS, COPIES, EVENTS = "server/store/sqlite/threads.py", "server/operate/copies.py", "server/api/poll.py"
+THREADS, COPIES, EVENTS = "server/store/sqlite/threads.py", "server/store/sqlite/copies.py", "server/api/poll.py"
 SCHEMA = "server/store/sqlite/migrations/0001_start.sql"
 CORE, FOLLOWING = "client/core.py", "client/following.py"
 

@@ -18,8 +18,8 @@ from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S
 from tidings.server.identity.tokens import TokenIdentity
 from tidings.server.node import Node
-from tidings.server.operate import copies
 from tidings.server.store import Committed, Store
+from tidings.server.store.open import open_maintenance
 
 if TYPE_CHECKING:
     from lab.simulation.world import World
@@ -181,7 +181,7 @@ class Host:
     def back_up(self) -> None:
         """Copy the database beside whoever serves it, with the operators' own command."""
         target = self.path.with_name(f"copy-{self.world.next_number()}.db")
-        copied = copies.backup(self.url, str(target))
+        copied = open_maintenance(self.url).backup(str(target))
         self._copies.append(target)
         self.world.trace("backup", copied.users, copied.messages)
 
@@ -206,7 +206,7 @@ class Host:
             os.replace(f"{self.path}.partial", self.path)
         else:
             former = self.world.truth.epoch
-            copies.restore(self.url, str(copy))
+            open_maintenance(self.url).restore(str(copy))
         self.rewinds += 1
         self.world.rewound(is_silent=is_silent)
         if not is_silent and self.world.truth.epoch == former:

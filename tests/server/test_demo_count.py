@@ -13,6 +13,8 @@ from tidings.server.demo.fault import Conditions, Fault, Faults
 from tidings.server.demo.limits import HEAL_AFTER_S, TAB_SILENT_S, TRAFFIC_FOR_S
 from tidings.server.demo.traffic import Traffic
 from tidings.server.demo.truth import Truth, read_heads, read_truth
+from tidings.server.store.maintenance import Maintenance
+from tidings.server.store.open import open_maintenance
 
 EPOCH = "e"
 
@@ -177,10 +179,15 @@ def test_a_new_count_forgets_what_was_before_it(truth: Truth) -> None:
 
 
 @pytest.fixture
-def database(tmp_path: Path, tidings_database: Callable[[Path], None]) -> Path:
+def path(tmp_path: Path, tidings_database: Callable[[Path], None]) -> Path:
     path = tmp_path / "t.db"
     tidings_database(path)
     return path
+
+
+@pytest.fixture
+def database(path: Path) -> Maintenance:
+    return open_maintenance(f"sqlite:///{path}")
 
 
 @pytest.fixture
@@ -194,6 +201,7 @@ def tidings_database() -> Callable[[Path], None]:
         migrate(connection)
         connection.executescript("""
             INSERT INTO users(uid, name, head) VALUES (1, 'ada', 4), (2, 'ben', 3);
+            INSERT INTO members(uid, peer, cid) VALUES (1, 2, 1), (2, 1, 1);
             INSERT INTO messages(id, sender, nth, client_id, type, ts, body) VALUES
                 (16777217, 1, 1, 'c1', 'text', 1, 'one'), (16777218, 1, 2, 'c2', 'text', 2, 'two'),
                 (16777219, 2, 1, NULL, 'text', 3, 'three');
@@ -207,36 +215,36 @@ def tidings_database() -> Callable[[Path], None]:
     return make
 
 
-def test_the_truth_is_what_the_logs_hold(database: Path) -> None:
+def test_the_truth_is_what_the_logs_hold(database: Maintenance) -> None:
     """Messages only, with whom they are for, after the positions in question."""
-    assert {"ada": 4, "ben": 3} == read_heads(str(database))
-    truth = read_truth(str(database), {})
+    assert {"ada": 4, "ben": 3} == read_heads(database)
+    truth = read_truth(database, {})
     assert {"m1000001": "ben", "m1000002": "ben", "m1000003": "ada"} == truth.recipients
     assert {"ada": {"m1000001": 1, "m1000002": 2, "m1000003": 4}} == {"ada": truth.logs["ada"]}
 
-    later = read_truth(str(database), {"ada": 2, "ben": 2}, ["m1000001", "m1000003", "m1000009", "nonsense"])
+    later = read_truth(database, {"ada": 2, "ben": 2}, ["m1000001", "m1000003", "m1000009", "nonsense"])
 
     assert ({"m1000003": "ada"}, {"m1000001"}, 0) == (later.recipients, later.earlier, later.doubled)
 
 
-def test_a_message_that_is_gone_from_the_database_is_gone_from_the_truth(database: Path) -> None:
+def test_a_message_that_is_gone_from_the_database_is_gone_from_the_truth(database: Maintenance, path: Path) -> None:
     """Its entry in the logs does not stand for it."""
-    with sqlite3.connect(database) as connection:
+    with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM messages WHERE id = 16777218")
 
-    truth = read_truth(str(database), {}, ["m1000002"])
+    truth = read_truth(database, {}, ["m1000002"])
 
     assert {"m1000001", "m1000003"} == set(truth.recipients)
     assert set() == truth.earlier
 
 
-def test_a_message_that_the_server_has_twice_is_doubled(database: Path) -> None:
+def test_a_message_that_the_server_has_twice_is_doubled(database: Maintenance, path: Path) -> None:
     """The same sender, the same client_id: what the unique index forbids, counted all the same."""
-    with sqlite3.connect(database) as connection:
+    with sqlite3.connect(path) as connection:
         connection.execute("DROP INDEX messages_client_id")
         connection.execute("UPDATE messages SET client_id = 'c1' WHERE client_id = 'c2'")
 
-    assert 1 == read_truth(str(database), {}).doubled
+    assert 1 == read_truth(database, {}).doubled
 
 
 # Faults and traffic

@@ -18,7 +18,8 @@ import pytest
 from lab.crowd import Letter, until_acknowledged
 from lab.node import SECRET, Node, Person, refused, wait_for
 from tidings import Config, Tidings
-from tidings.server.operate import person
+from tidings.protocol.user_id import UserId
+from tidings.server.store.open import open_maintenance
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 UNLIMITED = {"sends_per_s": 100_000, "sends_burst": 100_000, "new_conversations_per_h": 100_000}
@@ -134,7 +135,7 @@ def test_a_reader_of_an_old_state_holds_up_the_end_of_an_erasure_and_that_is_tol
         with closing(sqlite3.connect(node.database, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM messages").fetchone()
-            erased = person.erase(f"sqlite:///{node.database}", NAME)
+            erased = open_maintenance(f"sqlite:///{node.database}").erase(UserId(NAME))
             assert "do it again" in (erased.left or "")
             assert found(node.directory, MARK)
         assert 0 == command(node, "erase", "--user", NAME).returncode

@@ -23,8 +23,8 @@ from tidings.server.live.frame import Frame
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.live.stream import Stream
 from tidings.server.metrics import Metrics
-from tidings.server.operate import person
 from tidings.server.store import Committed, NewMessage, Store
+from tidings.server.store.open import open_maintenance
 from tidings.server.store.sqlite.store import SqliteStore
 
 PEOPLE = [UserId(f"u{number}") for number in range(4)]
@@ -244,7 +244,7 @@ def test_the_readers_of_an_erased_log_are_cut_by_the_sweep(tmp_path: Path) -> No
         await opens(world, PEOPLE[1], None, other)
         await world.send(PEOPLE[1], PEOPLE[0])
         await until(lambda: [1] == erased.ids() == other.ids(), "the message")
-        person.erase(f"sqlite:///{tmp_path / 'x.db'}", PEOPLE[0])
+        open_maintenance(f"sqlite:///{tmp_path / 'x.db'}").erase(PEOPLE[0])
 
         await world.hub._sweep()
         user_log = world.hub.hold(PEOPLE[0])

@@ -23,7 +23,7 @@ import pytest
 
 from lab.node import Node, Person, refused, wait_for
 from tidings.cli import main
-from tidings.server.operate.copies import restore
+from tidings.server.store.open import open_maintenance
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 
@@ -217,7 +217,7 @@ def test_what_two_restores_of_one_second_put_aside_has_two_names(tmp_path: Path)
     tidings("migrate", db=tmp_path / "a.db")
     tidings("backup", tmp_path / "copy.db", db=tmp_path / "a.db")
     for _ in range(3):
-        restore(url, str(tmp_path / "copy.db"))
+        open_maintenance(url).restore(str(tmp_path / "copy.db"))
     assert 3 == len(list(tmp_path.glob("a.db.before-restore-*")))
 
 

@@ -42,7 +42,6 @@ ROOMS: dict[str, set[str]] = {
     "api": {"host", "identity", "live", "node", "store"},
     "app": {"api", "host", "identity", "node"},
     "http": {"api", "app", "identity", "live", "node"},
-    "operate": {"store"},
     "demo": {"api", "http", "identity", "node", "store"},
 }
 ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fastapi", "tidings.server.demo.child"}

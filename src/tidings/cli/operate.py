@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from tidings.cli.arguments import Parser, count, days, given
 from tidings.cli.outcome import DONE, NOT_KNOWN, REFUSED, complain, note
+from tidings.errors import ConfigurationError
 from tidings.terminal_text import harmless
 
 if TYPE_CHECKING:
+    from tidings.protocol.user_id import UserId
     from tidings.server.config import Config
+    from tidings.server.store.maintenance import Maintenance
 
 
 def add(command: Callable[..., Parser]) -> None:
@@ -51,29 +54,23 @@ def add(command: Callable[..., Parser]) -> None:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from tidings.server.operate import upkeep
-
     if options.check:
-        schema = upkeep.read_schema(_database(options))
+        schema = _database(options).schema()
         print(f"schema version {schema.found}; this Tidings knows {schema.known}")
         return DONE if schema.found == schema.known else REFUSED
-    schema = upkeep.migrate(_database(options))
+    schema = _database(options).migrate()
     print(f"schema version {schema.known}" + ("" if schema.found == schema.known else f", was {schema.found}"))
     return DONE
 
 
 def _backup(options: argparse.Namespace) -> int:
-    from tidings.server.operate import copies
-
-    copied = copies.backup(_database(options), options.file)
+    copied = _database(options).backup(options.file)
     print(f"{copied.path}: {copied.messages} messages of {copied.users} users, {copied.size_bytes} bytes")
     return DONE
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from tidings.server.operate import copies
-
-    restored = copies.restore(_database(options), options.file)
+    restored = _database(options).restore(options.file)
     print(f"restored {restored.messages} messages of {restored.users} users")
     if restored.kept_aside is not None:
         note(f"the database of before is {restored.kept_aside}")
@@ -81,21 +78,20 @@ def _restore(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from tidings.server.operate import person
+    from tidings.server.store.export import export
 
-    is_empty = True
-    for entry in person.export(_database(options), options.user):
-        print(json.dumps(entry))
-        is_empty = False
+    is_empty, user = True, _user(options)
+    with _database(options).snapshot() as snapshot:
+        for entry in export(snapshot, user):
+            print(json.dumps(entry))
+            is_empty = False
     if is_empty:
         note(f"nothing is kept of {options.user}")
     return DONE
 
 
 def _erase(options: argparse.Namespace) -> int:
-    from tidings.server.operate import person
-
-    erased = person.erase(_database(options), options.user)
+    erased = _database(options).erase(_user(options))
     if erased.was_known:
         print(f"erased {erased.messages} messages and {erased.events} events of {harmless(options.user)}")
     else:
@@ -107,19 +103,30 @@ def _erase(options: argparse.Namespace) -> int:
 
 
 def _retention(options: argparse.Namespace) -> int:
-    from tidings.server.operate import upkeep
+    from tidings.server.store.open import open_maintenance
+    from tidings.server.store.rules import DAY_MS
 
     config = _settings(options, log_keep_days=options.older_than, log_events_max=options.events_max)
-    done = upkeep.retain(
-        config.db, keep_days=config.log_keep_days, events_max=config.log_events_max, dry_run=options.dry_run
-    )
+    older_than_ms = int(config.log_keep_days * DAY_MS)
+    done = open_maintenance(config.db).trim(older_than_ms, config.log_events_max, dry_run=options.dry_run)
     would = "would remove" if options.dry_run else "removed"
     print(f"{would} {done.events} events from {done.logs} logs; {done.kept} are kept")
     return DONE
 
 
-def _database(options: argparse.Namespace) -> str:
-    return _settings(options).db
+def _database(options: argparse.Namespace) -> Maintenance:
+    from tidings.server.store.open import open_maintenance
+
+    return open_maintenance(_settings(options).db)
+
+
+def _user(options: argparse.Namespace) -> UserId:
+    from tidings.protocol.user_id import check_user_id
+
+    try:
+        return check_user_id(options.user)
+    except ValueError as wrong:
+        raise ConfigurationError(f"--user: {wrong}") from None
 
 
 def _settings(options: argparse.Namespace, **overrides: object) -> Config:

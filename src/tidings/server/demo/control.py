@@ -34,6 +34,7 @@ from tidings.server.demo.limits import (
 from tidings.server.demo.supervisor import Supervisor
 from tidings.server.demo.traffic import Traffic
 from tidings.server.demo.truth import read_heads, read_truth
+from tidings.server.store.maintenance import Maintenance
 
 KEY_HEADER = "tidings-demo-key"
 
@@ -77,7 +78,7 @@ class Control:
     """Answers the drawer. ``origins`` are those of the demo's page."""
 
     def __init__(
-        self, key: str, host: str, origins: list[str], database: str, faults: Faults, supervisor: Supervisor
+        self, key: str, host: str, origins: list[str], database: Maintenance, faults: Faults, supervisor: Supervisor
     ) -> None:
         self.app: ASGIApp = Guard(self._router(), host, origins, key)
         self._database = database

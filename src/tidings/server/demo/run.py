@@ -67,12 +67,12 @@ class _Demo:
     async def _serve(self) -> int:
         # Loaded while the server's process loads the same and more.
         from tidings.server.demo.control import Control, control_server
-        from tidings.server.store.open import sqlite_path
+        from tidings.server.store.open import open_maintenance
 
         self._on_signals()
         await self._supervisor.listens()
         control = Control(
-            self._key, self._control_host, self._origins, sqlite_path(self._db), self._faults, self._supervisor
+            self._key, self._control_host, self._origins, open_maintenance(self._db), self._faults, self._supervisor
         )
         await control.begin_count()
         server = control_server(control.app)

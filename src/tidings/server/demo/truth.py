@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tidings.protocol.events import KIND_MESSAGE
-from tidings.server.store.rows import message_id
-from tidings.server.store.rules import SEQ_BITS, SEQ_MAX
-from tidings.server.store.sqlite.file import connect, read_epoch
-
-_MESSAGE_ID = re.compile("m([0-9a-f]{1,16})([0-9a-f]{6})")
+from tidings.server.store.maintenance import Maintenance, Snapshot
 
 
 @dataclass
@@ -34,61 +27,33 @@ class Truth:
     doubled: int = 0
 
 
-def read_heads(path: str) -> dict[str, int]:
+def read_heads(database: Maintenance) -> dict[str, int]:
     """The head of each log."""
-    connection = connect(path, read_only=True)
-    try:
-        return dict(connection.execute("SELECT name, head FROM users"))
-    finally:
-        connection.close()
+    with database.glance() as snapshot:
+        return {str(user): head for user, head in snapshot.heads().items()}
 
 
-def read_truth(path: str, after: Mapping[str, int], asked: Iterable[str] = ()) -> Truth:
+def read_truth(database: Maintenance, after: Mapping[str, int], asked: Iterable[str] = ()) -> Truth:
     """Return every log after these positions, as one snapshot; a log that is not named from its beginning."""
-    connection = connect(path, read_only=True)
-    try:
-        connection.execute("BEGIN")
-        truth = _read(connection, after)
-        for id in set(asked) - truth.recipients.keys():
-            if _is_there(connection, id):
-                truth.earlier.add(id)
+    with database.glance() as snapshot:
+        truth = _read(snapshot, after)
+        truth.earlier = {id for id in set(asked) - truth.recipients.keys() if snapshot.has_message(id)}
         return truth
-    finally:
-        connection.close()
 
 
-def _read(connection: sqlite3.Connection, after: Mapping[str, int]) -> Truth:
-    truth = Truth(read_epoch(connection))
-    keys: set[tuple[int, str]] = set()
-    for uid, name, head in connection.execute("SELECT uid, name, head FROM users").fetchall():
-        since = after.get(name, 0)
+def _read(snapshot: Snapshot, after: Mapping[str, int]) -> Truth:
+    truth = Truth(snapshot.epoch)
+    keys: set[tuple[str, str]] = set()
+    for user, head in snapshot.heads().items():
+        since = after.get(user, 0)
         if head <= since:
             continue
-        # The log alone will not do: an entry whose message is gone is a message that is gone.
-        rows = connection.execute(
-            "SELECT feed.cur, members.tag, messages.id, messages.sender, messages.client_id FROM feed"
-            " JOIN messages ON messages.id = feed.mid"
-            " LEFT JOIN members ON members.uid = feed.uid AND members.peer = feed.peer"
-            " WHERE feed.uid = ? AND feed.cur > ? AND feed.kind = ?",
-            (uid, since, KIND_MESSAGE),
-        )
-        log = truth.logs.setdefault(name, {})
-        for position, tag, mid, sender, client_id in rows:
-            id = message_id(mid >> SEQ_BITS if tag is None else tag, mid & SEQ_MAX)
-            log[id] = position
-            if sender != uid:
-                truth.recipients[id] = name
-                if client_id is not None:
-                    truth.doubled += (sender, client_id) in keys
-                    keys.add((sender, client_id))
+        log = truth.logs.setdefault(user, {})
+        for entry in snapshot.entries_after(user, since):
+            log[entry.id] = entry.position
+            if entry.sender != user:
+                truth.recipients[entry.id] = user
+                if entry.client_id is not None:
+                    truth.doubled += (entry.sender, entry.client_id) in keys
+                    keys.add((entry.sender, entry.client_id))
     return truth
-
-
-def _is_there(connection: sqlite3.Connection, id: str) -> bool:
-    found = _MESSAGE_ID.fullmatch(id)
-    if found is None or int(found[1], 16) >= 1 << 63:
-        return False
-    tag, seq = (int(part, 16) for part in found.groups())
-    row = connection.execute("SELECT cid FROM members WHERE tag = ?", (tag,)).fetchone()
-    mid = (tag if row is None else row[0]) << SEQ_BITS | seq
-    return mid < 1 << 63 and connection.execute("SELECT 1 FROM messages WHERE id = ?", (mid,)).fetchone() is not None

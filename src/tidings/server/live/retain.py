@@ -13,13 +13,12 @@ from tidings.server.config import Config
 from tidings.server.logs import Line
 from tidings.server.metrics import Metrics
 from tidings.server.store import Store
+from tidings.server.store.rules import DAY_MS
 
 TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
 TRIM_INTERVAL_S = 3600.0  # and comes again; logs grow by days
 
 log = logging.getLogger("tidings.retain")
-
-DAY_MS = 86_400_000
 
 
 async def retain_for_ever(config: Config, store: Store, metrics: Metrics) -> None:

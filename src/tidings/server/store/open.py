@@ -1,10 +1,12 @@
-"""From a database URL to its store."""
+"""From a database URL to its store, and to its upkeep."""
 
 from __future__ import annotations
 
 from tidings.errors import ConfigurationError
 from tidings.protocol.shown_url import shown_url
 from tidings.server.store import OnCommit, Store
+from tidings.server.store.maintenance import Maintenance
+from tidings.server.store.sqlite.maintenance import SqliteMaintenance
 from tidings.server.store.sqlite.store import SqliteStore
 
 
@@ -14,10 +16,19 @@ def open_store(url: str, on_commit: OnCommit) -> Store:
     Raises:
         ConfigurationError: No store takes this URL.
     """
-    return SqliteStore(sqlite_path(url), on_commit)
+    return SqliteStore(_sqlite_path(url), on_commit)
 
 
-def sqlite_path(url: str) -> str:
+def open_maintenance(url: str) -> Maintenance:
+    """The upkeep of the database that a URL names.
+
+    Raises:
+        ConfigurationError: No store takes this URL.
+    """
+    return SqliteMaintenance(_sqlite_path(url))
+
+
+def _sqlite_path(url: str) -> str:
     """The file that a ``sqlite:`` URL names.
 
     Raises:

@@ -20,6 +20,7 @@ SEQ_BITS = 24  # a message's number within its conversation; together they are o
 SEQ_MAX = (1 << SEQ_BITS) - 1  # 16.7 million messages; the next would run into the neighbour's numbers
 TAG_BITS = 63  # of a conversation's tag, which is drawn: a database's integers, and two are never alike
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 DIGEST_SIZE_BYTES = 16
 
 

@@ -13,34 +13,17 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from tidings.errors import ConfigurationError
-from tidings.server.operate.database import as_owner, opened, unserved
-from tidings.server.store.open import sqlite_path
+from tidings.server.store.maintenance import Copied, Restored
+from tidings.server.store.sqlite.beside import opened, unserved
 from tidings.server.store.sqlite.file import check_whole, connect, known_version, new_epoch, sync
+from tidings.server.store.sqlite.owner import as_owner
 from tidings.server.store.sqlite.place import write_copy
 from tidings.server.store.sqlite.wal import BESIDE
 
 
-class Copied(NamedTuple):
-    """The contents of a copy."""
-
-    path: str
-    users: int
-    messages: int
-    size_bytes: int
-
-
-class Restored(NamedTuple):
-    """The database that was restored, and the place of the one before; None where there was none."""
-
-    users: int
-    messages: int
-    kept_aside: str | None
-
-
-def backup(url: str, target: str) -> Copied:
+def backup(name: str, target: str) -> Copied:
     """Copy a database, also while a server serves it: everything that was acknowledged when this began is in it.
 
     Raises:
@@ -49,7 +32,7 @@ def backup(url: str, target: str) -> Copied:
     target = os.path.abspath(target)
     if os.path.lexists(target):
         raise ConfigurationError(f"{target} is already there; choose another name")
-    with opened(url, query_only=True, any_schema=True) as database:
+    with opened(name, query_only=True, any_schema=True) as database:
         check_readable(database.connection, database.path)
         with as_owner(target) as path, _written(path) as partial:
             try:
@@ -61,7 +44,7 @@ def backup(url: str, target: str) -> Copied:
     return Copied(target, users, messages, size_bytes)
 
 
-def restore(url: str, source: str) -> Restored:
+def restore(name: str, source: str) -> Restored:
     """Put a copy in the place of a database, which is kept aside.
 
     Raises:
@@ -69,7 +52,7 @@ def restore(url: str, source: str) -> Restored:
         DatabaseTooNew: A newer Tidings wrote the copy.
     """
     known_version()  # read before this process acts as another user, who may not see our own files
-    with as_owner(sqlite_path(url)) as path, _source(source) as connection, contextlib.ExitStack() as held:
+    with as_owner(name) as path, _source(source) as connection, contextlib.ExitStack() as held:
         if os.path.lexists(path):
             held.enter_context(unserved(path, "restoring"))
         partial = held.enter_context(_written(path, may_replace=True))
