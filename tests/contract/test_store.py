@@ -1,39 +1,80 @@
-"""What every store promises (src/tidings/server/store/__init__.py). A new backend adds itself to ``STORES``."""
+"""What every store promises (src/tidings/server/store), and its upkeep. A new engine adds itself to ``ENGINES``.
+
+Where an engine lets several nodes have one database, every test is played with two as well, each call on another node
+than the one before: what one process alone would know is not known then.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import random
+import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from tidings.errors import Conflict, Forbidden, NotFound, Problem, TooManyRequests
+from tidings.errors import Conflict, DatabaseInUse, Forbidden, NotFound, Problem, TooManyRequests
 from tidings.protocol.cursor import Cursor, parse_cursor
 from tidings.protocol.events import LogEvent
 from tidings.protocol.shapes import Message, Receipt, Watermarks
 from tidings.protocol.user_id import UserId
-from tidings.server.store import Appended, Committed, NewMessage, Store
-from tidings.server.store.open import open_store
+from tidings.server.store import Appended, Committed, NewMessage, Report, Store, Trimmed
+from tidings.server.store.export import export
+from tidings.server.store.maintenance import Erased, Maintenance
+from tidings.server.store.open import open_maintenance, open_store
+from tidings.server.store.sqlite import lock
 
 T = TypeVar("T")
 
-STORES: dict[str, Callable[[Path], str]] = {"sqlite": lambda folder: f"sqlite:///{folder}/tidings.db"}
+
+class Engine(NamedTuple):
+    """A kind of database: the URL of a new one, and whether several nodes may have it at once."""
+
+    name: str
+    url: Callable[[Path], str]
+    takes_several_nodes: bool
+
+
+ENGINES = [Engine("sqlite", lambda folder: f"sqlite:///{folder}/tidings.db", takes_several_nodes=False)]
+PLAYED = [(engine, nodes) for engine in ENGINES for nodes in ((1, 2) if engine.takes_several_nodes else (1,))]
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
 
 
 class Logs:
-    """A started store, driven from a test without ``await``."""
+    """The started stores of some nodes, driven from a test without ``await``.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.committed: list[Committed] = []
+    Attributes:
+        told: By node, what its store told of commits.
+    """
+
+    def __init__(self, engine: Engine, folder: Path, nodes: int = 1) -> None:
+        self.engine = engine
+        self.url = engine.url(folder)
+        self.told: list[list[Committed]] = [[] for _ in range(nodes)]
         self._runner = asyncio.Runner()
-        self.store: Store = open_store(url, self.committed.extend)
-        self.run(self.store.start())
+        self._start()
+
+    def _start(self) -> None:
+        self._stores = [open_store(self.url, told.extend) for told in self.told]
+        for each in self._stores:
+            self.run(each.start())
+
+    @property
+    def store(self) -> Store:
+        """The next node's: each call goes to another."""
+        self._stores.append(self._stores.pop(0))
+        return self._stores[0]
+
+    @property
+    def committed(self) -> list[Committed]:
+        """What was told by all nodes."""
+        return [each for told in self.told for each in told]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
@@ -66,19 +107,30 @@ class Logs:
     def receives(self, reader: UserId, peer: UserId, upto: int) -> Watermarks:
         return self.run(self.store.advance(reader, peer, upto, 0))
 
+    def stop(self) -> None:
+        for each in self._stores:
+            self.run(each.close())
+
     def restart(self) -> None:
-        self.run(self.store.close())
-        self.store = open_store(self.url, self.committed.extend)
-        self.run(self.store.start())
+        self.stop()
+        self._start()
 
     def close(self) -> None:
-        self.run(self.store.close())
+        self.stop()
         self._runner.close()
 
+    @property
+    def upkeep(self) -> Maintenance:
+        return open_maintenance(self.url)
 
-@pytest.fixture(params=STORES)
+    def exported(self, user: UserId) -> list[dict[str, Any]]:
+        with self.upkeep.snapshot() as snapshot:
+            return list(export(snapshot, user))
+
+
+@pytest.fixture(params=PLAYED, ids=lambda played: f"{played[0].name}-{played[1]}")
 def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Logs]:
-    opened = Logs(STORES[request.param](tmp_path))
+    opened = Logs(request.param[0], tmp_path, request.param[1])
     yield opened
     opened.close()
 
@@ -193,8 +245,9 @@ def test_commits_are_told_in_order_and_before_the_answer(logs: Logs) -> None:
 
     logs.run(many())
     for user in (ALICE, BOB):
-        told = [event for owner, event in logs.committed if owner == user]
-        assert logs.log(user) == told
+        by_node = [[event for owner, event in told if owner == user] for told in logs.told]
+        assert by_node == [sorted(told, key=lambda event: event.position) for told in by_node]
+        assert logs.log(user) == sorted(itertools.chain(*by_node), key=lambda event: event.position)
 
 
 def test_a_user_never_seen_has_an_empty_log_and_no_row(logs: Logs) -> None:
@@ -238,6 +291,16 @@ def test_watermarks_only_rise(logs: Logs) -> None:
         assert Watermarks(2, 2, 0, 0) == logs.receives(BOB, ALICE, upto)
     refused(lambda: logs.reads(BOB, ALICE, 4), NotFound, "unknown_message")
     assert heads == (logs.head(ALICE), logs.head(BOB))
+
+
+def test_a_receipt_where_there_is_no_conversation_changes_nothing(logs: Logs) -> None:
+    """Both are known, and have never written to each other: there is nothing to receive, and nothing fails."""
+    logs.send(ALICE, BOB)
+    logs.send(CAROL, BOB)
+
+    assert Watermarks() == logs.run(logs.store.advance(ALICE, CAROL, 0, 0))
+    refused(lambda: logs.reads(ALICE, CAROL, 1), NotFound, "unknown_message")
+    assert (1, 1) == (logs.head(ALICE), logs.head(CAROL))
 
 
 def test_unread_counts_equal_a_count_of_the_messages(logs: Logs) -> None:
@@ -315,7 +378,7 @@ def test_the_epoch_stays_with_the_database(logs: Logs, tmp_path: Path) -> None:
     logs.restart()
     assert epoch == logs.store.epoch
     (tmp_path / "other").mkdir()
-    other = Logs(STORES["sqlite"](tmp_path / "other"))
+    other = Logs(logs.engine, tmp_path / "other")
     assert epoch != other.store.epoch
     other.close()
 
@@ -590,3 +653,148 @@ def test_replaying_a_log_gives_the_snapshot(logs: Logs) -> None:
             for each in logs.run(logs.store.inbox(me, before=None, limit=100)).conversations
         }
         assert snapshot == replayed
+
+
+# Several nodes
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_a_database_has_several_nodes_or_the_second_is_told_what_to_do(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one node commits another reads. SQLite's file belongs to one process: the second one gets a sentence."""
+    monkeypatch.setattr(lock, "time", VirtualTime())
+    first = Logs(engine, tmp_path)
+    try:
+        if engine.takes_several_nodes:
+            second = Logs(engine, tmp_path)
+            first.send(ALICE, BOB, "hi")
+            assert ["hi"] == texts(second.log(BOB))
+            second.close()
+        else:
+            with pytest.raises(DatabaseInUse) as caught:
+                asyncio.run(open_store(first.url, lambda _: None).start())
+            assert f"database is served by process {os.getpid()}; use one process" == str(caught.value)
+            assert 1 == first.send(ALICE, BOB).message.seq
+    finally:
+        first.close()
+
+
+class VirtualTime:
+    """A clock that a sleep moves on at once."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, pause_s: float) -> None:
+        self._now += pause_s
+
+
+# Upkeep
+
+
+def test_the_schema_is_that_of_this_tidings(logs: Logs) -> None:
+    """A store migrates when it starts; migrating once more changes nothing."""
+    assert logs.upkeep.schema().found == logs.upkeep.schema().known > 0
+    logs.send(ALICE, BOB, "hi")
+    logs.stop()
+    assert logs.upkeep.migrate() == logs.upkeep.schema()
+    logs.restart()
+    assert ["hi"] == texts(logs.log(BOB))
+
+
+def test_a_snapshot_stays_while_others_write(logs: Logs) -> None:
+    """It says what the store says, and goes on saying it; so does a glance."""
+    logs.send(ALICE, BOB, "before", client_id="k1")
+    logs.reads(BOB, ALICE, 1)
+    for reading in (logs.upkeep.snapshot, logs.upkeep.glance):
+        with reading() as snapshot:
+            expected = logs.log(BOB), logs.run(logs.store.inbox(BOB, before=None, limit=10))
+            logs.send(ALICE, BOB, "after")
+
+            assert expected == (snapshot.read_after(BOB, 0, 100), snapshot.inbox(BOB, before=None, limit=10))
+            assert logs.store.epoch == snapshot.epoch
+            (entry, *_) = snapshot.entries_after(BOB, 0)
+            assert (1, ALICE, "k1") == (entry.position, entry.sender, entry.client_id)
+            assert (True, False) == (snapshot.has_message(entry.id), snapshot.has_message(f"{entry.id[:-6]}ffffff"))
+            assert expected[0][-1].position == snapshot.heads()[BOB] < logs.head(BOB)
+            assert (None, 0) == (snapshot.ends(CAROL), len(snapshot.read_after(CAROL, 0, 100)))
+
+
+def test_an_erasure_beside_nodes_is_known_to_each_before_it_is_done(logs: Logs) -> None:
+    """Each learns of it when it checks, and answers when nothing of it is in memory; the other side keeps a hole."""
+    logs.send(ALICE, BOB, "of alice", client_id="k1")
+    logs.send(BOB, ALICE, "of bob")
+    erased: list[Erased] = []
+    thread = threading.Thread(target=lambda: erased.append(logs.upkeep.erase(ALICE)))
+    thread.start()
+    while thread.is_alive():
+        for _ in logs.told:
+            store = logs.store
+            logs.run(store.note_forgotten(logs.run(store.check())))
+        time.sleep(0.01)
+
+    assert [Erased(was_known=True, messages=1, events=2, left=None)] == erased
+    assert [] == logs.log(ALICE)
+    assert ["", "of bob"] == texts(logs.log(BOB))
+    refused(lambda: logs.send(BOB, UserId(str(_first(logs).sender_id))), Forbidden, "not_allowed")
+    assert logs.send(ALICE, BOB, "another person of this name", client_id="k1").is_new
+
+
+def _first(logs: Logs) -> Message:
+    (first, *_) = (event.data for event in logs.log(BOB))
+    assert isinstance(first, Message)
+    return first
+
+
+def test_an_export_has_all_that_is_kept_of_one_person(logs: Logs) -> None:
+    """Messages of both, receipts, blocks, reports and the end of sign-ins; of somebody never seen, nothing."""
+    sent = logs.send(ALICE, BOB, "hi").message
+    logs.reads(BOB, ALICE, 1)
+    logs.run(logs.store.block(BOB, CAROL))
+    logs.run(logs.store.add_report(Report(BOB, ALICE, "unpleasant", 1, [sent])))
+    logs.run(logs.store.revoke(BOB, 12.5))
+
+    lines = {line["type"]: line["data"] for line in logs.exported(BOB)}
+    assert ["user", "conversation", "message", "message_read", "block", "report", "revocation"] == list(lines)
+    assert (2, "hi", CAROL) == (lines["user"]["events"], lines["message"]["text"], lines["block"]["user_id"])
+    assert (sent.id, "1970-01-01T00:00:12.500Z") == (
+        lines["report"]["messages"][0]["_id"],
+        lines["revocation"]["until"],
+    )
+    assert ["reported"] == [line["type"] for line in logs.exported(ALICE)][-1:]
+    assert [] == logs.exported(UserId("dave"))
+
+
+def test_logs_are_cut_beside_a_store_as_by_it(logs: Logs) -> None:
+    """A dry run counts what would go; the newest stay, and a reader below the floor is told."""
+    for number in range(10):
+        logs.send(ALICE, BOB, str(number))
+    month_ms = 30 * 24 * 3_600_000
+
+    assert Trimmed(logs=2, events=12, kept=8) == logs.upkeep.trim(month_ms, 4, dry_run=True)
+    assert 10 == len(logs.log(BOB))
+    assert Trimmed(logs=2, events=12, kept=8) == logs.upkeep.trim(month_ms, 4)
+    assert Trimmed(logs=2, events=4, kept=4) == logs.run(logs.store.trim(month_ms, 2))
+    assert ["8", "9"] == texts(logs.log(BOB, after=8))
+    assert "expired" == logs.run(logs.store.place(BOB, Cursor(logs.store.epoch, 1, 0))).reset
+
+
+def test_a_restored_copy_has_what_was_there_and_another_epoch(logs: Logs, tmp_path: Path) -> None:
+    """What came after the copy is gone, and every cursor of before is answered with a reset."""
+    logs.send(ALICE, BOB, "kept")
+    copied = logs.upkeep.backup(str(tmp_path / "copy"))
+    logs.send(ALICE, BOB, "lost")
+    before = logs.run(logs.store.place(BOB, None))
+    epoch = logs.store.epoch
+    logs.stop()
+    restored = logs.upkeep.restore(copied.path)
+    logs.restart()
+
+    assert (2, 1) == (copied.users, copied.messages) == (restored.users, restored.messages)
+    assert ["kept"] == texts(logs.log(BOB))
+    place = logs.run(logs.store.place(BOB, Cursor(epoch, before.position, before.tag)))
+    assert ("other_epoch", 1) == (place.reset, place.head)
