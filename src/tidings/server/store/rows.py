@@ -82,7 +82,7 @@ def receipt(owner: UserId, other: UserId, kind: int, upto: int, position: int, a
 def appended(
     new: NewMessage, tag: int, seq: int, at_ms: int, positions: Iterable[tuple[UserId, int]]
 ) -> tuple[Appended, list[Committed]]:
-    """What the sender of a new message is answered, and its event at these positions of the logs that it entered."""
+    """Return the answer to the sender of a new message, and its event at these positions of the logs."""
     created_at = format_time(at_ms)
 
     def shown(client_id: str | None) -> Message:

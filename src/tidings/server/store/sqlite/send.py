@@ -1,4 +1,4 @@
-"""A message is appended: what happens inside the writer's transaction. What may be is in rules.py."""
+"""A message is appended: what happens inside the writer's transaction. The decisions are in rules.py."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _NUMBER_MAX = (1 << 63) - 1
 
 
 class SqliteSnapshot:
-    """What a connection sees from now on, which stays as it is; see ``Snapshot``."""
+    """The state that a connection sees from now on; it stays as it is. See ``Snapshot``."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN")
