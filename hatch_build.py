@@ -37,7 +37,7 @@ GENERATED = {"node_modules", "dist", "coverage"}
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
-    """What hatchling calls for a wheel, an sdist and an editable install."""
+    """Hatchling calls this for a wheel, an sdist and an editable install."""
 
     def dependencies(self) -> list[str]:
         """Ask for the Node wheel only when a page must be built and no suitable Node is on PATH."""

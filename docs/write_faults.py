@@ -17,7 +17,7 @@ from lab.faults.results import PUBLISHED, read, take  # noqa: E402
 
 
 def parts() -> dict[str, str]:
-    """What stands between the two marks, by document."""
+    """Return the text between the two marks, by document."""
     results = read(PUBLISHED)
     scenes = results["scenes"]
     return {

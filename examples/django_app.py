@@ -36,7 +36,7 @@ from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 
 @csrf_exempt  # type: ignore[untyped-decorator]  # Django has no types
 def sign_in(request: HttpRequest, name: str) -> HttpResponse:
-    """Whoever gives a name is that person: an example has no passwords. Answers the primary key."""
+    """The name that somebody gives is that person: an example has no passwords. Answers the primary key."""
     user, _ = get_user_model().objects.get_or_create(username=name)
     login(request, user)
     return HttpResponse(str(user.pk))

@@ -31,7 +31,7 @@ app.include_router(messages.router, prefix="/api/message")
 
 @app.post("/sign-in/{name}")
 def sign_in(name: str, response: Response) -> str:
-    """Whoever gives a name is that person: an example has no passwords."""
+    """The name that somebody gives is that person: an example has no passwords."""
     session = secrets.token_urlsafe()
     SESSIONS[session] = name
     response.set_cookie("session", session, httponly=True, samesite="lax")

@@ -14,12 +14,12 @@ SESSIONS: dict[str, str] = {}
 
 
 def current_user(request: HTTPConnection) -> str | None:
-    """Who is signed in."""
+    """Return the user that is signed in."""
     return SESSIONS.get(request.cookies.get("session", ""))
 
 
 async def sign_in(request: Request) -> PlainTextResponse:
-    """Whoever gives a name is that person: an example has no passwords."""
+    """The name that somebody gives is that person: an example has no passwords."""
     session, name = secrets.token_urlsafe(), request.path_params["name"]
     SESSIONS[session] = name
     response = PlainTextResponse(name)

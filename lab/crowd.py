@@ -1,8 +1,8 @@
 """Many clients at once: senders that do not give up what they hold, and readers that follow without losing their place.
 
-They stand on plain sockets and know nothing of the product, as `node` does. What they promise is what PROTOCOL.md asks
-of a client: a send is repeated with its `client_id` until it is acknowledged; a reader goes on from the cursor of the
-last event that it applied.
+They stand on plain sockets and know nothing of the product, as `node` does. They keep the promises that PROTOCOL.md
+asks of a client: a send is repeated with its `client_id` until it is acknowledged; a reader goes on from the cursor of
+the last event that it applied.
 """
 
 from __future__ import annotations

@@ -73,11 +73,11 @@ class Demo:
 
     @property
     def output(self) -> str:
-        """What it has printed and logged."""
+        """Return the text that it has printed and logged."""
         return (self.directory / "demo.txt").read_text()
 
     def orders(self, order: str, **what: object) -> dict[str, Any]:
-        """What the drawer of a page would ask the control channel for; the state of everything."""
+        """Send an order of a page's drawer to the control channel; return the state of everything."""
         answer = self.asks(order, what)
         assert answer.status_code == 200, answer.text
         state: dict[str, Any] = answer.json()
@@ -116,7 +116,7 @@ class Demo:
         assert answer.status_code == 201, answer.text
 
     def texts(self, user_id: str, peer: str) -> list[str]:
-        """What the server has of a conversation."""
+        """Return the server's texts of a conversation."""
         answer = self.http.get(f"{API}/{quote(peer, safe='')}", headers=self.headers(user_id))
         assert answer.status_code == 200, answer.text
         return [message["text"] for message in answer.json()["messages"]]

@@ -60,7 +60,7 @@ class Front:
 
     @property
     def logs(self) -> str:
-        """Whatever it wrote anywhere."""
+        """Return everything that it wrote anywhere."""
         return "".join(path.read_text(errors="replace") for path in [*self.directory.glob("*.log"), self.output])
 
     @property

@@ -63,7 +63,7 @@ class KeyServer:
 
     Attributes:
         keys: The JWKs that it answers with.
-        status, body: What it answers instead, where they are set.
+        status, body: Answers that it gives instead, where they are set.
         fields: Fields of its answers, beside the length.
         is_hanging: It takes requests and does not answer until this is unset.
         asked: The paths that it was asked for, in order.

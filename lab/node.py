@@ -488,7 +488,7 @@ class Stream:
             self._buffer = b""
 
     def _take_rest(self) -> None:
-        """What came of a chunk before the connection was cut: readers get that too."""
+        """The rest of a chunk that came before the connection was cut: readers get that too."""
         if self._chunked and b"\r\n" in self._buffer:
             size_line, rest = self._buffer.split(b"\r\n", 1)
             self._take(rest[: int(size_line, 16)])

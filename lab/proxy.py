@@ -298,7 +298,7 @@ class _Connection:
         return received
 
     def _fall(self, received: bytes) -> bytes:
-        """What goes on to the client of what came from the server."""
+        """Return the bytes for the client, of those that came from the server."""
         if self._proxy._mode == "lose_post_replies" and self._is_post and received:
             self._proxy.lost_replies += 1
             self.ends_by = "reset"
@@ -313,7 +313,7 @@ class _Connection:
         return self._count(received)
 
     def _release(self) -> bytes:
-        """What was held of an event stream, once it has ended or nobody wants it held any more."""
+        """Release the held bytes of an event stream, once it has ended or nobody wants it held any more."""
         if self._proxy._mode == "hold_streams" and not self._held.endswith(END_OF_CHUNKS):
             return b""
         held, self._held, self._is_held_stream = self._held, b"", False

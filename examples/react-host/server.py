@@ -27,7 +27,7 @@ SESSIONS: dict[str, str] = {}
 
 
 async def sign_in(request: Request) -> JSONResponse:
-    """Whoever gives a name is that person: an example has no passwords."""
+    """The name that somebody gives is that person: an example has no passwords."""
     session, user = secrets.token_urlsafe(), (await request.json())["name"].lower()
     SESSIONS[session] = user
     answer = JSONResponse({"userId": user})

@@ -1,1 +1,1 @@
-"""What a message and an open stream cost, here and at others (`make bench`)."""
+"""The cost of a message and of an open stream, here and at others (`make bench`)."""

@@ -1,4 +1,4 @@
-"""What we want to reach, as ratios and figures of one run, and whether it was reached."""
+"""The goals, as ratios and figures of one run, and whether each was reached."""
 
 from __future__ import annotations
 

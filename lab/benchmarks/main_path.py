@@ -1,4 +1,4 @@
-"""What the main path costs: CPU of a send with one stream at the recipient, memory of an idle stream.
+"""The cost of the main path: CPU of a send with one stream at the recipient, memory of an idle stream.
 
 Run it on a quiet machine:  .venv/bin/python -m lab.benchmarks.main_path
 

@@ -1,4 +1,4 @@
-"""What a server uses, by the operating system's accounting."""
+"""The use of a server, by the operating system's accounting."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def disk_bytes(root: int) -> int:
 
 
 def kernel_kib() -> int | None:
-    """What the kernel holds for sockets, both ends of each; None where slabs cannot be read (not root)."""
+    """Return the kernel's memory for sockets, both ends of each; None where slabs cannot be read (not root)."""
     try:
         lines = Path("/proc/slabinfo").read_text().splitlines()[2:]
     except PermissionError:

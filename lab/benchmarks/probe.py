@@ -1,7 +1,7 @@
 """Somebody who asks a server for something small at a steady pace, while it has much else to do: how long it waits.
 
-A process of its own, so that the load's own pauses are not taken for the server's. What counts is when the kernel
-received the answer, not when this process came to read it.
+A process of its own, so that the load's own pauses are not taken for the server's. The moment counts at which the
+kernel received the answer, not the one at which this process came to read it.
 """
 
 from __future__ import annotations

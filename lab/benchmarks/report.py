@@ -1,4 +1,4 @@
-"""What a run found: figures by work, figure and server, one of each round; as a table, as ratios, as JSON."""
+"""The findings of a run: figures by work, figure and server, one of each round; as a table, as ratios, as JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Findings:
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> Findings:
-        """What was kept."""
+        """Return the findings that were kept."""
         findings = cls()
         findings.figures, findings.notes = kept["works"], kept["notes"]
         return findings
@@ -78,7 +78,7 @@ def ratios(findings: Findings, figures_of: Sequence[str], others: Sequence[str])
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Return the machine that measured it."""
     model = next(
         (
             line.split(":", 1)[1].strip()

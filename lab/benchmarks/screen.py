@@ -1,4 +1,5 @@
-"""What the list of messages costs in a browser: opening, rows, drift, and a key that is pressed while messages come in.
+"""The cost of the list of messages in a browser: opening, rows, drift, and a key that is pressed while messages come
+in.
 
 Run it on a quiet machine:  .venv/bin/python -m lab.benchmarks.screen
 

@@ -77,7 +77,7 @@ def asks_for_stream(person: Person) -> Stream:
 
 
 def was_replaced(stream: Stream) -> bool:
-    """Whether it has ended with that word. What was written before its end is here by now."""
+    """Whether it has ended with that word. The bytes that were written before its end are here by now."""
     try:
         frames = stream.to_end(0.1)
     except TimeoutError:

@@ -87,7 +87,7 @@ def on(disk: SmallDisk, directory: Path, **limits: Any) -> Iterator[Node]:
 
 
 def status(node: Node, path: str) -> int:
-    """What `/readyz` or `/healthz` answers."""
+    """Return the answer of `/readyz` or `/healthz`."""
     return node.http.get(f"{node.url}{path}").status_code
 
 

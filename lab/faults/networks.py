@@ -151,7 +151,7 @@ def watched(
     *,
     hold_s: float,
 ) -> Outcome:
-    """What the clients, which reach the node at `url`, make of something that breaks and is restored."""
+    """Return the results of the clients, which reach the node at `url`, while something breaks and is restored."""
     outcome = Outcome(name, rounds=1)
     with ExitStack() as closing:
         ben = node.person("ben")

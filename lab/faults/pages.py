@@ -1,4 +1,4 @@
-"""What the documents say of the fault runs, from the entries of results.json (fault_results.py)."""
+"""The documents' part about the fault runs, from the entries of results.json (fault_results.py)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def table(scenes: dict[str, dict[str, Any]]) -> str:
 
 
 def _told(error: str) -> str:
-    """What our clients call it, in words."""
+    """Return our clients' name for it, in words."""
     return {"StreamLost": "no answer"}.get(error, re.sub(r"^(\d+) status_\1$", r"\1 of the proxy", error))
 
 
@@ -58,7 +58,7 @@ NOTES = {
 
 
 def notes(scenes: dict[str, dict[str, Any]]) -> str:
-    """What was measured besides, and what was noted by hand."""
+    """Return the other measurements, and the notes by hand."""
     said = [_said(text, scenes[name]) for name, text in NOTES.items() if name in scenes]
     said += [_limits(scenes["limits"]["figures"])] if "limits" in scenes else []
     said += [_silence(scenes)]

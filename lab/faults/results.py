@@ -1,4 +1,4 @@
-"""What a run of `make fault` leaves, and what the documents say of it: no figure is copied by hand.
+"""The results of `make fault`, and the documents' part about them: no figure is copied by hand.
 
 build/fault.json has an entry for each scene, for the seeds and for the planted defects that were played in this tree,
 each with its time and machine; one that is played again replaces its former self. `make fault-docs` takes them into

@@ -1,4 +1,4 @@
-"""What a fault did, in counts: the same judge for the tests and for `make fault`.
+"""The effects of a fault, in counts: the same judge for the tests and for `make fault`.
 
 A `Town` is a node and the people who write to each other while something breaks. `judge` then compares what was
 acknowledged with both logs, with the history and with what the streams brought. Lost, doubled and out of order are
@@ -24,7 +24,7 @@ CLIENTS = 20
 
 @dataclass
 class Outcome:
-    """What some rounds of one fault showed."""
+    """The outcome of some rounds of one fault."""
 
     fault: str
     rounds: int = 0
@@ -61,7 +61,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Outcome:
-        """What `as_json` gave, of one round at most."""
+        """Return the outcome that `as_json` gave, of one round at most."""
         most = given["recovery_s"]["most"]
         own = {name: value for name, value in given.items() if name not in ("holds", "errors", "recovery_s")}
         return cls(**own, errors=Counter(given["errors"]), recovery_s=[] if most is None else [most])
@@ -115,7 +115,7 @@ class Town:
             follower.open()
 
     def reopens_streams(self) -> None:
-        """Whose stream has ended, opens one after the last event applied."""
+        """A reader whose stream has ended opens one after the last event applied."""
         for follower in self.followers.values():
             if follower.ended is not None:
                 follower.join()

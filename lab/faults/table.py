@@ -1,4 +1,4 @@
-"""What `make fault` prints: a line for each outcome."""
+"""The lines of `make fault`: a line for each outcome."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def resident_kib(node: Node) -> float:
 
 
 def kernel_memory_kib(node: Node) -> float:
-    """What the kernel holds for the node's connections, with its own overhead where `ss` tells it."""
+    """Return the kernel's memory for the node's connections, with its own overhead where `ss` tells it."""
     if shutil.which("ss") is None:
         return queued_kib(node)
     command = ["ss", "-tmnH", "state", "established", "sport", "=", f":{node.port}"]

@@ -5,8 +5,8 @@ readings are compared, and then a schema-driven fuzzer on the served OpenAPI doc
 
 The seconds are those of all together, with 5 for each at least, and 30 for the routes. The fuzzer is Atheris: libFuzzer
 with the coverage of Python code, from which it learns which bytes lead further; HypoFuzz does the same to Hypothesis'
-strategies, but needs a page to be driven, and random bytes alone do not get past the first line of a parser. What it
-finds goes to .fuzz/, where the next run goes on, and an input that fails goes into lab/fuzz/corpus with the fix.
+strategies, but needs a page to be driven, and random bytes alone do not get past the first line of a parser. Its
+findings go to .fuzz/, where the next run goes on, and an input that fails goes into lab/fuzz/corpus with the fix.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The two event stream decoders, Python's and TypeScript's, on the same bytes in the same chunks: decoders.py SECONDS.
 
-What they are given: the corpus, whatever a coverage-guided run has found (.fuzz/), and mixtures of both with the bytes
-that decide something for a decoder, cut anywhere. All chance comes from a seed, which a difference is told with.
+The inputs: the corpus, whatever a coverage-guided run has found (.fuzz/), and mixtures of both with the bytes that
+decide something for a decoder, cut anywhere. All chance comes from a seed, which a difference is told with.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Read = tuple[list[list[str]], str, int | None, bool]
 
 
 def by_python(chunks: list[bytes]) -> Read:
-    """What the decoder of the Python client makes of them."""
+    """Return the results of the Python client's decoder for them."""
     decoder, events, is_over = EventStreamDecoder(size_max_bytes=SIZE_MAX), list[list[str]](), False
     try:
         for chunk in chunks:
@@ -58,7 +58,7 @@ def by_python(chunks: list[bytes]) -> Read:
 
 
 def by_typescript(cases: list[list[bytes]], sources: Sequence[Path]) -> Iterator[list[Read]]:
-    """What each of these decoders, the TypeScript client's or one made of it, makes of each case."""
+    """Return the results of each of these decoders, the TypeScript client's or one made of it, for each case."""
     compiler = WEB / "node_modules" / "typescript" / "lib" / "typescript.js"
     lines = "\n".join(json.dumps([base64.b64encode(chunk).decode() for chunk in chunks]) for chunks in cases)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes, and raises when something is wrong.
+"""The targets of the fuzzers: each target takes any bytes, and raises when something is wrong.
 
 A target says more than "it does not crash": what the bytes are read as is compared with a second reading. The same
 targets are replayed over lab/fuzz/corpus by `make test`, and driven by a coverage-guided fuzzer in `make fuzz`.
@@ -115,7 +115,7 @@ def follower(data: bytes) -> None:
 
 
 def token(data: bytes) -> None:
-    """What stands for a token lets nobody in, and is a refusal whatever it is."""
+    """A text in a token's place lets nobody in, and is a refusal, whatever it is."""
     identity = _identity()
     for headers in (
         [(b"authorization", b"Bearer " + data)],

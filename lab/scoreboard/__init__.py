@@ -2,7 +2,7 @@
 
 A black box: whatever can be started, published to and streamed from is driven by a small adapter (``systems/``), read
 by the client that its documentation gives, and put through the same faults at the same rates behind the same proxy.
-What was acknowledged is compared with what the readers showed.
+It compares the acknowledged messages with those that the readers showed.
 
     make scoreboard            all systems, all faults, three rounds: some twenty minutes
     make scoreboard QUICK=1    one short round, under two minutes

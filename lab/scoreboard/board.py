@@ -24,7 +24,7 @@ from lab.systems.system import Row
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: each fault on each row `rounds` times, `at_once` scenes beside each other.
+    """The plan of a run: each fault on each row `rounds` times, `at_once` scenes beside each other.
 
     With `timed_alone` what costs time and memory is measured first, one scene after the other.
     """

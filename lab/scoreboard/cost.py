@@ -1,4 +1,4 @@
-"""What an open stream costs the server in memory: many idle streams of distinct users, without a proxy between."""
+"""The memory of an open stream at the server: many idle streams of distinct users, without a proxy between."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Event:
 
 @dataclass(frozen=True)
 class StreamRequest:
-    """What opens the stream of one user."""
+    """The request that opens the stream of one user."""
 
     path: str
     headers: dict[str, str]

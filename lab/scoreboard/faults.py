@@ -41,7 +41,7 @@ class Fault:
     """One fault.
 
     Attributes:
-        asks: What of a reader is measured beyond the counts: ``break`` when its connection is broken, ``memory`` of the
+        asks: Measurements of a reader beyond the counts: ``break`` when its connection is broken, ``memory`` of the
             server for a reader that does not read, ``latency`` when nothing happens.
         strike: Does it, and returns when it is over.
         is_long: It takes a minute or more; such scenes are begun first.

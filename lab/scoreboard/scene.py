@@ -27,8 +27,9 @@ class Measure:
     """How many readers, how fast, how long around a fault.
 
     Attributes:
-        settle_s: What has not come so long after the last letter was published is lost.
-        settled_s: What has not come so long after the last letter was shown is lost too; None: that is not looked at.
+        settle_s: A letter that has not come so long after the last one was published is lost.
+        settled_s: A letter that has not come so long after the last one was shown is lost too; None: that is not looked
+            at.
     """
 
     readers: int = 4
@@ -42,7 +43,7 @@ class Measure:
 
 @dataclass
 class Outcome:
-    """What came of one scene.
+    """The outcome of one scene.
 
     Attributes:
         noticed_s, silent_s: Of each reader, from the blow on; None: not at all.

@@ -35,15 +35,15 @@ class Clock:
         self.wall_offset_s = WALL_STARTED_AT_S - STARTED_AT_S
 
     def monotonic(self) -> float:
-        """What ``time.monotonic`` says."""
+        """The clock in place of ``time.monotonic``."""
         return self.now_s
 
     def wall(self) -> float:
-        """What ``time.time`` says."""
+        """The clock in place of ``time.time``."""
         return self.now_s + self.wall_offset_s
 
     def wall_ns(self) -> int:
-        """What ``time.time_ns`` says."""
+        """The clock in place of ``time.time_ns``."""
         return round(self.wall() * 1e9)
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What a device knows: a reducer as PROTOCOL.md asks for (I4), over snapshots and events."""
+"""The knowledge of a device: a reducer as PROTOCOL.md asks for (I4), over snapshots and events."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class State:
         )
 
     def copy(self) -> State:
-        """What is written to the device's disk."""
+        """Return the state that is written to the device's disk."""
         other = copy(self)
         other.conversations = {peer: each.copy() for peer, each in self.conversations.items()}
         return other
@@ -59,7 +59,7 @@ class State:
         self.conversations = {}
 
     def lay_under(self, peer: str, page: HistoryPage, older: list[HistoryPage]) -> None:
-        """Take a snapshot: the newest page and those before it. What events brought meanwhile stays on top."""
+        """Take a snapshot: the newest page and those before it. Changes that events brought meanwhile stay on top."""
         parsed = parse_cursor(page.cursor)
         assert parsed is not None
         conversation = self.conversations.setdefault(peer, Conversation())

@@ -1,7 +1,7 @@
 """A device: the product's Python client on a simulated link, and a disk of its own that outlives its crashes.
 
-Two ways of reading: the client's ``AsyncFeed`` over event streams, or long polls with the client's ``Call``. What is
-written to the device's disk is what the client's documentation tells a program to store: state, and ``feed.cursor``.
+Two ways of reading: the client's ``AsyncFeed`` over event streams, or long polls with the client's ``Call``. The device
+writes to its disk the things that the client's documentation tells a program to store: state, and ``feed.cursor``.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Device:
 
     @property
     def cursor(self) -> str | None:
-        """What a program stores."""
+        """Return the cursor that a program stores."""
         return self._feed.cursor if self._feed is not None else self._cursor
 
     def token(self) -> str:
@@ -150,7 +150,7 @@ class Device:
         self._feed = self.live_since = self._loading = None
 
     def forget(self) -> None:
-        """Lose the disk: a new installation. What is unsent stays, to be counted."""
+        """Lose the disk: a new installation. Unsent messages stay, to be counted."""
         self.saved = (State(self.user), None)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -26,14 +26,14 @@ class Crashed(BaseException):
 
 
 def failure(text: str, code: int) -> sqlite3.OperationalError:
-    """What SQLite raises, with its result code."""
+    """The error that SQLite raises, with its result code."""
     error = sqlite3.OperationalError(text)
     error.sqlite_errorcode = code
     return error
 
 
 class Disk:
-    """What one process has of the disk; ``dead`` when the process is."""
+    """One process's part of the disk; ``dead`` when the process is."""
 
     def __init__(self, rng: random.Random, clock: Callable[[], float], committed: Callable[[], None]) -> None:
         self.rng = rng

@@ -77,7 +77,7 @@ def _waiting(world: World) -> list[str]:
 
 
 def check_database(world: World) -> None:
-    """What is stored is what was seen to be committed, and nothing else; the row at each head is there."""
+    """The stored rows are those that were seen to be committed, and no others; the row at each head is there."""
     truth = world.truth
     with sqlite3.connect(f"file:{world.host.path}?mode=ro", uri=True) as connection:
         names = dict(connection.execute("SELECT uid, name FROM users"))
@@ -110,7 +110,7 @@ def check_sends(world: World) -> None:
 
 
 def check_device(world: World, device: Device) -> None:
-    """What snapshots and events made of a device's state is what is committed (I4)."""
+    """The state that snapshots and events made on a device is the committed one (I4)."""
     truth, me = world.truth, device.user
     peers = {row.peer for row in truth.logs.get(me, []) if row.kind == KIND_MESSAGE}
     for peer in peers | set(device.state.conversations):

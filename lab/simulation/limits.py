@@ -1,4 +1,5 @@
-"""What differs from seed to seed: sizes small enough that their edges are met, and how unreliable hints are."""
+"""The limits that differ from seed to seed: sizes small enough that their edges are met, and how unreliable hints
+are."""
 
 from __future__ import annotations
 

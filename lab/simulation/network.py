@@ -183,7 +183,7 @@ class Connection:
 
     @property
     def transport(self) -> Connection:
-        """What can be aborted."""
+        """Return the transport that can be aborted."""
         return self
 
     def sends(self, _send: object) -> bool:
@@ -385,7 +385,7 @@ class _Body(httpx2.AsyncByteStream):
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """What is below a device's HTTP library."""
+    """The layer below a device's HTTP library."""
 
     def __init__(self, world: World, link: Link, user: str) -> None:
         self._world = world

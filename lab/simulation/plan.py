@@ -1,4 +1,4 @@
-"""What happens in a run, drawn from its seed: operations of people and devices, and faults between them."""
+"""The course of a run, drawn from its seed: operations of people and devices, and faults between them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ MEMORY = Path("/dev/shm")  # a disk that costs nothing: what a power cut leaves 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a seed came to."""
+    """The outcome of a seed."""
 
     seed: int
     hash: str
@@ -34,7 +34,7 @@ class Outcome:
     recent: list[str]
 
     def report(self) -> str:
-        """What went wrong, the last steps, and the command that shows it again."""
+        """Return the failure, the last steps, and the command that shows it again."""
         return "\n".join(
             [
                 *self.recent,
@@ -102,7 +102,7 @@ async def _end(world: World, playing: asyncio.Task[None]) -> None:
 
 @contextlib.contextmanager
 def _logs(world: World) -> Iterator[None]:
-    """What the product logs goes to the run's record."""
+    """The product's log lines go to the run's record."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

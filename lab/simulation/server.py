@@ -64,7 +64,7 @@ class SimulatedNode(Node):
 
 
 class Host:
-    """What outlives a process."""
+    """The parts that outlive a process."""
 
     def __init__(self, world: World, directory: Path) -> None:
         self.world = world

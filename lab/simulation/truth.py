@@ -1,4 +1,4 @@
-"""What is committed, read after every COMMIT by a connection of its own, and held against I1 and I2.
+"""The committed truth, read after every COMMIT by a connection of its own, and held against I1 and I2.
 
 Everything else in a run is compared with this: what streams write, what polls and snapshots say, what devices have.
 """

@@ -1,4 +1,4 @@
-"""What the server says, held against what is committed: every frame of a stream, every answer."""
+"""The server's words, held against the committed truth: every frame of a stream, every answer."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class World:
         return next(self._numbers)
 
     def logged(self, record: logging.LogRecord) -> None:
-        """What the product logs from WARNING on; an error that no fault explains is a defect."""
+        """Record the product's lines from WARNING on; an error that no fault explains is a defect."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text += f": {record.exc_info[1]!r}"
@@ -106,7 +106,7 @@ class World:
                 self.wrong(f"the product logged: {text}")
 
     def unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What the event loop complains of."""
+        """Record the complaints of the event loop."""
         self.wrong(f"the event loop: {context.get('message')} {context.get('exception')!r}")
 
     def committed(self) -> None:

@@ -66,7 +66,7 @@ class ServedProcess:
             self._process = None
 
     def memory_kib(self) -> int:
-        """What its processes hold: PSS without pages of files, which are the kernel's to drop."""
+        """Return the memory of its processes: PSS without pages of files, which are the kernel's to drop."""
         assert self._process is not None
         total = 0
         for folder in Path("/proc").iterdir():

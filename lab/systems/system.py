@@ -1,4 +1,4 @@
-"""What the harness asks of a system: start it, publish to it, read it, stop it.
+"""The harness asks of a system: start it, publish to it, read it, stop it.
 
 An adapter in ``systems/`` is a subclass. It says beside its row what it does not do (`lacks`), where that decides the
 outcome, and which client its documentation gives.
@@ -51,7 +51,7 @@ class System(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def missing(cls) -> str:
-        """What is not installed, and how to install it; "" when all is there."""
+        """Return the parts that are not installed, and how to install them; "" when all is there."""
 
     @classmethod
     def build(cls) -> None:

@@ -27,7 +27,7 @@ class PythonSystem(System):
 
 
 def missing_package(module: str) -> str:
-    """What to do when `module` cannot be imported there, or ""."""
+    """Return the advice when `module` cannot be imported there, or ""."""
     python = VENV / "bin" / "python"
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)"
     found = python.exists() and subprocess.run([python, "-c", code]).returncode == 0

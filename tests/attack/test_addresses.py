@@ -1,4 +1,4 @@
-"""Who tries tokens is slowed by address, whichever proxies stand in between: PROTOCOL.md 14."""
+"""A guesser of tokens is slowed by address, whichever proxies stand in between: PROTOCOL.md 14."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_the_wait_is_over_when_it_was_said(start_node: Callable[..., Node]) -> N
     ids=["one address", "written in several ways", "a network of IPv6", "what the client wrote", "two proxies"],
 )
 def test_behind_proxies_it_is_the_client_s_address(behind: Node, same: list[str], another: str) -> None:
-    """What stands in `X-Forwarded-For` before the last address that is no proxy's was written by anybody.
-    PROTOCOL 14.0.19"""
+    """Anybody may have written the part of `X-Forwarded-For` before the last address that is no proxy's. PROTOCOL
+    14.0.19"""
     seen = [tries(behind, same[number % len(same)]) for number in range(BURST + 3)]
     assert [401] * BURST + [429] * 3 == seen
     assert 401 == tries(behind, another)

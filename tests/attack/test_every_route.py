@@ -88,7 +88,7 @@ def calls(node: Node) -> list[Call]:
 
 
 def test_the_routes_are_all_of_them(calls: list[Call]) -> None:
-    """What these tests go by: each POST has a body here, and the table has not shrunk unseen."""
+    """These tests go by this table: each POST has a body here, and the table has not shrunk unseen."""
     assert {call.path for call in calls if call.method == "POST"} == set(BODIES)
     assert len(calls) >= 19
     assert {"/sse/{me}", "/events/{me}", "/inbox/{me}", "/blocked/{me}"} == {call.path for call in calls if call.is_own}
@@ -96,7 +96,7 @@ def test_the_routes_are_all_of_them(calls: list[Call]) -> None:
 
 # shows: security/open-path
 def test_beside_the_routes_of_the_api_nothing_is_served_but_the_page(tmp_path: Path) -> None:
-    """What anybody may read, by name: a route that is added here asks who may. SECURITY.md"""
+    """Anybody may read these, by name: a route that is added here asks who may. SECURITY.md"""
     node = ServerNode(Config(db=f"sqlite:///{tmp_path}/never-opened.db", secret=SECRET))
     served_paths = {getattr(route, "path", None) for route in served(node, {"sign_in": "token"}).routes}  # type: ignore[attr-defined]
     of_api = {API + route.path for route in routes(node) if isinstance(route, Route)}
@@ -151,7 +151,7 @@ def test_what_is_somebody_else_s_is_closed_on_every_route(
 def test_nobody_acts_for_another_by_what_a_body_says(
     calls: list[Call], alice: Person, bob: Person, carol: Person
 ) -> None:
-    """Whoever the fields name, it is the token's user who acts. PROTOCOL 2.1.9, 1.1.3"""
+    """The token's user acts, whomever the fields name. PROTOCOL 2.1.9, 1.1.3"""
     bob.sends(alice, "before")
     before = (alice.head(), alice.inbox(), alice.history(bob), alice.gets("/blocked/me").json())
     for call in calls:

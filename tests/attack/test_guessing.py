@@ -24,7 +24,7 @@ def talk(alice: Person, bob: Person) -> tuple[Person, Person]:
 
 
 def told(answer: httpx2.Response, name: str) -> tuple[int, Any]:
-    """What an answer says, without what every answer has of its own."""
+    """Return the part of an answer that tells something, without the fields that every answer has."""
     text = answer.text.replace(json.dumps(name)[1:-1], "NAME")
     body = json.loads(text)
     body.pop("cursor", None)
@@ -71,7 +71,8 @@ def test_a_post_about_a_stranger_tells_nothing(
 def test_a_history_of_others_is_as_empty_as_that_of_nobody(
     talk: tuple[Person, Person], carol: Person, query: str
 ) -> None:
-    """Whatever is asked for: there is no id of a conversation that could be guessed. PROTOCOL 10.0.1, 10.0.8"""
+    """The answer is the same for each of these: there is no id of a conversation that could be guessed. PROTOCOL
+    10.0.1, 10.0.8"""
     alice, _ = talk
     seen = {name: told(carol.gets(f"/{quote(name)}{query}"), name) for name in (alice.id, STRANGER)}
     assert seen[alice.id] == seen[STRANGER]

@@ -1,4 +1,4 @@
-"""What is no HTTP, or HTTP that two readers could read differently: PROTOCOL.md 14.
+"""Bytes that are not valid HTTP, or HTTP of ambiguous length: PROTOCOL.md 14.
 
 A proxy and a server that disagree on where a request ends hand one user's request to another ("request smuggling").
 Each case here carries a second request: it must never be answered as one.
@@ -178,8 +178,8 @@ def test_a_path_and_a_query_are_no_longer_than_any_that_we_know(node: Node, alic
 
 # shows: security/dear-requests
 def test_no_request_costs_much_more_than_others(start_node: Callable[..., Node]) -> None:
-    """Whatever it is made of, and whether somebody is known or not: CPU of the server, each under five milliseconds,
-    where the worst took 180."""
+    """The cost is bounded for each of these, and whether somebody is known or not: CPU of the server, each under five
+    milliseconds, where the worst took 180."""
     node = start_node(session_cookie="s", query_token=1, refused_tokens_per_s=1e6, refused_tokens_burst=1_000_000)
     ada = node.person("ada")
     known = f"Authorization: Bearer {ada.token}\r\n".encode()
@@ -306,7 +306,7 @@ def test_requests_that_follow_without_waiting_are_answered_in_order(node: Node, 
 
 # shows: security/large-heads
 def test_more_requests_than_a_few_at_once_end_the_connection(node: Node, alice: Person) -> None:
-    """What waits costs memory, and behind a stream it would wait for minutes. PROTOCOL 14.0.13"""
+    """Waiting requests cost memory, and behind a stream they would wait for minutes. PROTOCOL 14.0.13"""
     stream = f"GET {API}/sse/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token}\r\n\r\n".encode()
     with Wire(node.address) as wire:
         wire.writes(stream).hears(b"caught_up").writes(SECOND * 200).ends()

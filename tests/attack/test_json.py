@@ -62,7 +62,8 @@ def test_a_hostile_body_is_one_cheap_refusal(alice: Person, bob: Person, body: b
 
 
 def test_of_a_field_that_comes_twice_the_last_counts_for_everybody(alice: Person, bob: Person, carol: Person) -> None:
-    """What is checked is what is stored: no first one is checked and a second one used. PROTOCOL 4.1.8"""
+    """The value that is checked is the value that is stored: no first one is checked and a second one used. PROTOCOL
+    4.1.8"""
     body = f'{{"recipientId": "{bob.id}", "text": "first", "text": "second", "recipientId": "{carol.id}"}}'
     message = alice.posts("/send", body.encode()).json()["message"]
     assert (carol.id, "second") == (message["recipient_id"], message["text"])

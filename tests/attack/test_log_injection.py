@@ -1,4 +1,4 @@
-"""What others write does not write the log: docs/run/operate.md, Logs; PROTOCOL.md 2.1.5.
+"""Text of others does not write the log: docs/run/operate.md, Logs; PROTOCOL.md 2.1.5.
 
 A line end in a name would forge a line, an escape sequence would steer the terminal of whoever looks, a bidi override
 would turn a line around. And whatever fails, neither texts nor tokens are in it.

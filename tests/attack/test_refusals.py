@@ -1,5 +1,5 @@
-"""What is refused leaves a line for whoever operates the server: who, from where, what and why; and no more lines than
-a disk can take."""
+"""A refusal leaves a line for the operator of the server: who, from where, what and why; and no more lines than a disk
+can take."""
 
 from __future__ import annotations
 

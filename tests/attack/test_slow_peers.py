@@ -297,7 +297,7 @@ def test_streams_that_nobody_reads_hold_neither_the_memory_nor_the_places_of_oth
 
 
 def resident_kib(node: Node) -> int:
-    """What the node's process has in memory."""
+    """Return the memory of the node's process."""
     assert node.process is not None
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{node.process.pid}/status").read_text())
     assert found
@@ -314,7 +314,7 @@ def is_ended(client: socket.socket) -> bool:
 
 # shows: security/many-connections
 def test_an_address_has_so_many_connections_and_not_one_more(start_node: Callable[..., Node]) -> None:
-    """What is over it ends without an answer; when one goes, another may come. PROTOCOL 14.0.17"""
+    """A connection over the limit ends without an answer; when one goes, another may come. PROTOCOL 14.0.17"""
     node = start_node(trusted_proxies="10.0.0.1", connections_per_address_max=5)
     request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     wires = [Wire(node.address).writes(request).hears(b'"ok"') for _ in range(5)]

@@ -142,7 +142,7 @@ class Recording:
 
 
 def cut_and_recovery(browser: Browser, demo: Demo) -> None:
-    """Ada's network is cut; both go on writing; it comes back. What both see at the end is the same."""
+    """Ada's network is cut; both go on writing; it comes back. Both see the same at the end."""
     with (
         Proxy(("127.0.0.1", demo.port)) as network,
         window(browser, WINDOW) as ada,

@@ -1,7 +1,7 @@
 """Pictures of every state of the page, for the eye: two devices, light and dark, both directions of writing.
 
 ``make screenshots``, or ``python tests/browser/screenshots.py OUTDIR [STATE ...]``, which writes
-OUTDIR/STATE-DEVICE-SCHEME-DIRECTION.png. What is on them is asserted by the tests; whether it looks right is not.
+OUTDIR/STATE-DEVICE-SCHEME-DIRECTION.png. The tests assert their contents; whether they look right is for people.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ def new_message_chosen(scene: Scene) -> None:
 
 @state
 def list_with_marks(scene: Scene) -> None:
-    """What is begun, what waits and what was not sent, above the others."""
+    """Drafts, waiting messages and messages that were not sent, above the others."""
     list_(scene)
     scene.opens(url=scene.network.url)
     begun, refused, waiting = (scene.studio.person() for _ in range(3))

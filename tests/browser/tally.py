@@ -1,4 +1,4 @@
-"""What was lost and what was doubled: the texts that were written, against what each place has of them."""
+"""A tally of lost and doubled messages: the texts that were written, against what each place has of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING_LOST_OR_DOUBLED = Tally(lost=0, doubled=0)
 def tally(written: Sequence[str], person: Person, peer: str, windows: Sequence[Window]) -> Tally:
     """Count in the server's history and in each of these windows, once all have as many as were written.
 
-    What a window has in another order than the server has no number: it fails here.
+    Messages in another order than the server's have no number: it fails here.
     """
 
     def history() -> list[str]:

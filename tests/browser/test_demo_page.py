@@ -185,7 +185,7 @@ def test_typing_shows_until_the_message_comes(demo: Demo, profile: Profile) -> N
 
 
 def test_a_refused_message_says_why_and_can_be_retried_or_deleted(demo: Demo, profile: Profile) -> None:
-    """What the server refuses stays in its place; later ones are not held up by it."""
+    """A refused message stays in its place; later ones are not held up by it."""
     window = Window.in_demo(profile(), demo.url, "rejected", "editor")
     window.says("a bell: \x07")
     refused = window.messages.filter(has_text="a bell")
@@ -223,7 +223,7 @@ def test_a_text_over_the_limit_is_kept_and_explained(demo: Demo, profile: Profil
 def test_a_hidden_page_gives_its_stream_back_after_30_s_and_takes_it_up_again(demo: Demo, profile: Profile) -> None:
     """Where tabs cannot share one (no Web Locks: plain http in a local network): browsers allow six connections.
 
-    What came meanwhile is there as soon as the page is seen.
+    Messages that came meanwhile are there as soon as the page is seen.
     """
     window = Window(profile())
     window.page.clock.install()

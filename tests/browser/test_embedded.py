@@ -317,7 +317,7 @@ def test_what_scrolls_out_of_the_composer_ends_at_its_padding(
     window.page.set_viewport_size({"width": 320, "height": 256})
 
     def edge(line: str) -> bytes:
-        """What is drawn in the upper 4 px of the field, where lines of this have been scrolled."""
+        """Return the upper 4 px of the field, where lines of this have been scrolled."""
         window.composer.fill(f"{line}\n" * 10)
         window.composer.evaluate("element => { element.scrollTop = 60 }")
         box = window.composer.bounding_box()

@@ -1,4 +1,4 @@
-"""What a page lives through besides cuts: silence, buffering, tokens that end, the back/forward cache, hidden tabs.
+"""The life of a page besides cuts: silence, buffering, tokens that end, the back/forward cache, hidden tabs.
 
 Each test counts what was lost and what was doubled, against the server's history.
 """
@@ -72,7 +72,7 @@ def desktop(chromium: Browser, tmp_path: Path) -> Iterator[BrowserContext]:
 
 
 class Talk:
-    """What Bob writes to Alice, while something happens to her page; he has no window."""
+    """Bob writes to Alice while something happens to her page; he has no window."""
 
     def __init__(self, alice: Person, bob: Person) -> None:
         self.alice, self.bob = alice, bob
@@ -105,7 +105,7 @@ def talk(alice: Person, bob: Person) -> Talk:
 
 
 def seen(page: Page) -> dict[str, float]:
-    """What the page has said of its connection, with the moment (s since it was loaded)."""
+    """Return the states of the connection that the page has shown, with the moment (s since it was loaded)."""
     return {each["text"]: each["at"] / 1000 for each in page.evaluate("window.seen")}
 
 

@@ -129,7 +129,7 @@ def measured(page: Page) -> list[Row]:
 
 
 def changed(before: list[Row], after: list[Row]) -> list[str]:
-    """What is elsewhere, of another size, or looks different."""
+    """Return the elements that are elsewhere, of another size, or look different."""
     if [row[0] for row in before] != [row[0] for row in after]:
         return ["it has other elements", *(row[0] for row in after)]
     return [
@@ -159,7 +159,7 @@ def test_the_guard_alone_changes_nothing(page: Page) -> None:
 
 @pytest.mark.parametrize("theme", [theme for theme in THEMES if theme not in ("moved", "layered")])
 def test_without_the_guard_a_host_s_rules_win(page: Page, theme: str) -> None:
-    """What `tidings/open.css` is for; and the measurement above can see a difference."""
+    """This is the purpose of `tidings/open.css`; and the measurement above can see a difference."""
     wears(page, "open")
     before = measured(page)
     wears(page, "open", theme)

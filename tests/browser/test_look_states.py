@@ -1,4 +1,4 @@
-"""What every state of the page looks like to those who see badly, use a keyboard, a narrow window or large letters.
+"""Every state of the page can be seen and used with bad eyes, a keyboard, a narrow window or large letters.
 
 Each state is reached once, by real means (states.py), and looked at in both themes, wide and narrow.
 """
@@ -52,7 +52,7 @@ def sized(page: Page, size: tuple[int, int]) -> None:
 
 
 def drawn(page: Page) -> None:
-    """What notices another size has moved what it places."""
+    """An observer of the size has moved its elements."""
     page.evaluate("async () => { for (let frame = 0; frame < 4; frame += 1) await new Promise(requestAnimationFrame) }")
 
 
@@ -61,7 +61,8 @@ def test_every_state_can_be_seen_and_used_by_everybody(begun: Tour, name: str) -
     """Seen with both themes, wide and narrow, at 320 px, at 200 %, and with letters twice as large.
 
     axe finds nothing. Text has 4.5 to 1, drawings, edges and focus rings have 3 to 1, computed by us. Controls have
-    40 px. Nothing is cut, nothing scrolls sideways. What has the focus is in sight. Nothing moves that should not.
+    40 px. Nothing is cut, nothing scrolls sideways. The element that has the focus is in sight. Nothing moves that
+    should not.
     """
     with begun.state(name) as scene:
         page = equipped(scene.window.page)

@@ -1,4 +1,5 @@
-"""What is written, typed or kept survives the page, the network and the browser, and leaves no trace after signing out.
+"""Text that is written, typed or kept survives the page, the network and the browser, and leaves no trace after signing
+out.
 
 The network is broken by the tests' own proxy. Where the page is loaded while it is broken, its files come from
 `KeptPage`; every request to the API goes through the proxy.
@@ -129,7 +130,7 @@ def test_a_send_whose_reply_and_echo_were_dropped_is_not_doubled_though_the_page
 def test_what_came_a_moment_before_a_reload_is_shown_after_it_without_a_server(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
 ) -> None:
-    """What is written when the page is left is written whole."""
+    """A write that is under way when the page is left is completed."""
     window = Window.as_user(browser, proxy.url, alice, bob.id)
     window.says("hers")
     window.ticks("hers", "Sent")

@@ -1,4 +1,4 @@
-"""What others write is text: it never becomes HTML, does not reorder what is around it, and runs nothing."""
+"""Text of others is text: it never becomes HTML, does not reorder what is around it, and runs nothing."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamedHost]:
 
 # shows: security/html
 def test_hostile_names_are_only_names(named: NamedHost, attacked: Window) -> None:
-    """What people call themselves, where their host tells it: in the list, header, field, title, panel and notes."""
+    """A name that a host tells is only a name: in the list, header, field, title, panel and notes."""
     victim = named.person("victim")
     for peer in NAMES:
         named.person(peer).sends(victim, f"hello from {peer}")

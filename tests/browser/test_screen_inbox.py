@@ -308,7 +308,7 @@ def known(tmp_path: Path) -> Iterator[KnownHost]:
 def test_who_writes_to_nobody_is_told_so_and_keeps_the_text(
     known: KnownHost, profile: Callable[[], BrowserContext]
 ) -> None:
-    """`Ben` is a name, and the user is 2 (PROTOCOL.md 9.0.20). What was typed stays, there and in the list."""
+    """`Ben` is a name, and the user is 2 (PROTOCOL.md 9.0.20). The typed text stays, there and in the list."""
     window = Window.as_user(profile(), known.url, known.person("1"))
     window.begins_conversation_with("Ben")
     window.says("Hello Ben, are you there?")

@@ -96,7 +96,8 @@ Profile = Callable[[], BrowserContext]
 
 @pytest.fixture
 def opens(setting: Setting, profile: Profile) -> Opens:
-    """Open ada's conversation with this person: the window, and its list. What pictures wait for goes into `late`."""
+    """Open ada's conversation with this person: the window, and its list. Things that pictures wait for go into
+    `late`."""
 
     def open(
         peer: str, context: BrowserContext | None = None, late: list[Route] | None = None
@@ -200,7 +201,7 @@ def test_a_long_text_unfolds_downwards_and_folds_without_leaving_its_reader_behi
 
 # shows: react/place
 def test_a_growing_composer_and_another_size_of_the_window_keep_the_place(opens: Opens) -> None:
-    """Who reads further up stays there, also when lines wrap anew; who is at the end stays at the end."""
+    """A reader further up stays there, also when lines wrap anew; a reader at the end stays at the end."""
     window, view = opens("sizes")
     window.composer.fill("1\n2\n3\n4\n5")
     view.settled()

@@ -190,7 +190,7 @@ def test_whoever_accepts_to_be_somebody_else_sees_their_list(node: Node, profile
 # shows: behaviour/sign-in-link, security/sign-in-link
 @pytest.mark.parametrize("name", ["unsigned", "of another secret", "expired", "junk"])
 def test_a_link_that_the_server_refuses_changes_nothing(node: Node, profile: Profile, name: str) -> None:
-    """Whoever it says it is: the conversation stays open, and so do what is typed in it and the sign-in."""
+    """The link's claim does not count: the conversation stays open, and so do what is typed in it and the sign-in."""
     ada, ben = node.person(f"kept-{name}"), node.person("ben")
     window = Window.as_user(profile(), node.url, ada, ben.id)
     window.composer.fill("a draft")

@@ -70,7 +70,7 @@ class Desk:
         assert NOTHING_LOST_OR_DOUBLED == tally(self.written, self.ada, "ben", tabs)
 
     def are_live(self, tabs: list[Window]) -> None:
-        """What Ben and one of these tabs say now comes to all of them, and over one stream."""
+        """Messages of Ben and of one of these tabs come to all of them now, and over one stream."""
         self.ben_says("are you there?")
         self.ada_says(tabs[-1], "in all tabs")
         self.show_all(tabs)

@@ -83,11 +83,11 @@ class Window:
 
     @property
     def status(self) -> Locator:
-        """What the other one does, below their name."""
+        """Return the state of the other one, below their name."""
         return self.page.locator(".tidings-status")
 
     def connection_is(self, status: str, timeout_ms: float | None = None) -> None:
-        """What the screen of the conversation says of the user's own connection to those who style it."""
+        """The screen of the conversation says this of the user's own connection, for stylesheets."""
         screen = self.page.locator(".tidings-screen")
         expect(screen).to_have_attribute("data-connection", status, timeout=timeout_ms)
 

@@ -1,4 +1,4 @@
-"""What streams do is asked twice: where the server detaches them, and where uvicorn holds them to their end."""
+"""The tests of streams run twice: where the server detaches them, and where uvicorn holds them to their end."""
 
 from __future__ import annotations
 

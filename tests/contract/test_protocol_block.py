@@ -1,4 +1,4 @@
-"""Blocks and reports: PROTOCOL.md 19, 20. What a block means for people is in docs/embed/safety.md."""
+"""Blocks and reports: PROTOCOL.md 19, 20. The meaning of a block for people is in docs/embed/safety.md."""
 
 from __future__ import annotations
 

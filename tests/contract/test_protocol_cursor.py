@@ -222,7 +222,7 @@ def trimmed(tmp_path: Path) -> Any:
 
 # shows: reliability/retention
 def test_a_position_below_the_floor_is_expired(trimmed: tuple[Node, list[str]]) -> None:
-    """What is no longer kept is not skipped in silence. PROTOCOL 6.2.5, 6.2.6"""
+    """A reader is told of events that are no longer kept. PROTOCOL 6.2.5, 6.2.6"""
     node, cursors = trimmed
     ben = node.person("ben")
     for cursor in cursors[:3]:

@@ -1,4 +1,4 @@
-"""Who the caller is: PROTOCOL.md 2."""
+"""The caller of a request: PROTOCOL.md 2."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ FOR_OTHER_ENDS = {
 # shows: security/token-purpose
 @pytest.mark.parametrize("token", FOR_OTHER_ENDS.values(), ids=FOR_OTHER_ENDS.keys())
 def test_a_token_that_is_signed_for_another_end_signs_nobody_in(node: Node, token: Callable[[], str]) -> None:
-    """Whoever gets hold of it, at a sign-out for instance, is not its user. PROTOCOL 2.1.19, 2.1.20"""
+    """A person that gets hold of it, at a sign-out for instance, is not its user. PROTOCOL 2.1.19, 2.1.20"""
     for answer in (stranger_with(node, token()).gets("/inbox/me"), stranger_with(node, token()).gets("/sse/me")):
         refused(answer, 401, "unauthorized")
 
@@ -126,7 +126,7 @@ def test_a_token_is_accepted_for_thirty_seconds_after_its_expiry(node: Node, ali
 
 
 def test_identity_comes_before_the_body_and_the_path(node: Node) -> None:
-    """Who is not known learns nothing. PROTOCOL 2.1.10"""
+    """A caller that is not known learns nothing. PROTOCOL 2.1.10"""
     mallory = stranger_with(node, None)
     refused(mallory.posts("/send", b"{not json"), 401, "unauthorized")
     refused(mallory.posts("/send", {"recipientId": "", "text": ""}), 401, "unauthorized")
@@ -244,7 +244,8 @@ def test_what_is_no_user_id_is_refused_in_the_path_of_a_history(alice: Person, s
 
 
 def test_nobody_chats_with_oneself(alice: Person) -> None:
-    """Whatever is told; the history with oneself is as empty as that with a stranger. PROTOCOL 2.2.7, 10.0.8"""
+    """This holds for every route that tells something; the history with oneself is as empty as that with a stranger.
+    PROTOCOL 2.2.7, 10.0.8"""
     refused(alice.posts("/send", {"recipientId": alice.id, "text": "hi"}), 422, "to_oneself")
     refused(alice.posts("/receipts", {"chatUserId": alice.id, "read_upto": 1}), 422, "to_oneself")
     refused(alice.posts("/typing", {"chatUserId": alice.id}), 422, "to_oneself")

@@ -59,7 +59,8 @@ def test_signals_have_a_rate(strict: Node, kind: str) -> None:
 
 # shows: security/faster-than-typing
 def test_new_conversations_are_limited(start_node: Callable[..., Node]) -> None:
-    """Who writes to everybody is slowed; who talks is not. PROTOCOL 14.0.6, 14.0.7, 14.0.5, 5.0.4, 5.0.5"""
+    """A user that writes to everybody is slowed; a user that talks is not. PROTOCOL 14.0.6, 14.0.7, 14.0.5, 5.0.4,
+    5.0.5"""
     node = start_node(new_conversations_per_h=2)
     dan, eve = node.person("dan"), node.person("eve")
     eve.sends(dan, "eve began this one")
@@ -74,7 +75,7 @@ def test_new_conversations_are_limited(start_node: Callable[..., Node]) -> None:
 
 # shows: security/blocking-strangers
 def test_blocks_of_strangers_are_limited(start_node: Callable[..., Node]) -> None:
-    """Each makes rows that stay: nobody fills the database with names. Whoever wrote is blocked at any time, and a
+    """Each makes rows that stay: nobody fills the database with names. A person who wrote is blocked at any time, and a
     block that is there may be repeated. PROTOCOL 14.0.21, 14.0.22, 14.0.5"""
     node = start_node(new_conversations_per_h=2)
     ada, ben, eve = (node.person(f"blocking-{name}") for name in ("ada", "ben", "eve"))

@@ -98,7 +98,7 @@ def test_a_change_is_told_to_whoever_asked(quick: Node) -> None:
 
 
 def test_a_reconnection_is_no_absence(quick: Node) -> None:
-    """Whoever comes back within the grace causes no frame. PROTOCOL 18.0.8"""
+    """A user that comes back within the grace causes no frame. PROTOCOL 18.0.8"""
     ada, ben, zoe = quick.person("ada-4"), quick.person("ben-4"), quick.person("zoe-4")
     befriend(ada, ben)
     befriend(ada, zoe)

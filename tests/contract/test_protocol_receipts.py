@@ -27,7 +27,7 @@ def marks(read: int, delivered: int, peer_read: int, peer_delivered: int) -> dic
 
 
 def test_sending_raises_no_watermark(talk: tuple[Person, Person]) -> None:
-    """Who writes has not thereby read. PROTOCOL 4.2.3"""
+    """A user that writes has not thereby read. PROTOCOL 4.2.3"""
     alice, bob = talk
     assert marks(0, 0, 0, 0) == alice.history(bob)["watermarks"] == bob.history(alice)["watermarks"]
 
@@ -84,7 +84,7 @@ def test_messages_show_how_far_their_recipient_got(talk: tuple[Person, Person]) 
 
 
 def test_a_receipt_beyond_the_last_message_is_refused(talk: tuple[Person, Person]) -> None:
-    """What was not sent was not read. PROTOCOL 12.0.4"""
+    """A message that was not sent was not read. PROTOCOL 12.0.4"""
     alice, bob = talk
     for name in ("read_upto", "delivered_upto"):
         for upto in (6, 2**31, 2**53 - 1):

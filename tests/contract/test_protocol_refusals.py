@@ -1,4 +1,4 @@
-"""What is refused, how, and that nothing of it stays: PROTOCOL.md 1.1, 3, 5."""
+"""Refusals, their form, and that nothing of the request stays: PROTOCOL.md 1.1, 3, 5."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def test_a_body_that_cannot_be_read_is_refused(alice: Person, bob: Person, body:
 @pytest.mark.parametrize("text", ['"\\ud800"', '"a\\udfffb"', '"\\ud83d"', '"\\ude00\\ud83d"'])
 @pytest.mark.parametrize("field", ["text", "recipientId", "client_id", "message_type"])
 def test_a_lone_surrogate_is_refused_in_every_field(alice: Person, bob: Person, field: str, text: str) -> None:
-    """What UTF-8 cannot carry would break the reader's stream, not the sender's request. PROTOCOL 3.1.6, 5.0.5"""
+    """A text that UTF-8 cannot carry would break the reader's stream, not the sender's request. PROTOCOL 3.1.6,
+    5.0.5"""
     fields = {"recipientId": json.dumps(bob.id), "text": '"hi"', field: text}
     body = "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}"
     with nothing_changes(alice, bob):
@@ -139,7 +140,7 @@ def test_an_optional_field_that_is_null_counts_as_absent(alice: Person, bob: Per
     ],
 )
 def test_a_body_that_is_not_declared_as_json_is_refused(alice: Person, bob: Person, content_type: str) -> None:
-    """What a page of another site can send without asking is none of these. PROTOCOL 3.1.1, 3.1.10"""
+    """A page of another site can send none of these without asking. PROTOCOL 3.1.1, 3.1.10"""
     body = {"recipientId": bob.id, "text": "hi"}
     with nothing_changes(alice, bob):
         refused(alice.posts("/send", body, {"Content-Type": content_type}), 415, "unsupported_media_type")
@@ -237,7 +238,7 @@ def test_a_wrong_method_is_told_the_right_one(alice: Person, method: str, path: 
     ],
 )
 def test_a_parameter_that_is_no_whole_number_is_refused(alice: Person, path: str, name: str, value: str) -> None:
-    """What languages read as a number differs; digits are digits. PROTOCOL 1.1.5"""
+    """Languages differ in the numbers that they read; digits are digits. PROTOCOL 1.1.5"""
     refused(alice.gets(f"{path}?{urlencode({name: value})}"), 400, "bad_parameter")
 
 

@@ -1,4 +1,4 @@
-"""What a user learns of people with whom there is no conversation: nothing. PROTOCOL.md 4.1.14, 4.3.2, 9.0.20.
+"""A user learns these things of people with whom there is no conversation: nothing. PROTOCOL.md 4.1.14, 4.3.2, 9.0.20.
 
 The host's functions are those of an application in this process; its users are known by a header.
 """
@@ -249,7 +249,8 @@ def test_who_may_begin_nothing_finds_no_block_out(start_host: Callable[..., Host
 
 # shows: security/counting-others
 def test_ids_of_messages_count_nothing(alice: Person, bob: Person, carol: Person) -> None:
-    """Who begins conversations now and then does not see how many others began meanwhile. PROTOCOL 4.1.14, 4.1.2"""
+    """A user that begins conversations now and then does not see how many others began meanwhile. PROTOCOL 4.1.14,
+    4.1.2"""
     numbers = [int(alice.sends(f"{alice.id}-{number}", "x")["_id"][1:-6], 16) for number in range(12)]
     assert 12 == len(set(numbers))
     assert sorted(numbers) != numbers != sorted(numbers, reverse=True)

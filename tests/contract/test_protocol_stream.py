@@ -25,7 +25,7 @@ def quick(start_node: Callable[..., Node]) -> Node:
 
 
 def test_the_headers_of_a_stream(alice: Person) -> None:
-    """What keeps caches and proxies from holding it back. PROTOCOL 7.1.1, 7.1.2"""
+    """These fields keep caches and proxies from holding it back. PROTOCOL 7.1.1, 7.1.2"""
     with alice.opens_stream() as stream:
         assert "text/event-stream; charset=utf-8" == stream.headers["content-type"].lower()
         assert {"no-cache", "no-transform"} == {
@@ -81,7 +81,7 @@ def test_the_first_frame_comes_at_once(alice: Person) -> None:
 
 
 def test_a_stream_starts_at_the_head_where_no_position_is_given(alice: Person, bob: Person) -> None:
-    """What was before is history. PROTOCOL 7.3.5, 7.6.1, 7.6.2"""
+    """Earlier events are history. PROTOCOL 7.3.5, 7.6.1, 7.6.2"""
     alice.sends(bob, "before")
     with bob.opens_stream() as stream:
         connected, caught_up = stream.next(), stream.next()

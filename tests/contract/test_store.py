@@ -1,4 +1,4 @@
-"""What every store promises (src/tidings/server/store), and its upkeep. A new engine adds itself to ``ENGINES``.
+"""The promises of every store (src/tidings/server/store), and its upkeep. A new engine adds itself to ``ENGINES``.
 
 Where an engine lets several nodes have one database, every test is played with two as well, each call on another node
 than the one before: what one process alone would know is not known then.
@@ -184,7 +184,7 @@ def test_the_same_client_id_stores_once(logs: Logs) -> None:
 
 
 def test_a_repeated_send_shows_todays_ticks(logs: Logs) -> None:
-    """What is answered the second time carries what is known by then."""
+    """The second answer carries the ticks that are known by then."""
     logs.send(ALICE, BOB, "once", client_id="k1")
     logs.reads(BOB, ALICE, 1)
 

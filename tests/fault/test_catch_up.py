@@ -95,7 +95,7 @@ def caught_up(owner: Person, cursor: str) -> list[tuple[str, str]]:
 
 
 def test_the_long_log_is_dense_and_holds_every_message_once(archive: Archive) -> None:
-    """What the tests below compare with is itself right. PROTOCOL 6.0.1"""
+    """The log that the tests below compare with is itself right. PROTOCOL 6.0.1"""
     assert LOG_SIZE == len(archive.events)
     assert {str(number) for number in range(LOG_SIZE)} == {event["data"]["text"] for event in archive.events}
     first = position(archive.start) + 1

@@ -59,8 +59,8 @@ def test_a_disk_that_fails_ends_the_node_and_its_successor_has_everything(node: 
 
 # shows: reliability/damaged, faults/damaged
 def test_a_damaged_file_shows_nothing_that_nobody_wrote_and_a_backup_brings_it_back(node: Node) -> None:
-    """What cannot be read is 503 `unavailable`; damaged all over, the file is refused at the start with a sentence that
-    names the remedy; `tidings restore` is one, and clients are told to reload by another epoch.
+    """A row that cannot be read is 503 `unavailable`; damaged all over, the file is refused at the start with a
+    sentence that names the remedy; `tidings restore` is one, and clients are told to reload by another epoch.
     """
     try:
         outcome = damaged_file(node, sends=300)

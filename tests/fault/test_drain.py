@@ -29,8 +29,8 @@ def node(tmp_path: Path) -> Node:
 # shows: behaviour/deploy
 def test_two_hundred_streams_are_told_and_spread(node: Node) -> None:
     """Each gets `goodbye` with a wait of its own, spread over a window that begins when this one ends, and a clean
-    end; then the process exits with 0. What comes meanwhile is refused with an answer. PROTOCOL 15.0.1, 15.0.2, 15.0.3,
-    15.0.6, 15.0.9, 7.9.1, 7.9.2, 7.9.3
+    end; then the process exits with 0. Requests that come meanwhile are refused with an answer. PROTOCOL 15.0.1,
+    15.0.2, 15.0.3, 15.0.6, 15.0.9, 7.9.1, 7.9.2, 7.9.3
     """
     with node:
         people = [node.person(f"user-{number}") for number in range(STREAMS // 2)]

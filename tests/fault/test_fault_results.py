@@ -1,4 +1,4 @@
-"""What `make fault` notes, and what the documents make of it."""
+"""The notes of `make fault`, and the pages that are made of them."""
 
 from __future__ import annotations
 

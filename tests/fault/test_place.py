@@ -348,7 +348,7 @@ def test_restoring_by_a_link_changes_the_file_and_leaves_the_link(node: Node, tm
 
 
 def test_a_file_that_is_mounted_by_itself_is_refused(node: Node) -> None:
-    """What is committed last is in a file beside it, which would stay in the container and go with it."""
+    """The last commits are in a file beside it, which would stay in the container and go with it."""
     node.directory.mkdir(parents=True)
     inside = node.directory / "inside"
     inside.mkdir()
@@ -422,7 +422,7 @@ def test_a_file_that_is_missing_beside_its_log_is_missed(node: Node, tmp_path: P
 
 
 def test_a_new_database_is_read_by_its_owner_only(node: Node) -> None:
-    """Whatever the umask: the file, its log, a backup, and what is restored."""
+    """This holds under every umask: the file, its log, a backup, and what is restored."""
     former = os.umask(0o022)
     try:
         with node:

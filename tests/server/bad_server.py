@@ -26,7 +26,7 @@ delayed: defaultdict[str, list[bytes]] = defaultdict(list)
 
 
 def frames(user: str, text: bytes) -> list[bytes]:
-    """What goes to the streams of a user when this text was published."""
+    """The frames for the streams of a user when this text was published."""
     found = re.match(rb"letter (\d+)", text)
     last_digit = int(found[1]) % 10 if found else 0
     frame = b"data: " + text + b"\n\n"

@@ -28,7 +28,7 @@ PREFIX = "/api/message"
 
 
 def current_user(request: HTTPConnection) -> str | None:
-    """Whoever the request says: ``Authorization: Bearer <name>``."""
+    """The request names its user: ``Authorization: Bearer <name>``."""
     return request.headers.get("authorization", "").removeprefix("Bearer ") or None
 
 

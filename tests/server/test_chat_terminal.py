@@ -90,7 +90,7 @@ async def chatting(
 
 @at_terminal
 async def test_a_conversation_is_shown_and_goes_on_live(alice: Person, bob: Person) -> None:
-    """What was, what comes, what one writes, and how far it came."""
+    """The screen shows earlier messages, new ones, one's own, and how far they came."""
     bob.sends(alice, "before")
     async with chatting(alice, bob) as terminal:
         await terminal.shows("before")

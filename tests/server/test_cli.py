@@ -75,7 +75,7 @@ class Tail:
 
     @property
     def lines(self) -> list[str]:
-        """What it printed, whole lines only."""
+        """Return the whole lines that it printed."""
         return self._stdout.read_text(encoding="utf-8").split("\n")[:-1]
 
     @property
@@ -294,7 +294,7 @@ def test_tail_as_json_prints_every_event(alice: Person, bob: Person, tails: Call
 def test_ctrl_c_prints_the_cursor_and_tail_goes_on_from_there(
     alice: Person, bob: Person, tails: Callable[..., Tail]
 ) -> None:
-    """What came in between is printed once, what was printed is not printed again."""
+    """Messages that came in between are printed once, printed ones are not printed again."""
     first = tails(of(bob))
     first.is_connected()
     alice.sends(bob, "1")
@@ -588,7 +588,7 @@ def test_serve_refuses_what_only_looks_like_a_value(tmp_path: Path, name: str, v
 
 
 def test_serve_suggests_only_what_is_near(tmp_path: Path) -> None:
-    """What all settings begin with makes none of them near."""
+    """The beginning that all settings share makes none of them near."""
     db = f"sqlite:///{tmp_path}/x.db"
     far = tidings("serve", "--db", db, env=environment(TIDINGS_SECRET=SECRET, TIDINGS_FOO="1"))
     assert_fails(far, 2, "TIDINGS_FOO is no setting", "docs/run/configuration.md")

@@ -100,7 +100,7 @@ def test_a_message_sent_is_returned_as_committed(alice: Person, bob: Person) -> 
 
 
 def test_history_inbox_and_receipts_are_typed(alice: Person, bob: Person) -> None:
-    """What the server tells, as values with their names."""
+    """The server's answers are values with their names."""
     with client_of(alice) as a, client_of(bob) as b:
         for text in ("1", "2", "3"):
             a.send(bob.id, text)
@@ -319,7 +319,7 @@ def test_a_feed_goes_on_after_any_cursor(alice: Person, bob: Person) -> None:
 
 # shows: reliability/once
 def test_the_cursor_of_a_feed_stands_before_an_event_until_its_consumer_is_back(alice: Person, bob: Person) -> None:
-    """Who dies while handling an event gets it again."""
+    """A consumer that dies while it handles an event gets it again."""
     start = bob.head()
     alice.sends(bob, "1")
     alice.sends(bob, "2")

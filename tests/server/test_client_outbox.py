@@ -134,7 +134,7 @@ with Client({alice.node.url!r}, {alice.token!r}, outbox={str(path)!r}) as client
 
 
 def test_threads_that_send_to_one_person_keep_the_order_of_the_outbox(alice: Person, tmp_path: Path) -> None:
-    """What was written first is sent first, whichever thread does it; each thread gets its own message."""
+    """The message that was written first is sent first, whichever thread does it; each thread gets its own message."""
     assert alice.token
     got: dict[str, str] = {}
     with Client(alice.node.url, alice.token, outbox=tmp_path / "outbox.db") as client:
@@ -187,7 +187,7 @@ def test_a_file_that_is_no_outbox_is_a_sentence(tmp_path: Path, write: Callable[
 
 
 def test_what_is_not_sent_yet_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """Whatever the umask: the file has texts in it."""
+    """This holds under every umask: the file has texts in it."""
     former = os.umask(0o022)
     try:
         Outbox(tmp_path / "x").close()
@@ -198,7 +198,7 @@ def test_what_is_not_sent_yet_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["through a link to no file", "a file from elsewhere"])
 def test_so_it_is_through_a_link_and_when_it_is_there_already(tmp_path: Path, is_there: bool) -> None:
-    """What is behind the name has the texts, whatever made it."""
+    """The file behind the name has the texts, whatever made it."""
     former = os.umask(0o022)
     try:
         if is_there:

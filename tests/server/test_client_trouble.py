@@ -1,4 +1,5 @@
-"""Whatever environment, address and server are: a sentence or another try, never an exception of the library."""
+"""The client holds under any environment, address and server: a sentence or another try, never an exception of the
+library."""
 
 from __future__ import annotations
 
@@ -225,7 +226,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("body", "fields"), BODIES.values(), ids=BODIES)
 def test_an_answer_that_cannot_be_read_is_one_of_no_tidings_server(body: bytes, fields: tuple[str, ...]) -> None:
-    """Whatever is wrong with it, and however much of it there is."""
+    """The answer may be wrong in any way, and of any size."""
     answers = server_of(lambda connection, _: connection.sendall(head(*fields) + body))
     with answers as url, Client(url, "x", deadline_s=0.2) as client, pytest.raises((ProtocolViolation, StreamLost)):
         client.inbox()
@@ -245,7 +246,7 @@ def test_an_answer_that_cannot_be_read_is_one_of_no_tidings_server(body: bytes, 
 )
 @pytest.mark.parametrize("status", ["307 T", "503 U"])
 def test_a_refusal_with_odd_fields_is_a_refusal(fields: tuple[str, ...], status: str) -> None:
-    """What the fields say is left out; a redirect is followed nowhere."""
+    """The odd fields are left out; a redirect is followed nowhere."""
     answers = server_of(lambda connection, _: connection.sendall(head(*fields, status=status) + deep()))
     with answers as url, Client(url, "x", deadline_s=0.2) as client, pytest.raises((ServerProblem, StreamLost)):
         client.inbox()

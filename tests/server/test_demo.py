@@ -101,7 +101,7 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_start_is_a_sentence_of_its_own(tmp_path: Path) -> None:
-    """What the server's process says is what the demo says: exit 2."""
+    """The demo says the sentence of the server's process: exit 2."""
     program = Path(sys.executable).with_name("tidings")
     ended = subprocess.run(
         [program, "demo", "--port", "0", "--db", "sqlite:////nowhere/at/all.db"],
@@ -134,7 +134,7 @@ def test_a_killed_server_refuses_connections_until_it_is_started_again(broken: D
 
 
 def test_a_server_that_dies_by_itself_is_started_again(broken: Demo) -> None:
-    """Whoever killed it: within a second or so, and it is said in the log."""
+    """The demo starts it again, whatever killed it: within a second or so, and it is said in the log."""
     before = broken.state["server"]["process_id"]
 
     os.kill(before, signal.SIGKILL)
@@ -164,7 +164,7 @@ def test_a_refused_network_refuses_everybody(broken: Demo) -> None:
 
 # shows: demo/cut
 def test_one_persons_connections_are_reset_and_anothers_pass(broken: Demo) -> None:
-    """Whose a request is, its token tells; others on the same port notice nothing."""
+    """The token of a request tells its person; others on the same port notice nothing."""
     rose, walter = broken.headers("rose"), broken.headers("walter")
     broken.breaks("reset", "rose")
 
@@ -325,7 +325,7 @@ def test_a_browser_is_told_that_the_demos_page_may_and_others_may_not(demo: Demo
 
 
 def test_no_fault_reaches_the_control(broken: Demo) -> None:
-    """Whatever is broken, it can be restored."""
+    """Every fault can be restored."""
     for kind in ("stall", "buffer", "lose_replies", "refuse"):
         broken.breaks(kind)
     broken.orders("server", do="kill")

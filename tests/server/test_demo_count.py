@@ -109,7 +109,7 @@ def test_a_message_applied_or_shown_twice_is_doubled(truth: Truth) -> None:
 
 
 def test_a_page_owes_only_what_came_after_it_was_opened(truth: Truth) -> None:
-    """What was there before it has as history."""
+    """A page has earlier messages as history."""
     count = Count()
     reports(count, "b", "ben", ("applied", "m2"), base=1, upto=2)
 

@@ -1,6 +1,6 @@
 """The files of deploy/: nginx and Caddy run as shipped but for names and ports, the others as far as they can be tried.
 
-What a proxy must let through is said in docs/run/deploy.md; `tidings doctor` judges it as it would for an operator.
+The rules for a proxy are in docs/run/deploy.md; `tidings doctor` judges it as it would for an operator.
 """
 
 from __future__ import annotations

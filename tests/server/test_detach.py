@@ -203,7 +203,7 @@ def test_a_full_socket_makes_a_detached_send_wait() -> None:
 
 
 def test_a_server_that_detaches_nothing_serves_the_same() -> None:
-    """What `detached_streams` switches off."""
+    """The setting `detached_streams` switches this off."""
 
     async def work() -> None:
         async with served(detached_streams=False) as application, asked(application, GET) as (reader, _):

@@ -47,7 +47,7 @@ def test_messages_arrive_in_a_host_application(start_host: Callable[..., Host], 
 
 
 def test_the_hosts_functions_decide(start_host: Callable[..., Host]) -> None:
-    """Who asks, who may write to whom, what people are called."""
+    """They say the caller, the permission to write, and the names of people."""
     host = start_host("mounted")
     ada, nobody = host.person("ada"), Person(host, "nobody", None)
 
@@ -102,7 +102,7 @@ def test_the_hosts_own_code_is_refused_like_a_client(tmp_path: Path, given: dict
 
 
 def test_the_hosts_own_code_blocks_and_revokes_only_texts(tmp_path: Path) -> None:
-    """What is no user id is refused as in a request."""
+    """A text that is no user id is refused as in a request."""
 
     async def ask() -> None:
         tidings = Tidings(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda _request: "shop")

@@ -84,7 +84,7 @@ def found(folder: Path, *names: str) -> dict[str, int]:
 def test_no_byte_of_what_was_erased_is_in_the_file_or_its_log_or_a_later_backup(
     node: Node, written: Path, tmp_path: Path, is_running: bool
 ) -> None:
-    """1,500 texts to six people in mixed order; their ``client_id``s, and the name. What others wrote stays."""
+    """1,500 texts to six people in mixed order; their ``client_id``s, and the name. Text of others stays."""
     shutil.copytree(written, node.directory)
     assert found(node.directory, MARK, NAME)
     if is_running:

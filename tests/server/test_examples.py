@@ -50,7 +50,7 @@ def test_two_people_of_an_example_write_to_each_other(tmp_path: Path, module: st
 
 @pytest.mark.parametrize("module", APPLICATIONS)
 def test_direct_messages_are_at_most_ten_lines_of_an_example(module: str) -> None:
-    """What an application adds to its own code."""
+    """These lines are an application's addition to its own code."""
     text = (EXAMPLES / f"{module}.py").read_text(encoding="utf-8")
     before, ours = text.split("# direct messages\n")
     ours, after = ours.split("# end\n")

@@ -277,7 +277,7 @@ def test_a_dependency_that_answers_no_user_is_a_mistake_that_is_told(tmp_path: P
 
 @pytest.mark.parametrize("value", [False, True, 0, 7, b"ada", ["ada"], ("ada",), {"ada"}, Ellipsis], ids=repr)
 def test_user_id_has_to_be_text(tmp_path: Path, value: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever else ``user_id=`` answers is nobody; the log says what kind of thing it was."""
+    """Any other answer of ``user_id=`` is nobody; the log says what kind of thing it was."""
     with TestClient(application(tmp_path, lambda: "x", user_id=lambda _found: value)) as client:
         assert 401 == client.get("/dm/inbox/me").status_code
     assert f"answered a {type(value).__name__}: nobody but text is a user" in caplog.text

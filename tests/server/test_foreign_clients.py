@@ -39,7 +39,7 @@ TEXTS = [
 
 @dataclass(frozen=True)
 class Event:
-    """What a library reported."""
+    """One event, as a library reported it."""
 
     type: str
     data: str

@@ -1,4 +1,4 @@
-"""What stands between a stream and the server: a host's middleware may do in `send` whatever a task can do."""
+"""A host's middleware may stand between a stream and the server: it may do in `send` whatever a task can do."""
 
 from __future__ import annotations
 

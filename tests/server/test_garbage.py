@@ -1,4 +1,4 @@
-"""What has ended is gone at once: full collections are made too rarely to be waited for (GC_THRESHOLDS)."""
+"""An object that has ended is gone at once: full collections are made too rarely to be waited for (GC_THRESHOLDS)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EACH = 5
 
 @pytest.fixture
 def uncollected() -> Iterator[list[object]]:
-    """What a collection finds that counting references did not; filled by ``gc.collect``."""
+    """Objects that a collection finds and counting references did not; filled by ``gc.collect``."""
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)

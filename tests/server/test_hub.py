@@ -111,7 +111,7 @@ def with_world(
 async def opens(
     world: World, user: UserId, position: int | None, reader: Reader, *, is_ours: bool | None = None
 ) -> tuple[Stream, UserLog]:
-    """What the route does, without HTTP: join the log, ask where it stands, open; notes where the reader began."""
+    """The steps of the route, without HTTP: join the log, ask where it stands, open; notes where the reader began."""
     log = world.hub.hold(user)
     cursor = None
     if position is not None:
@@ -196,7 +196,8 @@ def test_what_every_signal_missed_comes_with_the_sweep(tmp_path: Path) -> None:
 
 
 def test_a_log_whose_tail_retention_has_passed_goes_on(tmp_path: Path) -> None:
-    """Who stands there is sent away, to be told `expired`; who comes after has what is written from then on (I3)."""
+    """A reader that stands there is sent away, to be told `expired`; a reader that comes after has the events that are
+    written from then on (I3)."""
 
     async def play(world: World) -> None:
         behind = Reader(world.rng, 0.0)
@@ -219,7 +220,7 @@ def test_a_log_whose_tail_retention_has_passed_goes_on(tmp_path: Path) -> None:
 
 
 def test_who_joins_a_log_that_is_behind_its_head_is_caught_up_at_the_head(tmp_path: Path) -> None:
-    """What is committed before a stream begins is its past, whether the hub has heard of it or not (7.6.1)."""
+    """An event that is committed before a stream begins is its past, whether the hub has heard of it or not (7.6.1)."""
 
     async def play(world: World) -> None:
         first, second, third = (Reader(world.rng, 0.0) for _ in range(3))
@@ -275,7 +276,8 @@ def test_a_stuck_reader_delays_nobody_and_goes_on_from_the_log(tmp_path: Path) -
 
 
 def test_what_is_not_ours_is_run_in_tasks_of_the_stream_and_in_its_context(tmp_path: Path) -> None:
-    """Whoever caused the frame: another user's send, the timer, the end. What comes in one moment is all written."""
+    """It is so for every cause of a frame: another user's send, the timer, the end. Frames of one moment are all
+    written."""
     asked_by = contextvars.ContextVar("asked_by", default="nobody")
 
     class Careful(Reader):

@@ -173,7 +173,7 @@ def test_a_key_server_that_hangs_is_given_up(provider: KeyServer, monkeypatch: p
 
 
 def test_a_slow_key_server_is_waited_for(provider: KeyServer) -> None:
-    """Whoever comes with a new key meanwhile waits for the same fetch."""
+    """A caller that comes with a new key meanwhile waits for the same fetch."""
 
     async def play(world: World) -> None:
         provider.is_hanging = True
@@ -374,7 +374,7 @@ def test_a_coding_that_is_not_known_is_named(provider: KeyServer) -> None:
 def test_a_proxy_of_the_environment_that_cannot_be_used_is_503(
     proxy: str, provider: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the HTTP client raises: the tokens may be good. PROTOCOL 2.1.13"""
+    """It is so for every exception of the HTTP client: the tokens may be good. PROTOCOL 2.1.13"""
 
     async def play(world: World) -> None:
         monkeypatch.setenv("ALL_PROXY", proxy)

@@ -260,7 +260,7 @@ BAD_SIGNATURES: dict[str, Callable[[KeyServer], str]] = {
 def test_a_token_of_another_key_or_algorithm_is_refused(
     make: Callable[[KeyServer], str], node: Node, provider: KeyServer
 ) -> None:
-    """What the token says of itself decides nothing. PROTOCOL 2.1.6"""
+    """The token's own words decide nothing. PROTOCOL 2.1.6"""
     refused(with_token(node, make(provider)).gets("/inbox/me"), 401, "unauthorized")
 
 
@@ -397,5 +397,5 @@ def test_a_configuration_that_cannot_work_is_refused_at_start(settings: dict[str
 
 
 def test_the_keys_are_counted(node: Node) -> None:
-    """Who operates the server sees whether its keys come."""
+    """The operator of the server sees whether its keys come."""
     wait_for(lambda: 'tidings_key_fetches_total{result="done"}' in node.http.get(f"{node.url}/metrics").text)

@@ -21,7 +21,7 @@ SECRET = "at-least-32-bytes-from-your-configuration"
 
 
 def recipe(document: str, heading: str, names: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What the first Python snippet below this heading defines."""
+    """Return the names that the first Python snippet below this heading defines."""
     text = (DOCS / document).read_text(encoding="utf-8").split(f"# {heading}\n", 1)[1]
     found = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert found is not None

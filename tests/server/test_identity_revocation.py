@@ -146,7 +146,7 @@ def test_no_stream_slips_through_while_its_user_is_revoked(host: Host) -> None:
 
 
 def test_a_revoked_token_opens_nothing_and_a_new_one_does(host: Host) -> None:
-    """What was issued until then is refused, by `iat`; without `iat` nobody can tell. PROTOCOL 2.6.3, 2.6.4"""
+    """A token that was issued until then is refused, by `iat`; without `iat` nobody can tell. PROTOCOL 2.6.3, 2.6.4"""
     now = time.time()
     old, older, unseen = issued(host, "cleo", now), issued(host, "cleo", now - 60), issued(host, "cleo", now - 5)
     undated, other = issued(host, "cleo", None), issued(host, "dora", now - 60)

@@ -1,4 +1,4 @@
-"""What lets somebody in is in no log, no answer and no sentence: tokens, secrets, and what stands in addresses."""
+"""Secrets are in no log, no answer and no sentence: tokens, secrets, and what stands in addresses."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_an_address_is_shown_without_user_password_query_and_fragment(url: str, 
 
 @contextmanager
 def access_log(name: str) -> Iterator[list[str]]:
-    """What a server's access log prints."""
+    """The access log of a server."""
     printed: list[str] = []
 
     class Printer(logging.Handler):

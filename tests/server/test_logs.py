@@ -1,4 +1,4 @@
-"""What a server says of itself: its log in text and JSON, and its metrics (docs/run/operate.md)."""
+"""The server's words about itself: its log in text and JSON, and its metrics (docs/run/operate.md)."""
 
 from __future__ import annotations
 
@@ -314,8 +314,8 @@ print(lost_lines())
 
 # shows: security/lines
 def test_lines_are_lost_rather_than_time_and_counted() -> None:
-    """What waits for its reader is bounded, and how much may be written; who reads again is told how much is missing.
-    A process that is not read ends all the same."""
+    """The lines that wait for their reader are bounded, and so are those that may be written; a reader that comes back
+    is told how much is missing. A process that is not read ends all the same."""
     with subprocess.Popen(
         [sys.executable, "-c", LOSES, "53000"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,4 +1,4 @@
-"""What an operator does with a database, by the commands, beside a running server where that is promised."""
+"""The operator's commands on a database, beside a running server where that is promised."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_database_of_version_1_is_migrated_with_what_is_in_it(tmp_path: Path) 
 
 
 def test_a_newer_database_is_refused_by_every_command(tmp_path: Path) -> None:
-    """What this Tidings does not understand it neither reads nor writes nor copies over something else."""
+    """This Tidings neither reads nor writes nor copies a schema that it does not understand."""
     database, other = tmp_path / "newer.db", tmp_path / "other.db"
     for each in (database, other):
         tidings("migrate", db=each)
@@ -355,7 +355,7 @@ def test_an_erased_user_leaves_threads_with_empty_messages_under_another_name(
 
 
 def test_nobody_writes_to_an_erased_user_and_the_id_begins_anew(shared: Node, alice: Person, bob: Person) -> None:
-    """PROTOCOL 9.0.19. Who comes under the same id again is somebody else, with an empty log."""
+    """PROTOCOL 9.0.19. A person that comes under the same id again is somebody else, with an empty log."""
     sent = bob.sends(alice, "hello", client_id="kept")
     cursor = alice.head()
     alice.sends(bob, "hi", client_id="used")

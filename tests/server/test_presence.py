@@ -125,7 +125,7 @@ def test_a_watch_ends_by_itself_and_with_a_block() -> None:
 
 
 def test_one_watches_a_few_and_the_oldest_gives_way() -> None:
-    """Whoever walks through a list of conversations watches the last ones."""
+    """A user that walks through a list of conversations watches the last ones."""
     room = Room().settled()
     people = [UserId(f"u{number}") for number in range(PRESENCE_WATCHES_MAX + 1)]
     for person in people:

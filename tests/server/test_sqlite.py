@@ -1,4 +1,4 @@
-"""What is particular to the SQLite store: the file, its lock, its schema, and a disk that fails."""
+"""The particulars of the SQLite store: the file, its lock, its schema, and a disk that fails."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_write_that_fails_fails_alone(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_dead_writer_refuses_and_never_hangs(tmp_path: Path) -> None:
-    """What was waiting and what comes later is 503, and the readiness check fails."""
+    """Waiting writes and later ones are 503, and the readiness check fails."""
 
     class Deadly(BaseException):
         pass
@@ -265,7 +265,7 @@ def test_a_rolled_back_database_is_noticed_by_the_tag(tmp_path: Path) -> None:
 
 
 def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
-    """What it depends on is found in one statement whose cost does not grow with what is stored."""
+    """The send finds all that it depends on in one statement, whose cost does not grow with the stored messages."""
     connection = sqlite3.connect(tmp_path / "tidings.db", isolation_level=None)
     migrate(connection)
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LOOK}", ("ada", "bo", "1"))]

@@ -1,4 +1,4 @@
-"""What `make bench` says of its figures: tables, goals and charts."""
+"""The report of `make bench` about its figures: tables, goals and charts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom the server knows without looking at a signature again."""
+"""Callers that the server knows without looking at a signature again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def caller(number: int) -> Caller:
 
 
 def test_the_most_recent_half_is_known_and_never_more_than_all() -> None:
-    """Whatever was added last stays, and the oldest goes."""
+    """The last one added stays, and the oldest goes."""
     recent = RecentCallers(10)
     for number in range(100):
         recent.add(b"%d" % number, caller(number))

@@ -70,7 +70,7 @@ def simple_commands(code: str) -> list[list[str]]:
 
 
 def anchors(text: str) -> set[str]:
-    """What ``#...`` may point at: headings, as they are shown by code hosts."""
+    """The targets of ``#...``: headings, as they are shown by code hosts."""
     headings = re.findall(r"^#+ (.+)$", SNIPPET.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -243,10 +243,12 @@ def clauses_as_subjects(text: str) -> list[str]:
 
 
 def test_a_sentence_begins_with_its_actor() -> None:
-    """In documents and in the docstrings of src: "A client that ...", not "What ..." or "Who ..."."""
+    """In documents and in docstrings: "A client that ...", not "What ..." or "Who ..."."""
     texts = {name: SNIPPET.sub("", text) for name, text in DOCUMENTS.items()}
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    code = [path for folder in ("src", "tests", "lab", "examples") for path in (ROOT / folder).rglob("*.py")]
+    for path in (path for path in code if not {"node_modules", ".venv"} & set(path.parts)):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if re.search(r"\bWh(?:at|o)", text) else []:
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 texts[f"{path.relative_to(ROOT)}: {getattr(node, 'name', '')}"] = ast.get_docstring(node) or ""
 
@@ -274,7 +276,7 @@ def test_a_link_between_documents_leads_somewhere(document: str, path: str, anch
 
 @pytest.mark.parametrize(("document", "code"), snippets("python"))
 def test_a_python_snippet_compiles_and_imports_what_exists(document: str, code: str) -> None:
-    """What a document shows can be pasted."""
+    """A snippet of a document can be pasted."""
     tree = ast.parse(code, document)
     lines = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom | ast.Import)]
     exec("\n".join(line for line in lines if "tidings" in line), {})

@@ -37,7 +37,7 @@ def goodbye(reason: str, retry_ms: float) -> bytes:
 
 @dataclass(frozen=True)
 class NextStep:
-    """What follows an attempt: ``retry`` after a wait, ``refresh`` the token at once, or ``stop``."""
+    """The step after an attempt: ``retry`` after a wait, ``refresh`` the token at once, or ``stop``."""
 
     action: str
     wait_s: float
@@ -426,7 +426,7 @@ def test_a_page_that_answers_another_question_is_none(
 
 
 def test_a_reset_comes_by_a_poll_too() -> None:
-    """What is missing is told, and the log goes on after it. PROTOCOL 8.0.10"""
+    """The reader is told of the missing events, and the log goes on after them. PROTOCOL 8.0.10"""
     stream = Attempts(cursor="k-3-a").opens()
     stream.falls_silent()
     reset = {"reason": "expired", "cursor": "m-2-b"}

@@ -247,7 +247,7 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def test_no_file_names_a_path_of_one_machine() -> None:
-    """What works only where it was written does not belong here."""
+    """A file that works only where it was written does not belong here."""
     of_one_machine = re.compile(r"(?<![\w.$}])/(?:root|home/[a-z]+|Users/[a-zA-Z]+|work/[a-z]+)/")
 
     assert [] == [str(path.relative_to(ROOT)) for path in FILES if of_one_machine.search(text_of(path))]

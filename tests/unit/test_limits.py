@@ -32,7 +32,7 @@ def passes(limit: RateLimit, name: str, tries: int = 1000) -> int:
     ("per_s", "burst"), [(30.0, 60), (2.0, 60), (10.0, 10), (20 / 3600, 20), (0.1, 3), (0.0001, 60)]
 )
 def test_the_burst_passes_to_the_last_and_then_one_an_interval(per_s: float, burst: int) -> None:
-    """Whatever the numbers are; who waits as they are told passes, and who never came has a full bucket."""
+    """It is so for any numbers; a sender that waits as it is told passes, and one that never came has a full bucket."""
     clock = Clock()
     limit = RateLimit(per_s, burst, clock)
     assert burst == passes(limit, "ada")

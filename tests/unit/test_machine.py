@@ -38,7 +38,7 @@ class Rig:
         self.is_requested = False
 
     def sees(self, effects: list[Effect]) -> list[str]:
-        """What is asked for, in the words of the vectors."""
+        """Return the requests, in the words of the vectors."""
         asked = []
         for effect in effects:
             match effect.type:
@@ -85,7 +85,8 @@ class Rig:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_it_polls_and_comes_back_as_the_vectors_say(case: dict[str, Any]) -> None:
-    """What happens, what is asked for, and what is shown, to the millisecond; and it is woken when it must be."""
+    """The vectors say each event, each request and each state that is shown, to the millisecond; and it is woken when
+    it must be."""
     rig = Rig(0.5)
     for step in case["steps"]:
         deadline = rig.machine.deadline

@@ -1,4 +1,4 @@
-"""What is shipped: wheel and sdist hold the built page, and Node is asked for only where it is needed."""
+"""The contents of the packages: wheel and sdist hold the built page, and Node is asked for only where it is needed."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def hatchling(project: Path, *arguments: str, path: str | None = None) -> None:
 
 
 def build_requirements(project: Path, path: str) -> list[str]:
-    """What an installer must bring for the build backend, beyond the backend itself (PEP 517)."""
+    """Return the packages that an installer must bring for the build backend, beyond the backend itself (PEP 517)."""
     answer = subprocess.run(
         [sys.executable, "-c", "import hatchling.build as b; print(*b.get_requires_for_build_wheel())"],
         cwd=project,
@@ -99,7 +99,7 @@ def test_a_wheel_holds_the_licence_of_every_package_that_its_page_bundles(tmp_pa
 
 
 def test_npm_pack_of_a_clone_holds_the_compiled_package_its_types_and_its_licence(tmp_path: Path) -> None:
-    """Nothing was built before: `npm pack` builds. What `exports` names is there, and no test."""
+    """Nothing was built before: `npm pack` builds. The files that `exports` names are there, and no test."""
     web = tmp_path / "web"
     shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("node_modules", "dist"))
     (web / "node_modules").symlink_to(ROOT / "web" / "node_modules")
@@ -145,7 +145,7 @@ def test_node_is_asked_for_only_without_a_page_and_without_a_node(project: Path,
 
 
 def test_a_page_is_out_of_date_when_a_source_changed_and_not_when_a_product_did(project: Path) -> None:
-    """What npm and the builds leave under web/ does not count; any source does, a new or renamed one, too."""
+    """Products of npm and of the builds under web/ do not count; any source does, a new or renamed one, too."""
     assert not page_is_built(project)
 
     pretend_built(project)

@@ -55,7 +55,7 @@ def test_every_rule_has_exactly_one_keyword() -> None:
 
 
 def test_every_must_outside_the_conventions_is_numbered() -> None:
-    """What is not numbered explains and binds nobody."""
+    """A sentence without a number explains and binds nobody."""
     introduction, _, rules = DOCUMENT.partition("## 1. Conventions")
     assert introduction
     loose = [line for line in rules.splitlines() if KEYWORD.search(line) and not RULE.match(line)]

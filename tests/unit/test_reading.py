@@ -1,4 +1,4 @@
-"""What the server reads of strangers: what is written as the rules say is read as it was meant, all else is refused."""
+"""The server reads from strangers: what is written as the rules say is read as it was meant, all else is refused."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_the_policy_decides_as_the_vector_says(case: dict[str, Any]) -> None:
 
 
 def test_the_vectors_are_made_for_the_default_options() -> None:
-    """Who passes no options gets the documented policy."""
+    """A caller that passes no options gets the documented policy."""
     assert RetryOptions(**DOCUMENT["options"]) == RetryOptions()
 
 
@@ -68,7 +68,7 @@ def test_a_failure_waits_between_the_floor_and_the_cap(failures: int, random: fl
 
 @given(failures=failure_counts, outcome=outcomes, random=draws)
 def test_only_a_refusal_stops(failures: int, outcome: Outcome, random: float) -> None:
-    """Whatever may help is tried again for ever; 401 is never the end."""
+    """An attempt that may help is made again for ever; 401 is never the end."""
     attempt = next_attempt(failures, outcome, random)
     refused = outcome.status not in (None, 401) and not is_temporary(outcome.status or 0)
     assert (attempt.action == "stop") == refused

@@ -78,7 +78,7 @@ def test_a_vector_reads_the_same_in_one_piece_and_byte_by_byte(case: dict[str, A
 
 @pytest.mark.parametrize("case", TOO_LARGE, ids=lambda case: case["name"])
 def test_a_stream_over_the_bound_is_refused(case: dict[str, Any]) -> None:
-    """What came whole before is delivered, then the stream is an error."""
+    """Events that came whole before are delivered, then the stream is an error."""
     assert case["error"] == "too_large"
     decoder = decoder_for(case)
     seen: list[Event] = []
@@ -124,7 +124,7 @@ def test_what_is_encoded_is_decoded_in_any_chunking(
 
 @given(body=stream_bytes | st.binary(), data=st.data())
 def test_chunking_never_changes_what_is_read(body: bytes, data: st.DataObject) -> None:
-    """Whatever the bytes are, cuts change neither events nor state."""
+    """Cuts change neither events nor state, for any bytes."""
     whole, pieces = EventStreamDecoder(), EventStreamDecoder()
     assert whole.feed(body) == read(pieces, cut(body, data))
     assert (whole.last_event_id, whole.retry_ms) == (pieces.last_event_id, pieces.retry_ms)

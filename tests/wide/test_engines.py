@@ -52,7 +52,7 @@ class Scene:
 
     @property
     def kept(self) -> list[str]:
-        """What the server has of the conversation."""
+        """Return the server's messages of the conversation."""
         return [message["text"] for message in self.ada.history(self.ben.id)["messages"]]
 
 

@@ -74,7 +74,7 @@ def start(classes: Path) -> Iterator[Callable[..., JavaPerson]]:
 def test_java_s_client_sends_and_reads_with_its_default_settings(
     start: Callable[..., JavaPerson], tmp_path: Path
 ) -> None:
-    """What is asked for by ``Upgrade: h2c`` is passed over, and the body is read: messages go out, and come in."""
+    """A request for HTTP/2 by ``Upgrade: h2c`` is passed over, and the body is read: messages go out, and come in."""
     with Node(tmp_path) as node:
         ada = start(node.url, node.token("ada"), "ben")
         ada.says('"caught_up"')

@@ -1,4 +1,4 @@
-"""What others wait while a database is looked after: messages at a steady rate, alone, beside backups and retention.
+"""The waits of others while a database is looked after: messages at a steady rate, alone, beside backups and retention.
 
 Retention is measured on a backup, because it takes away what the next step wants to read.
 """

@@ -11,7 +11,7 @@ from tidings.bench.streams import Audience, Server, clock
 
 
 def why_not(peer: Peer) -> str:
-    """What stores nothing has nothing to catch up with."""
+    """A server that stores nothing has nothing to catch up with."""
     return peer.past if isinstance(peer.past, str) else ""
 
 

@@ -21,7 +21,7 @@ LOOP_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def why_not_all(peer: Peer) -> str:
-    """What is not stored cannot be had when one is back."""
+    """A message that is not stored cannot be had when one is back."""
     return peer.past if isinstance(peer.past, str) else ""
 
 
