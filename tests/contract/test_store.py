@@ -73,7 +73,7 @@ class Logs:
 
     @property
     def committed(self) -> list[Committed]:
-        """What was told by all nodes."""
+        """Return the parcels of all nodes."""
         return [each for told in self.told for each in told]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -662,7 +662,7 @@ def test_replaying_a_log_gives_the_snapshot(logs: Logs) -> None:
 def test_a_database_has_several_nodes_or_the_second_is_told_what_to_do(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one node commits another reads. SQLite's file belongs to one process: the second one gets a sentence."""
+    """A node reads the commits of another. SQLite's file belongs to one process: the second one gets a sentence."""
     monkeypatch.setattr(lock, "time", VirtualTime())
     first = Logs(engine, tmp_path)
     try:
@@ -784,7 +784,7 @@ def test_logs_are_cut_beside_a_store_as_by_it(logs: Logs) -> None:
 
 
 def test_a_restored_copy_has_what_was_there_and_another_epoch(logs: Logs, tmp_path: Path) -> None:
-    """What came after the copy is gone, and every cursor of before is answered with a reset."""
+    """Everything after the copy is gone, and every cursor of before is answered with a reset."""
     logs.send(ALICE, BOB, "kept")
     copied = logs.upkeep.backup(str(tmp_path / "copy"))
     logs.send(ALICE, BOB, "lost")
