@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any
 
-from tidings.client.page import HistoryPage
 from tidings.protocol.cursor import parse_cursor
+from tidings.protocol.shapes import HistoryPage
 
 Say = Callable[[str], None]
 

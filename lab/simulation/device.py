@@ -22,13 +22,14 @@ from tidings.client import call
 from tidings.client.async_client import AsyncClient
 from tidings.client.async_feed import AsyncFeed
 from tidings.client.call import Call, Caller
-from tidings.client.core import RESET, Event
+from tidings.client.core import Event
 from tidings.client.following import ConnectionState
 from tidings.client.outbox import Outbox
-from tidings.client.page import HistoryPage
 from tidings.client.token import AsyncTokenSource
 from tidings.errors import ClientError, ServerProblem
 from tidings.protocol.cursor import parse_cursor
+from tidings.protocol.events import RESET
+from tidings.protocol.shapes import HistoryPage
 
 if TYPE_CHECKING:
     from lab.simulation.world import World

@@ -25,8 +25,8 @@ from textual.widgets import Input, Static
 
 from tidings.chat_terminal.thread import Row, Thread, Unsent
 from tidings.client import AsyncClient, ConnectionState, HistoryPage
-from tidings.client.core import RESET
 from tidings.errors import ClientError, ProtocolViolation, ServerProblem, StreamLost
+from tidings.protocol.events import RESET, TYPING
 from tidings.protocol.retry import is_temporary
 from tidings.terminal_text import harmless
 
@@ -181,7 +181,7 @@ class ChatApp(App[ClientError]):
             async for event in feed:
                 if event.type == RESET:
                     await self._load()
-                elif event.type == "typing":
+                elif event.type == TYPING:
                     if event.data.get("chat_user_id") == self.thread.peer:
                         self._typing_until = asyncio.get_running_loop().time() + TYPING_SHOWN_S
                         self._show_status()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tidings.cli.arguments import Parser, given, seconds, text
 from tidings.cli.outcome import DONE, INTERRUPTED, NOT_KNOWN, REFUSED, complain, exit_code, note
 from tidings.errors import ClientError, ConfigurationError
+from tidings.protocol.events import RESET
 from tidings.terminal_text import harmless
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _tail(options: argparse.Namespace) -> int:
                 line = _json_line(event) if options.json else _plain_line(event, feed.user_id)
                 if line is not None:
                     print(line, flush=True)
-                elif event.type == "reset":
+                elif event.type == RESET:
                     note(f"events are missing here ({event.data.get('reason')}); going on from now")
         finally:
             # Also after a refusal or a closed pipe: who knows the cursor can go on without a gap.

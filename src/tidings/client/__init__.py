@@ -24,8 +24,8 @@ from tidings.client.core import Event
 from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState
 from tidings.client.outbox import Outbox, Unsent
-from tidings.client.page import Blocked, BlockedPage, Conversation, HistoryPage, InboxPage
 from tidings.client.token import AsyncToken, Token
+from tidings.protocol.shapes import Blocked, BlockedPage, Conversation, HistoryPage, InboxPage
 
 __all__ = [
     "AsyncClient",

@@ -17,7 +17,6 @@ from tidings.client.client import ignore_state, losses_ignored
 from tidings.client.following import OnState
 from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
-from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import AsyncToken, AsyncTokenSource
 from tidings.client.transport import (
     REQUEST_GOES_OUT,
@@ -27,7 +26,7 @@ from tidings.client.transport import (
     trusted_certificates,
 )
 from tidings.errors import ServerProblem, StreamLost
-from tidings.protocol.shapes import Message, Watermarks
+from tidings.protocol.shapes import BlockedPage, HistoryPage, InboxPage, Message, Watermarks
 
 T = TypeVar("T")
 

@@ -30,11 +30,23 @@ import httpx2
 import msgspec
 
 from tidings.client.answer import read_problem, read_retry_after_s
-from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.transport import describe, is_timeout, read_address
 from tidings.errors import ClientError, ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.retry import Outcome, next_attempt
-from tidings.protocol.shapes import Message, Watermarks
+from tidings.protocol.shapes import (
+    BlockedPage,
+    HistoryPage,
+    InboxPage,
+    Message,
+    PeerBody,
+    ReceiptBody,
+    ReceiptsBody,
+    ReceivedList,
+    ReportBody,
+    SendBody,
+    Sent,
+    Watermarks,
+)
 from tidings.protocol.shown_url import shown_url
 from tidings.protocol.user_id import check_user_id
 
@@ -49,22 +61,8 @@ DEADLINE_S: Final = 60.0
 T = TypeVar("T")
 
 
-class _Sent(msgspec.Struct):
-    message: Message
-
-
-class _Receipt(msgspec.Struct):
-    chatUserId: str
-    watermarks: Watermarks | None = None
-    code: str = ""
-
-
-class _Receipts(msgspec.Struct):
-    receipts: list[_Receipt]
-
-
 class _Success(msgspec.Struct):
-    """The member that every successful answer has."""
+    """The members that every successful answer has; ``user_id`` only most."""
 
     success: bool
     user_id: str | None = None
@@ -87,7 +85,7 @@ class Call(Generic[T]):
     path: str
     read: Callable[[bytes], T]
     query: Mapping[str, str | int | None] | None = None
-    body: Mapping[str, object] | None = None
+    body: msgspec.Struct | None = None
     status: int = 200
     is_repeated: bool = True
 
@@ -95,10 +93,10 @@ class Call(Generic[T]):
 def send(recipient: str, text: str, client_id: str | None, message_type: str) -> Call[Message]:
     """Send a message; a ``client_id`` is made if none is given."""
     client_id = named(client_id)
-    body = {"recipientId": recipient, "text": text, "message_type": message_type, "client_id": client_id}
+    body = SendBody(recipient, text, message_type, client_id)
 
     def read(answer: bytes) -> Message:
-        message = msgspec.json.decode(answer, type=_Sent).message
+        message = msgspec.json.decode(answer, type=Sent).message
         _check(message.client_id == client_id, f"the message {client_id!r}")
         return message
 
@@ -146,13 +144,13 @@ def receipts(peer: str, **upto: int) -> Call[Watermarks]:
 
     As a list of one, whose answer names the conversation.
     """
-    body = {"receipts": [{"chatUserId": peer, **upto}]}
+    body = ReceiptsBody(receipts=[ReceiptBody(peer, **upto)])
 
     def read(answer: bytes) -> Watermarks:
-        told = msgspec.json.decode(answer, type=_Receipts).receipts
+        told = msgspec.json.decode(answer, type=ReceivedList).receipts
         _check([peer] == [each.chatUserId for each in told], f"the receipts of {peer!r}")
-        if told[0].watermarks is None:
-            raise ServerProblem(404, told[0].code, "There is no such message in this conversation.")
+        if not told[0].watermarks:
+            raise ServerProblem(404, told[0].code or "", "There is no such message in this conversation.")
         return told[0].watermarks
 
     return Call("POST", "/receipts", read, body=body)
@@ -160,17 +158,17 @@ def receipts(peer: str, **upto: int) -> Call[Watermarks]:
 
 def typing(peer: str) -> Call[None]:
     """Tell that the caller types. A second later it says nothing any more, so it is not repeated."""
-    return Call("POST", "/typing", lambda answer: None, body={"chatUserId": peer}, status=202, is_repeated=False)
+    return Call("POST", "/typing", lambda answer: None, body=PeerBody(peer), status=202, is_repeated=False)
 
 
 def block(peer: str) -> Call[None]:
     """Block somebody."""
-    return Call("POST", "/block", lambda answer: None, body={"chatUserId": peer})
+    return Call("POST", "/block", lambda answer: None, body=PeerBody(peer))
 
 
 def unblock(peer: str) -> Call[None]:
     """Take a block back."""
-    return Call("POST", "/unblock", lambda answer: None, body={"chatUserId": peer})
+    return Call("POST", "/unblock", lambda answer: None, body=PeerBody(peer))
 
 
 def blocked(before: int | None, limit: int | None) -> Call[BlockedPage]:
@@ -186,7 +184,7 @@ def blocked(before: int | None, limit: int | None) -> Call[BlockedPage]:
 
 def report(peer: str, reason: str, seq: int | None) -> Call[None]:
     """Report somebody. Whether one without an answer arrived is not known, and it is not repeated: it would be two."""
-    body: dict[str, object] = {"chatUserId": peer, "reason": reason, "seq": seq}
+    body = ReportBody(peer, reason, seq)
     return Call("POST", "/report", lambda answer: None, body=body, status=202, is_repeated=False)
 
 

@@ -18,7 +18,6 @@ from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState, OnState
 from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
-from tidings.client.page import BlockedPage, HistoryPage, InboxPage
 from tidings.client.token import Token, TokenSource
 from tidings.client.transport import (
     REQUEST_GOES_OUT,
@@ -30,7 +29,7 @@ from tidings.client.transport import (
 )
 from tidings.errors import ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.retry import is_temporary
-from tidings.protocol.shapes import Message, Watermarks
+from tidings.protocol.shapes import BlockedPage, HistoryPage, InboxPage, Message, Watermarks
 
 T = TypeVar("T")
 

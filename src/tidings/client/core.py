@@ -22,20 +22,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from tidings.client.machine import Effect, Machine, Status
 from tidings.errors import ProtocolViolation
+from tidings.protocol import events
 from tidings.protocol.cursor import parse_cursor
-from tidings.protocol.events import LOG_EVENT_TYPES, NEW_MESSAGE
 from tidings.protocol.retry import Outcome
-from tidings.protocol.shapes import Message
+from tidings.protocol.shapes import Connected, EventsPage, Frame, Goodbye, Message, Reached, Reset
 from tidings.protocol.sse import Event as StreamEvent
 from tidings.protocol.sse import EventStreamDecoder
 
-RESET: Final = "reset"
 CONTENT_TYPE: Final = "text/event-stream"
 
 UNREADABLE: Final = (ProtocolViolation, ValueError, RecursionError)
@@ -64,7 +63,7 @@ class Event:
         Raises:
             ProtocolViolation: The server sent something else under that name.
         """
-        if self.type != NEW_MESSAGE:
+        if self.type != events.NEW_MESSAGE:
             return None
         try:
             return msgspec.convert(self.data, Message)
@@ -73,52 +72,12 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class _Connected:
-    heartbeat_ms: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Heartbeat:
     in_step: bool
 
 
-class _Goodbye(msgspec.Struct):
-    reason: str
-    retry_ms: Annotated[float, msgspec.Meta(ge=0)]
-
-
-class _Frame(msgspec.Struct):
-    type: str
-    data: dict[str, object]
-
-
-class _ConnectedData(msgspec.Struct):
-    user_id: str
-    cursor: str
-    resumed: bool
-    heartbeat_ms: Annotated[float, msgspec.Meta(gt=0)]
-
-
-class _Position(msgspec.Struct):
-    cursor: str
-
-
-class _PageEvent(msgspec.Struct):
-    id: str
-    type: str
-    data: dict[str, object]
-
-
-class _Page(msgspec.Struct):
-    events: list[_PageEvent]
-    cursor: str
-    has_more: bool
-    reset: dict[str, object] | None = None
-    user_id: str | None = None
-
-
-_decode_frame = msgspec.json.Decoder(_Frame).decode
-_decode_page = msgspec.json.Decoder(_Page).decode
+_decode_frame = msgspec.json.Decoder(Frame).decode
+_decode_page = msgspec.json.Decoder(EventsPage).decode
 
 
 class _Log:
@@ -154,10 +113,10 @@ class _Log:
         self.cursor = event.cursor
         return event
 
-    def reset(self, data: dict[str, object]) -> Event:
+    def reset(self, reset: Reset) -> Event:
         """Events are missing up to here."""
-        self.cursor = msgspec.convert(data, _Position).cursor
-        return Event(RESET, data, self.cursor)
+        self.cursor = reset.cursor
+        return Event(events.RESET, msgspec.to_builtins(reset), self.cursor)
 
 
 class _Stream:
@@ -170,7 +129,7 @@ class _Stream:
         self._frame_id = ""
         self._is_connected = False
 
-    def read(self, chunk: bytes) -> Iterator[Event | _Connected | _Heartbeat | _Goodbye]:
+    def read(self, chunk: bytes) -> Iterator[Event | Connected | _Heartbeat | Goodbye]:
         """Return the events of these bytes, in order; the log's cursor moves with each.
 
         Raises:
@@ -181,30 +140,30 @@ class _Stream:
             if read is not None:
                 yield read
 
-    def _interpret(self, stream_event: StreamEvent) -> Event | _Connected | _Heartbeat | _Goodbye | None:
+    def _interpret(self, stream_event: StreamEvent) -> Event | Connected | _Heartbeat | Goodbye | None:
         frame = _decode_frame(stream_event.data)
         # A frame without an id carries the last one; only an id that differs is its own.
         has_id = stream_event.id != self._frame_id
         self._frame_id = stream_event.id
-        if (frame.type == "connected") == self._is_connected:
+        if (frame.type == events.CONNECTED) == self._is_connected:
             raise ProtocolViolation(f"{frame.type} as {'a later' if self._is_connected else 'the first'} frame")
         match frame.type:
-            case "connected":
-                return self._connect(msgspec.convert(frame.data, _ConnectedData))
-            case "heartbeat":
-                return _Heartbeat(msgspec.convert(frame.data, _Position).cursor == self._log.cursor)
-            case "caught_up":
+            case events.CONNECTED:
+                return self._connect(msgspec.convert(frame.data, Connected))
+            case events.HEARTBEAT:
+                return _Heartbeat(msgspec.convert(frame.data, Reached).cursor == self._log.cursor)
+            case events.CAUGHT_UP:
                 return None
-            case "goodbye":
-                return msgspec.convert(frame.data, _Goodbye)
-            case "reset":
-                return self._log.reset(frame.data)
-            case _ if has_id or frame.type in LOG_EVENT_TYPES:
+            case events.GOODBYE:
+                return msgspec.convert(frame.data, Goodbye)
+            case events.RESET:
+                return self._log.reset(msgspec.convert(frame.data, Reset))
+            case _ if has_id or frame.type in events.LOG_EVENT_TYPES:
                 return self._log.take(Event(frame.type, frame.data, stream_event.id))
             case _:
                 return Event(frame.type, frame.data, None)
 
-    def _connect(self, connected: _ConnectedData) -> _Connected:
+    def _connect(self, connected: Connected) -> Connected:
         if self.asked is not None and connected.resumed and connected.cursor != self.asked:
             raise ProtocolViolation("resumed from another cursor than asked")
         if self.asked is None and self._log.cursor not in (None, connected.cursor):
@@ -214,7 +173,7 @@ class _Stream:
         if self._log.cursor is None:
             self._log.begin(connected.cursor)
         self._is_connected = True
-        return _Connected(connected.heartbeat_ms)
+        return connected
 
 
 class Follower:
@@ -303,27 +262,27 @@ class Follower:
 
     def stream_received(self, generation: int, chunk: bytes, now_s: float) -> list[Event]:
         """Take bytes of the body: the events to hand out, in order."""
-        events: list[Event] = []
+        handed_out: list[Event] = []
         stream, machine, now_ms = self._streams.get(generation), self._machine, now_s * 1000
         if stream is None:
-            return events  # given up meanwhile
+            return handed_out  # given up meanwhile
         self._do(machine.stream_bytes(generation, now_ms))
         try:
             for read in stream.read(chunk):
                 match read:
                     case Event():
-                        events.append(read)
-                    case _Connected():
+                        handed_out.append(read)
+                    case Connected():
                         self._do(machine.stream_connected(generation, read.heartbeat_ms, now_ms))
                     case _Heartbeat():
                         self._do(machine.stream_heartbeat(generation, read.in_step, now_ms))
-                    case _Goodbye():
+                    case Goodbye():
                         self._do(machine.stream_goodbye(generation, read.retry_ms, read.reason, now_ms))
                 if generation not in self._streams:
                     break
         except UNREADABLE as error:
             self.stream_ended(generation, Outcome("violation"), f"violation: {error}", now_s)
-        return events
+        return handed_out
 
     def stream_ended(self, generation: int, outcome: Outcome, reason: str, now_s: float) -> None:
         """It ended without a goodbye."""
@@ -336,20 +295,20 @@ class Follower:
 
     def poll_answered(self, generation: int, body: bytes, now_s: float) -> list[Event]:
         """Take a page of the log: the events to hand out, in order."""
-        events: list[Event] = []
+        handed_out: list[Event] = []
         if generation not in self._polls:
-            return events  # given up meanwhile
+            return handed_out  # given up meanwhile
         asked = self._polls.pop(generation)
         try:
             page = _decode_page(body)
-            if page.user_id is not None:
+            if page.user_id:
                 self._log.belongs_to(page.user_id)
-            if page.reset is not None:
-                events.append(self._log.reset(page.reset))
+            if page.reset:
+                handed_out.append(self._log.reset(page.reset))
             for each in page.events:
                 event = self._log.take(Event(each.type, each.data, each.id))
                 if event is not None:
-                    events.append(event)
+                    handed_out.append(event)
             if asked is None and self._log.cursor is None:
                 self._log.begin(page.cursor)
             elif page.cursor != (self._log.cursor if page.events or page.reset else asked):
@@ -358,7 +317,7 @@ class Follower:
             self.poll_failed(generation, Outcome("violation"), f"violation: {error}", now_s)
         else:
             self._do(self._machine.poll_done(generation, page.has_more, now_s * 1000))
-        return events
+        return handed_out
 
     def poll_failed(self, generation: int, outcome: Outcome, reason: str, now_s: float) -> None:
         """It was refused or lost."""

@@ -32,6 +32,7 @@ from tidings.client.call import api_url
 from tidings.client.core import CONTENT_TYPE
 from tidings.client.interrupt import Line
 from tidings.client.transport import ANSWER_SIZE_MAX_BYTES
+from tidings.protocol.events import CONNECTED, GOODBYE, HEARTBEAT
 from tidings.protocol.sse import Event, EventStreamDecoder
 
 ANSWER_WITHIN_S: Final = 10.0
@@ -354,9 +355,9 @@ class _Examination:
                 return
             quiet_since = time.monotonic()
             types = [_type(event) for event in events]
-            beats += types.count("heartbeat")
-            if "goodbye" in types:
-                reason = json.loads(next(event.data for event in events if _type(event) == "goodbye"))["data"]["reason"]
+            beats += types.count(HEARTBEAT)
+            if GOODBYE in types:
+                reason = json.loads(next(event.data for event in events if _type(event) == GOODBYE))["data"]["reason"]
                 text = f"the server ended the stream after {now - begun:.0f} s: {reason}"
                 yield Finding("ok" if reason == "max_age" else "note", "idle", text, "nothing; clients resume")
                 return
@@ -538,7 +539,7 @@ def _page_cursor(answer: _Answer) -> str | None:
 def _connected(event: Event) -> dict[str, Any] | None:
     try:
         frame = json.loads(event.data)
-        return dict(frame["data"]) if frame["type"] == "connected" else None
+        return dict(frame["data"]) if frame["type"] == CONNECTED else None
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -78,6 +78,13 @@ class Receipt(Struct, frozen=True):
     at: Annotated[str, _TIME]
 
 
+class Frame(Struct, frozen=True):
+    """The `data:` line of a frame; `connected` has a `message` beside it."""
+
+    type: str
+    data: dict[str, Any]
+
+
 class Limits(Struct, frozen=True):
     """The sizes that the server takes."""
 
@@ -146,7 +153,7 @@ class SendBody(Struct, frozen=True):
     ] = None
 
 
-class ReceiptBody(Struct, frozen=True):
+class ReceiptBody(Struct, frozen=True, omit_defaults=True):
     """How far the caller has received or read in one conversation; at least one of them."""
 
     chatUserId: Annotated[str, _OTHER_SIDE]
@@ -154,7 +161,7 @@ class ReceiptBody(Struct, frozen=True):
     read_upto: Annotated[int | None, _SEQ] = None
 
 
-class ReceiptsBody(Struct, frozen=True):
+class ReceiptsBody(Struct, frozen=True, omit_defaults=True):
     """As for one conversation; or `receipts` for several, and nothing else."""
 
     chatUserId: Annotated[str | None, _OTHER_SIDE] = None

@@ -50,6 +50,12 @@ export interface Receipt {
   at: string;
 }
 
+/** The `data:` line of a frame; `connected` has a `message` beside it. */
+export interface Frame {
+  type: string;
+  data: Record<string, unknown>;
+}
+
 /** The sizes that the server takes. */
 export interface Limits {
   /** The longest text, in bytes of UTF-8 */
