@@ -33,7 +33,7 @@ def tries(node: Node, forwarded: str | None = None, token: str = "not a token") 
 
 
 # shows: security/guessing
-def test_who_tries_tokens_is_told_to_wait(direct: Node) -> None:
+def test_a_guesser_of_tokens_is_told_to_wait(direct: Node) -> None:
     """On every route, with `Retry-After`; what such a header says about a proxy that is none does not help.
     PROTOCOL 14.0.18, 14.0.19, 5.0.4"""
     ada = direct.person("ada")
@@ -50,7 +50,7 @@ def test_who_tries_tokens_is_told_to_wait(direct: Node) -> None:
 
 
 # shows: security/guessing
-def test_whoever_comes_with_a_good_token_passes_beside_one_who_tries_tokens(direct: Node) -> None:
+def test_a_user_with_a_good_token_passes_beside_a_guesser_of_tokens(direct: Node) -> None:
     """They share the address and not the limit, known before or not; one whose token has expired is told so, and gets
     another. PROTOCOL 14.0.18, 2.1.1"""
     while tries(direct) != 429:
@@ -125,7 +125,7 @@ def test_a_long_list_of_addresses_is_read_from_its_end(behind: Node) -> None:
     assert [401] * BURST + [429] == seen
 
 
-def test_what_is_no_address_is_no_trusted_proxy() -> None:
+def test_a_text_that_is_no_address_is_no_trusted_proxy() -> None:
     """The mistake is told at start."""
     for wrong in ("proxy.example.org", "10.0.0.0/33", "*"):
         with pytest.raises(ConfigurationError, match="TIDINGS_TRUSTED_PROXIES"):

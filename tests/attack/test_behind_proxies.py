@@ -46,7 +46,7 @@ def asks(http: httpx2.Client, token: str, **headers: str) -> int:
 
 
 # shows: security/guessing
-def test_who_tries_tokens_through_a_proxy_is_known_by_address(front: Front) -> None:
+def test_a_guesser_of_tokens_behind_a_proxy_is_known_by_address(front: Front) -> None:
     """However they call themselves; and whoever comes from elsewhere through the same proxy is let in.
     PROTOCOL 14.0.18, 14.0.19"""
     with client_at(front, "127.0.0.2") as thief, client_at(front, "127.0.0.3") as user:

@@ -135,7 +135,7 @@ def test_a_token_elsewhere_is_none(node: Node, alice: Person, bob: Person, calls
 
 
 # shows: security/others-log
-def test_what_is_somebody_else_s_is_closed_on_every_route(
+def test_data_of_somebody_else_is_closed_on_every_route(
     calls: list[Call], alice: Person, bob: Person, carol: Person
 ) -> None:
     """The log, the inbox and the blocks of another; the answer for who exists is that for who does not.
@@ -165,7 +165,7 @@ def test_nobody_acts_for_another_by_what_a_body_says(
     assert [] == [message for message in bob.history(alice)["messages"] if message["text"] == "hi"]
 
 
-def test_what_was_written_as_somebody_else_is_refused(calls: list[Call], alice: Person, bob: Person) -> None:
+def test_a_text_written_as_somebody_else_is_refused(calls: list[Call], alice: Person, bob: Person) -> None:
     """A client whose sign-in became another one on the way acts for nobody. PROTOCOL 2.3.7, 5.0.5, 1.1.7"""
     bob.sends(alice, "before")
     before = (alice.head(), bob.head(), bob.inbox(), bob.gets("/blocked/me").json())

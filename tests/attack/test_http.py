@@ -114,7 +114,7 @@ NO_HTTP: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("request_bytes", NO_HTTP.values(), ids=NO_HTTP.keys())
-def test_what_is_no_http_is_refused_and_logged_by_nobody(node: Node, request_bytes: bytes) -> None:
+def test_bytes_that_are_no_http_are_refused_and_logged_by_nobody(node: Node, request_bytes: bytes) -> None:
     """As a problem; a line of the log for each would let anybody fill the disk. PROTOCOL 14.0.13, 14.0.14, 5.0.1"""
     before = len(node.output)
     with Wire(node.address) as wire:

@@ -81,7 +81,7 @@ def say_everything_everywhere(node: Node, text: str) -> None:
 
 # shows: security/forged-lines
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_what_others_write_forges_no_line_and_hides_nothing(start_node: Callable[..., Node], log_format: str) -> None:
+def test_text_of_others_forges_no_line_and_hides_nothing(start_node: Callable[..., Node], log_format: str) -> None:
     """At the most talkative level, in both formats: each line is one of ours, of characters that can be seen."""
     node = start_node(log_format=log_format, log_level="debug", query_token=1, drain_window_s=0.05, sends_burst=1000)
     for text in HOSTILE:
@@ -99,7 +99,7 @@ def test_what_others_write_forges_no_line_and_hides_nothing(start_node: Callable
 
 
 # shows: security/forged-lines
-def test_what_others_write_adds_no_field_to_an_answer(alice: Person) -> None:
+def test_text_of_others_adds_no_field_to_an_answer(alice: Person) -> None:
     """Of all that a client sends only a sane request id comes back in a field, and nothing in a sentence."""
     for bad in ("a\tb", "a;b", "a" * 65, "<script>", "a,b", "%0d%0a"):
         answer = alice.gets("/inbox/me", {"X-Request-Id": bad})

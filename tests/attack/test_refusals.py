@@ -54,7 +54,7 @@ def test_a_token_that_is_refused_leaves_a_line(logging_node: Node) -> None:
 
 
 # shows: security/refusals
-def test_what_a_user_is_refused_leaves_a_line(logging_node: Node) -> None:
+def test_a_refusal_of_a_user_leaves_a_line(logging_node: Node) -> None:
     """Another's log, a block, a client_id that was used, too many sends; never the text, or a path as it was sent."""
     eve, ben = logging_node.person("eve"), logging_node.person("ben")
     private = {"recipientId": "ben", "text": "a private text", "client_id": "k1"}

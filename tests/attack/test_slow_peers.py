@@ -121,7 +121,7 @@ def test_a_place_cannot_be_held_by_saying_little(slow_node: Node) -> None:
     assert "Traceback" not in slow_node.output
 
 
-def test_who_says_enough_is_not_hurried(slow_node: Node) -> None:
+def test_a_peer_that_says_enough_is_not_hurried(slow_node: Node) -> None:
     """A stream, a poll that waits and a connection between two requests outlive that wait by far. PROTOCOL 14.0.15"""
     ada, ben = slow_node.person("patient-ada"), slow_node.person("patient-ben")
     with Wire(slow_node.address) as idle, ada.opens_stream() as stream:
@@ -213,7 +213,7 @@ def test_answers_that_are_not_taken_have_a_share_of_the_memory_and_no_more(start
 
 
 # shows: security/large-answers
-def test_what_a_user_s_readers_do_not_take_has_a_share_of_its_own_also_behind_a_proxy(
+def test_bytes_that_a_user_s_readers_do_not_take_have_a_share_of_their_own_also_behind_a_proxy(
     start_node: Callable[..., Node],
 ) -> None:
     """A proxy is nobody's address: beyond eight pages of one user who has waited longest is cut, and nobody else.

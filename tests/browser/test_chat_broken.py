@@ -110,7 +110,7 @@ def test_the_list_alone_says_that_the_connection_is_lost(proxy: Proxy, desks: De
 
 # shows: behaviour/cut, complaints/1
 @pytest.mark.parametrize("cut", ["refuse", "stall"])
-def test_what_was_sent_during_a_cut_arrives_once_and_in_order(cut: str, proxy: Proxy, desks: Desks) -> None:
+def test_messages_sent_during_a_cut_arrive_once_and_in_order(cut: str, proxy: Proxy, desks: Desks) -> None:
     """The guide's second test: connection drop. `refuse` resets what is open; `stall` leaves it open and silent."""
     hers, his = desks.hers, desks.his
 

@@ -28,7 +28,7 @@ def test_without_a_name_the_page_offers_the_people(demo: Demo, profile: Profile)
     assert [] == window.complaints
 
 
-def test_whoever_nobody_can_be_is_asked_again(demo: Demo, profile: Profile) -> None:
+def test_a_name_that_nobody_can_have_is_asked_again(demo: Demo, profile: Profile) -> None:
     """An address that names no possible user id leads to the people, not to a broken list."""
     window = Window(profile())
 

@@ -97,7 +97,7 @@ def test_the_menu_of_a_message_opens_beside_it(
 
 
 @pytest.mark.parametrize("where", ["element", "form", "shadow"])
-def test_what_one_writes_submits_nothing_of_the_host(
+def test_text_in_the_composer_submits_nothing_of_the_host(
     where: str, host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
     """Not by Enter, not by Send, not by a report, though React has it below the host's form; and the keys end here."""
@@ -154,7 +154,7 @@ def test_placeholders_shimmer_unless_motion_is_not_wanted(
     assert [] == placeholder.evaluate("it => it.getAnimations()")
 
 
-def test_what_is_copied_of_several_messages_names_their_writers(
+def test_a_copy_of_several_messages_names_their_writers(
     host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
     """Each text as it was typed, with its writer; no ticks, no unseen words. Of one message, its words alone."""
@@ -309,7 +309,7 @@ def test_a_megabyte_is_pasted_as_fast_as_into_any_field(
     assert ours < 3 * floor + 300
 
 
-def test_what_scrolls_out_of_the_composer_ends_at_its_padding(
+def test_text_that_scrolls_out_of_the_composer_ends_at_its_padding(
     host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
     """Not at the round corner of its card. At 400 % a page of 1280 by 1024 px has 320 by 256."""
@@ -344,7 +344,7 @@ def test_a_name_with_nothing_below_it_stands_in_the_middle(
     )
 
 
-def test_who_builds_for_use_is_told_nothing_on_the_console(
+def test_a_build_for_use_tells_nothing_on_the_console(
     host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
     """Not even where the element around the screen has no height, as in development (test_screen_list.py)."""

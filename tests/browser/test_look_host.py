@@ -203,7 +203,7 @@ def test_a_host_changes_the_screen_by_tokens_and_in_our_layer(page: Page) -> Non
     styles("")
 
 
-def test_what_moves_still_moves(page: Page) -> None:
+def test_moving_parts_still_move(page: Page) -> None:
     """The guard leaves animations alone: the dots of somebody who types change."""
     wears(page, "styles", "unset")
     page.evaluate(

@@ -127,7 +127,7 @@ def test_a_send_whose_reply_and_echo_were_dropped_is_not_doubled_though_the_page
     assert NOTHING_LOST_OR_DOUBLED == tally(["once"], alice, bob.id, [window])
 
 
-def test_what_came_a_moment_before_a_reload_is_shown_after_it_without_a_server(
+def test_a_message_that_came_a_moment_before_a_reload_is_shown_after_it_without_a_server(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
 ) -> None:
     """A write that is under way when the page is left is completed."""
@@ -244,7 +244,7 @@ def test_a_tab_that_sends_leaves_the_draft_of_another_one(
 
 
 # shows: behaviour/receipts-first
-def test_what_was_read_is_told_before_hundreds_that_have_arrived_though_the_tab_is_closed_at_once(
+def test_read_receipts_go_out_before_hundreds_of_delivered_ones_though_the_tab_is_closed_at_once(
     start_node: Callable[..., Node], profile: Callable[[], BrowserContext]
 ) -> None:
     """A first visit to 150 conversations of people to whom she wrote, one of them opened."""

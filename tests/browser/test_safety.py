@@ -28,7 +28,7 @@ def chooses(window: Window, name: str) -> None:
 
 
 # shows: complaints/20
-def test_who_is_there_is_shown_in_the_header(demo: Demo, profile: Profile) -> None:
+def test_presence_is_shown_in_the_header(demo: Demo, profile: Profile) -> None:
     """In words, below the name; the user's own connection is nothing of theirs."""
     fay, gus = two_people(demo, profile, "fay", "gus")
     expect(gus.status).to_contain_text("online")

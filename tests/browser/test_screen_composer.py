@@ -35,7 +35,7 @@ def window(node: Node, profile: Callable[[], BrowserContext], alice: Person, bob
 
 # shows: behaviour/draft, complaints/10
 @pytest.mark.parametrize("gap", [5, 30, 250])
-def test_what_is_typed_in_the_moment_before_a_reload_is_there_after_it(gap: int, window: Window) -> None:
+def test_text_that_is_typed_in_the_moment_before_a_reload_is_there_after_it(gap: int, window: Window) -> None:
     """The page is left while the row of the key before is on its way to the disk, or still waits to be written."""
     for number in range(2):
         texts = [f"{number}: {text}" for text in ("H", "Hel", "Hello, I am not")]

@@ -305,7 +305,7 @@ def known(tmp_path: Path) -> Iterator[KnownHost]:
     host.kill()
 
 
-def test_who_writes_to_nobody_is_told_so_and_keeps_the_text(
+def test_a_user_that_writes_to_nobody_is_told_so_and_keeps_the_text(
     known: KnownHost, profile: Callable[[], BrowserContext]
 ) -> None:
     """`Ben` is a name, and the user is 2 (PROTOCOL.md 9.0.20). The typed text stays, there and in the list."""

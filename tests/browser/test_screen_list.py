@@ -222,7 +222,7 @@ def test_a_growing_composer_and_another_size_of_the_window_keep_the_place(opens:
 
 
 # shows: react/new-messages
-def test_who_reads_further_up_is_told_how_many_are_new_below(setting: Setting, opens: Opens) -> None:
+def test_a_reader_further_up_is_told_how_many_are_new_below(setting: Setting, opens: Opens) -> None:
     """Nothing moves and nothing is read; the button goes to them. An own message goes to the end from anywhere."""
     window, view = opens("pill")
     ada, peer = setting.ada, setting.person("pill")

@@ -121,7 +121,7 @@ def becomes_read(window: Window, pair: tuple[Person, Person]) -> None:
 
 
 @pytest.mark.parametrize("away", AWAY)
-def test_what_nobody_can_see_is_not_read(
+def test_a_message_that_nobody_can_see_is_not_read(
     away: str, host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
     """The page has the focus and is visible, the message is in its document; once it can be seen, it is read."""
@@ -133,7 +133,7 @@ def test_what_nobody_can_see_is_not_read(
     becomes_read(window, pair)
 
 
-def test_what_lies_over_a_shadow_root_covers_what_is_in_it(
+def test_a_layer_over_a_shadow_root_covers_its_contents(
     host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
     """A widget in a shadow root is read where it can be seen, and only there."""
@@ -147,7 +147,7 @@ def test_what_lies_over_a_shadow_root_covers_what_is_in_it(
 
 @pytest.mark.parametrize("away", ["below-the-fold", "visibility-hidden", "opacity-0", "covered-by-an-overlay"])
 @pytest.mark.parametrize("origin", ["same", "other"])
-def test_what_is_in_a_frame_that_nobody_sees_is_not_read(
+def test_a_message_in_a_frame_that_nobody_sees_is_not_read(
     origin: str, away: str, host: Host, pair: tuple[Person, Person], profile: Callable[[], BrowserContext]
 ) -> None:
     """The page in the frame has the focus; what hides the frame is in the page around it, whatever its origin."""

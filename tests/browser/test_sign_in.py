@@ -50,7 +50,7 @@ def test_a_token_does_not_stay_in_the_address(node: Node, profile: Profile) -> N
 
 
 @pytest.mark.parametrize("garbage", ["hello", "a.b.c", "100%", quote("ключ")])
-def test_what_is_no_token_is_refused_in_words(garbage: str, node: Node, profile: Profile) -> None:
+def test_a_text_that_is_no_token_is_refused_in_words(garbage: str, node: Node, profile: Profile) -> None:
     """Also in the address, and also when it is badly encoded."""
     window = Window(profile())
     window.page.goto(f"{node.url}/#token={garbage}")
@@ -177,7 +177,7 @@ def test_a_question_that_is_left_is_answered_with_no(node: Node, profile: Profil
     window.ticks("still Ada", "Sent")
 
 
-def test_whoever_accepts_to_be_somebody_else_sees_their_list(node: Node, profile: Profile) -> None:
+def test_a_user_that_accepts_to_be_somebody_else_sees_their_list(node: Node, profile: Profile) -> None:
     """Not the conversation that the former user had open."""
     window = Window.as_user(profile(), node.url, node.person("former"), "ben")
     eve = node.person("latter")

@@ -46,7 +46,7 @@ def talk(alice: Person, bob: Person) -> tuple[Person, Person]:
     return alice, bob
 
 
-def test_whoever_is_blocked_cannot_write_and_does_not_learn_why(talk: tuple[Person, Person]) -> None:
+def test_a_blocked_user_cannot_write_and_does_not_learn_why(talk: tuple[Person, Person]) -> None:
     """The answer is that of any refusal, to the letter; nothing is stored. PROTOCOL 19.0.1, 19.0.10, 5.0.5"""
     alice, bob = talk
     heads = alice.head(), bob.head()
@@ -69,7 +69,7 @@ def test_a_refusal_by_the_host_says_the_same_as_a_block(tmp_path: Path) -> None:
         assert answers[0].json() == answers[1].json()
 
 
-def test_whoever_blocks_cannot_write_either(talk: tuple[Person, Person]) -> None:
+def test_a_user_that_blocks_cannot_write_either(talk: tuple[Person, Person]) -> None:
     """Until they take it back; they may know why. PROTOCOL 19.0.2, 19.0.12"""
     alice, bob = talk
     blocks(alice, bob)
@@ -108,7 +108,7 @@ def test_nothing_that_was_sent_at_the_same_time_comes_after_the_block(node: Node
         assert after == [message["text"] for message in ben.history(ada)["messages"]]
 
 
-def test_what_was_acknowledged_is_answered_again(talk: tuple[Person, Person]) -> None:
+def test_an_acknowledged_message_is_answered_again(talk: tuple[Person, Person]) -> None:
     """A retry of a lost answer learns what is true: the message is there. PROTOCOL 19.0.4"""
     alice, bob = talk
     message = bob.sends(alice, "three", client_id="k1")

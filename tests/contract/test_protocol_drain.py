@@ -60,7 +60,7 @@ def test_the_window_is_as_long_as_the_streams_need(tmp_path: Path) -> None:
             assert window_s <= time.monotonic() - began < 30  # a busy machine takes some seconds, and no minute
 
 
-def test_what_is_refused_while_draining_is_answered(tmp_path: Path) -> None:
+def test_a_refusal_while_draining_is_an_answer(tmp_path: Path) -> None:
     """The listener stays until the window ends. PROTOCOL 15.0.3, 15.0.6, 5.0.4"""
     with Node(tmp_path, **WHOLE_WINDOW) as node:
         ada = node.person("ada")

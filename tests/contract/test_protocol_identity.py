@@ -228,7 +228,7 @@ BAD_IDS = {
 
 
 @pytest.mark.parametrize("user_id", BAD_IDS.values(), ids=BAD_IDS.keys())
-def test_what_is_no_user_id_is_refused_in_a_body(alice: Person, user_id: str) -> None:
+def test_a_text_that_is_no_user_id_is_refused_in_a_body(alice: Person, user_id: str) -> None:
     """One code for all. PROTOCOL 2.2.1, 2.2.2, 2.2.3, 2.2.4, 2.2.6"""
     refused(alice.posts("/send", {"recipientId": user_id, "text": "hi"}), 422, "bad_user_id")
     refused(alice.posts("/receipts", {"chatUserId": user_id, "read_upto": 1}), 422, "bad_user_id")
@@ -238,7 +238,7 @@ def test_what_is_no_user_id_is_refused_in_a_body(alice: Person, user_id: str) ->
 @pytest.mark.parametrize(
     "segment", ["a" * 129, "me", "a%5Cb", "a%00b", "a%0Ab", "a%7Fb", "a%C2%85b", quote(BAD_IDS["not NFC"])]
 )
-def test_what_is_no_user_id_is_refused_in_the_path_of_a_history(alice: Person, segment: str) -> None:
+def test_a_text_that_is_no_user_id_is_refused_in_the_path_of_a_history(alice: Person, segment: str) -> None:
     """A history of nobody is a mistake, not an empty page. PROTOCOL 2.2.6"""
     refused(alice.gets(f"/{segment}"), 422, "bad_user_id")
 

@@ -68,7 +68,7 @@ def test_a_person_is_online_while_any_stream_is_open_and_a_while_longer(quick: N
     assert [False] * 3 == seen(ada, ben)
 
 
-def test_who_polls_is_online(quick: Node) -> None:
+def test_a_user_that_polls_is_online(quick: Node) -> None:
     """A blocked stream is no absence. PROTOCOL 18.0.1"""
     ada, ben = quick.person("ada-2"), quick.person("ben-2")
     befriend(ada, ben)

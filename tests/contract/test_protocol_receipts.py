@@ -119,7 +119,7 @@ def test_a_receipt_of_0_raises_nothing(talk: tuple[Person, Person]) -> None:
 
 
 @pytest.mark.parametrize("upto", [-1, 2**53, 10**30, -(10**30)])
-def test_what_is_no_message_number_is_refused(talk: tuple[Person, Person], upto: int) -> None:
+def test_a_value_that_is_no_message_number_is_refused(talk: tuple[Person, Person], upto: int) -> None:
     """Numbers that not every client can hold are none. PROTOCOL 12.0.9, 5.0.5"""
     alice, bob = talk
     refused(bob.posts("/receipts", {"chatUserId": alice.id, "read_upto": upto}), 400, "wrong_type")

@@ -155,7 +155,7 @@ def test_configured_types_are_accepted_and_shown(start_node: Callable[..., Node]
 
 
 @pytest.mark.parametrize("client_id", ["", "a" * 65, "a\nb", "a\x00", "\x7f", "é", "👋"], ids=ascii)
-def test_what_is_no_client_id_is_refused(alice: Person, bob: Person, client_id: str) -> None:
+def test_a_value_that_is_no_client_id_is_refused(alice: Person, bob: Person, client_id: str) -> None:
     """1..64 printable ASCII characters. PROTOCOL 9.0.12"""
     answer = alice.posts("/send", {"recipientId": bob.id, "text": "hi", "client_id": client_id})
     refused(answer, 422, "bad_client_id")

@@ -135,7 +135,7 @@ def test_a_first_message_to_nobody_is_refused(start_host: Callable[..., Host]) -
 
 
 # shows: security/probing-ids
-def test_who_tries_ids_is_told_to_wait(start_host: Callable[..., Host]) -> None:
+def test_a_user_that_tries_ids_is_told_to_wait(start_host: Callable[..., Host]) -> None:
     """As many an hour as conversations may begin; those that exist go on. PROTOCOL 14.0.28"""
     host = start_host(new_conversations_per_h=5)
     assert 201 == host.writes("eve", "ben").status_code
@@ -222,7 +222,7 @@ def test_a_block_and_the_hosts_no_answer_alike(start_host: Callable[..., Host]) 
 
 
 # shows: security/told-of-block
-def test_who_may_begin_nothing_finds_no_block_out(start_host: Callable[..., Host]) -> None:
+def test_a_user_that_may_begin_nothing_finds_no_block_out(start_host: Callable[..., Host]) -> None:
     """At the limit of new conversations, and of ids that nobody has, whoever blocks is answered like everybody.
     PROTOCOL 9.0.23, 14.0.6, 14.0.28"""
     host = start_host({"may_send": lambda _sender, recipient: recipient != "u9"}, new_conversations_per_h=3)
@@ -270,7 +270,7 @@ def test_positions_of_blocks_count_ones_own(alice: Person, bob: Person, carol: P
     assert ["y", "x"] == [each["user"]["id"] for each in page]
 
 
-def test_what_a_client_holds_of_a_database_from_before_stays_true(tmp_path: Path) -> None:
+def test_state_that_a_client_holds_of_an_earlier_database_stays_true(tmp_path: Path) -> None:
     """Ids, told watermarks, order of blocks; ids of new conversations are drawn. PROTOCOL 4.1.2, 4.2.1"""
     with Node(tmp_path) as node:
         ada, ben = node.person("ada"), node.person("ben")

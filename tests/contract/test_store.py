@@ -73,7 +73,7 @@ class Logs:
 
     @property
     def committed(self) -> list[Committed]:
-        """Return the parcels of all nodes."""
+        """Return the commits that all nodes told."""
         return [each for told in self.told for each in told]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -489,7 +489,7 @@ def test_a_refused_send_harms_nobody_in_its_batch(logs: Logs) -> None:
     assert ["first", *(str(n) for n in range(10) if n != 5)] == texts(logs.log(BOB))
 
 
-def test_who_has_written_back_is_known(logs: Logs) -> None:
+def test_a_user_that_has_written_back_is_known(logs: Logs) -> None:
     """Asked in one direction."""
     logs.send(ALICE, BOB)
     relation = logs.run(logs.store.relation(ALICE, BOB))
@@ -518,7 +518,7 @@ def test_a_send_after_a_block_is_refused_and_writes_nothing(logs: Logs) -> None:
     assert 2 == logs.send(ALICE, BOB).message.seq
 
 
-def test_whoever_blocks_a_stranger_is_not_written_to(logs: Logs) -> None:
+def test_a_user_that_blocks_a_stranger_is_not_written_to(logs: Logs) -> None:
     """No conversation is opened by a refused first message, also when neither was seen before."""
     logs.run(logs.store.block(BOB, ALICE))
     refused(lambda: logs.send(ALICE, BOB, limit=1), Forbidden, "not_allowed")

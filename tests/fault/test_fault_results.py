@@ -49,7 +49,7 @@ def test_a_scene_that_is_played_again_replaces_itself_and_no_other() -> None:
     assert {"seeds": 2000} == after["simulation"]
 
 
-def test_what_does_not_hold_is_said() -> None:
+def test_a_promise_that_does_not_hold_is_said() -> None:
     """A loss and a goal that was missed, in the line and in the paragraph."""
     scenes = {
         "good": entry("a good one", acknowledged=5),

@@ -17,7 +17,7 @@ SENDS = 1000
 
 
 # shows: reliability/kill, faults/kill
-def test_what_was_acknowledged_survives_kills_in_the_middle_of_sends(tmp_path: Path) -> None:
+def test_acknowledged_messages_survive_kills_in_the_middle_of_sends(tmp_path: Path) -> None:
     """Three rounds, each killed with sends in flight. Afterwards every message is in both logs once, also those that
     were sent again; no log has a hole; streams that were open get what they missed before anything new is sent.
     PROTOCOL 9.0.1, 9.0.13, 9.0.16, 6.0.1, 6.0.2, 6.1.2, 15.0.8

@@ -78,7 +78,7 @@ def refused_start(node: Node, *, code: int = 2) -> str:
 
 
 @pytest.mark.parametrize("lost", ["", "-wal", "-shm", "-wal -shm"], ids=["file", "wal", "shm", "both"])
-def test_what_was_acknowledged_before_a_file_was_removed_is_there_after_the_restart(node: Node, lost: str) -> None:
+def test_messages_acknowledged_before_a_file_was_removed_are_there_after_the_restart(node: Node, lost: str) -> None:
     """Under a running server. It takes nothing any more within 5 s, says so in its log, puts what it has into its
     place, and exits with 1, after which a supervisor starts another. PROTOCOL 9.0.1
     """
@@ -206,7 +206,7 @@ def test_a_database_that_turns_out_damaged_is_served_no_more(node: Node) -> None
         assert "restore the last backup" in refused_start(node)
 
 
-def test_what_a_stop_finds_without_a_directory_is_put_elsewhere(node: Node, tmp_path: Path) -> None:
+def test_a_copy_that_a_stop_finds_without_a_directory_is_put_elsewhere(node: Node, tmp_path: Path) -> None:
     """The process has the only one, and may not go on: the copy is where it can be, and the exit code is not 0."""
     node.database = tmp_path / "parent" / "data" / "tidings.db"
     node.database.parent.mkdir(parents=True)

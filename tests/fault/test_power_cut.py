@@ -10,7 +10,7 @@ from lab.node import Node
 
 
 # shows: reliability/acknowledged, reliability/power-cut, faults/power-cut
-def test_what_was_acknowledged_survives_power_cuts(tmp_path: Path) -> None:
+def test_acknowledged_messages_survive_power_cuts(tmp_path: Path) -> None:
     """Two cuts with sends in flight: one loses all that was not fsynced, one a part of it by chance. Nothing
     acknowledged is lost, doubled or out of order. PROTOCOL 9.0.1, 9.0.13, 6.0.1
     """
@@ -36,7 +36,7 @@ def test_a_disk_that_lies_about_fsync_is_found_out(tmp_path: Path) -> None:
 
 
 # shows: faults/kill-in-fsync
-def test_what_a_killed_process_wrote_is_durable_before_it_is_acknowledged(tmp_path: Path) -> None:
+def test_a_write_of_a_killed_process_is_durable_before_it_is_acknowledged(tmp_path: Path) -> None:
     """Killed between write and fsync, the message is in the log that the next process reads. That one acknowledges
     the retry only because it has brought the log to the disk first. PROTOCOL 9.0.1, 9.0.13
     """

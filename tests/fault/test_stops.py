@@ -23,7 +23,7 @@ def test_a_node_that_stands_still_loses_nothing(tmp_path: Path) -> None:
         assert outcome.holds, outcome
 
 
-def test_what_came_while_a_node_stood_still_is_read_before_it_is_late(tmp_path: Path) -> None:
+def test_requests_that_came_while_a_node_stood_still_are_read_before_they_are_late(tmp_path: Path) -> None:
     """A request that was sent whole in its time is answered, though the node looks at it after that time. Thousands
     that come back after a stall would else all be cut, and come again.
     """

@@ -48,7 +48,7 @@ def test_a_head_request_gets_no_body(node: Node, alice: Person) -> None:
     assert b"\r\n\r\nHTTP/1.1 201" in wire.received
 
 
-def test_who_may_send_the_body_is_told_to(node: Node, alice: Person) -> None:
+def test_a_client_that_asks_first_is_told_to_send_the_body(node: Node, alice: Person) -> None:
     """RFC 9110 10.1.1: Expect: 100-continue, and the body after it."""
     request = send(alice, "Expect: 100-continue")
     with Wire(node.address) as wire:

@@ -57,7 +57,7 @@ def test_everything_that_a_server_accepts_is_seen_to_arrive(node: Node, rate: li
         ("http://127.0.0.1:9", "", 2, "TIDINGS_SECRET is not set"),
     ],
 )
-def test_what_cannot_be_loaded_is_a_sentence(url: str, secret: str, code: int, sentence: str) -> None:
+def test_a_server_that_cannot_be_loaded_is_a_sentence(url: str, secret: str, code: int, sentence: str) -> None:
     """And the exit code of docs/run/cli.md."""
     ended = bench(url, secret=secret)
     assert code == ended.returncode
@@ -139,7 +139,7 @@ DIALECT = Dialect(
     ],
     ids=["nothing", "loses", "doubles", "swaps"],
 )
-def test_what_a_bad_server_does_is_counted(
+def test_the_faults_of_a_bad_server_are_counted(
     does: Callable[[int], list[int]], missing: int, doubled: int, disordered: int
 ) -> None:
     """On each of the two streams."""

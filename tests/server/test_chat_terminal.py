@@ -112,7 +112,7 @@ async def test_a_conversation_is_shown_and_goes_on_live(alice: Person, bob: Pers
 
 
 @at_terminal
-async def test_what_the_server_refuses_is_said_and_can_be_tried_again(alice: Person, bob: Person) -> None:
+async def test_a_refusal_of_the_server_is_said_and_can_be_tried_again(alice: Person, bob: Person) -> None:
     """It stands there as not sent, with the reason, and does not keep the next one."""
     async with chatting(alice, bob) as terminal:
         await terminal.says("a bell: \x07")
@@ -128,7 +128,7 @@ async def test_what_the_server_refuses_is_said_and_can_be_tried_again(alice: Per
 
 
 @at_terminal
-async def test_what_is_written_without_a_connection_is_sent_when_it_is_back(
+async def test_a_message_written_without_a_connection_is_sent_when_it_is_back(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """In order, once; the status line tells what is going on."""
@@ -191,7 +191,7 @@ async def test_nothing_that_others_wrote_steers_the_screen(alice: Person, bob: P
 
 
 @at_terminal
-async def test_what_trying_again_cannot_mend_ends_it_with_the_error(alice: Person, bob: Person) -> None:
+async def test_an_error_that_trying_again_cannot_mend_ends_it(alice: Person, bob: Person) -> None:
     """A dead token, for instance."""
     signed_out = Person(alice.node, alice.id, alice.node.token(alice.id, ttl_s=-3600))
     async with chatting(signed_out, bob) as terminal:

@@ -194,7 +194,7 @@ def test_the_same_key_sends_once(alice: Person, bob: Person) -> None:
         (("ben", "x" * 16_385), "422"),
     ],
 )
-def test_what_the_server_refuses_is_exit_1_with_its_reason(
+def test_a_refusal_of_the_server_is_exit_1_with_its_reason(
     alice: Person, arguments: tuple[str, ...], said: str
 ) -> None:
     """Trying again will not help."""
@@ -539,7 +539,7 @@ def test_serve_refuses_a_setting_that_does_not_exist(tmp_path: Path) -> None:
     assert_fails(tidings("serve", "--db", db, env=misspelt), 2, "no setting", "mean TIDINGS_HEARTBEAT_INTERVAL_S?")
 
 
-def test_what_a_cluster_calls_its_service_is_no_misspelt_setting(tmp_path: Path) -> None:
+def test_a_variable_of_a_cluster_s_service_is_no_misspelt_setting(tmp_path: Path) -> None:
     """Kubernetes names addresses of a service `tidings` so; and the commands have variables of their own."""
     env = environment(
         TIDINGS_SECRET=SECRET,

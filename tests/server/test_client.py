@@ -145,7 +145,7 @@ def test_any_user_id_has_a_history(alice: Person, peer: str) -> None:
 
 
 @pytest.mark.parametrize("peer", ["", ".", "..", "a/b"])
-def test_what_no_user_id_can_be_has_no_history(alice: Person, peer: str) -> None:
+def test_a_text_that_no_user_id_can_be_has_no_history(alice: Person, peer: str) -> None:
     """Not asked: such a path would name another route."""
     with client_of(alice) as client, pytest.raises(ValueError, match="user id"):
         client.history(peer)

@@ -119,7 +119,7 @@ async def test_cuts_on_the_way_cost_no_event_and_double_none(alice: Person, bob:
 
 
 @in_loop
-async def test_whoever_waits_for_an_event_may_be_cancelled_and_come_back(alice: Person, bob: Person) -> None:
+async def test_a_consumer_that_waits_for_an_event_may_be_cancelled_and_come_back(alice: Person, bob: Person) -> None:
     """A timeout around each event costs no event and no second connection."""
     states: list[ConnectionState] = []
     async with client_of(bob) as client, client.events(on_state=states.append) as feed:

@@ -306,7 +306,7 @@ QUESTIONS: list[tuple[str, Ask, list[dict[str, Any]], dict[str, Any]]] = [
     ("ask", "wrong", "right"), [each[1:] for each in QUESTIONS], ids=[each[0] for each in QUESTIONS]
 )
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_what_answers_another_question_is_no_answer_and_is_asked_again_on_another_connection(
+def test_an_answer_to_another_question_is_none_and_the_call_goes_out_again_on_another_connection(
     ask: Ask, wrong: list[dict[str, Any]], right: dict[str, Any], is_async: bool
 ) -> None:
     """As a proxy does that mixes up its connections: the same question goes out, a send under the same client_id."""

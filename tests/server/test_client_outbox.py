@@ -52,7 +52,7 @@ def texts_with_bob(person: Person) -> list[str]:
 
 
 @both
-def test_what_was_not_acknowledged_is_sent_by_the_next_run_in_order_and_once(
+def test_unacknowledged_messages_are_sent_by_the_next_run_in_order_and_once(
     alice: Person, tmp_path: Path, run: Program
 ) -> None:
     """The same client_id before and after; what was sent is on disk no more."""
@@ -75,7 +75,7 @@ def test_what_was_not_acknowledged_is_sent_by_the_next_run_in_order_and_once(
 
 
 @both
-def test_what_is_refused_for_good_is_set_aside_and_stops_nothing(alice: Person, tmp_path: Path, run: Program) -> None:
+def test_a_message_refused_for_good_is_set_aside_and_stops_nothing(alice: Person, tmp_path: Path, run: Program) -> None:
     """The reason stays with it; put again it is tried again. A call's own refusal is raised, and forgotten."""
     path = tmp_path / "outbox.db"
     assert alice.token
@@ -186,7 +186,7 @@ def test_a_file_that_is_no_outbox_is_a_sentence(tmp_path: Path, write: Callable[
         Outbox(tmp_path / "x")
 
 
-def test_what_is_not_sent_yet_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_message_that_is_not_sent_yet_is_for_its_owner_alone(tmp_path: Path) -> None:
     """This holds under every umask: the file has texts in it."""
     former = os.umask(0o022)
     try:

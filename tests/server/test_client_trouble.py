@@ -130,7 +130,7 @@ def test_certificates_that_cannot_be_read_are_a_sentence(environment: pytest.Mon
         "",
     ],
 )
-def test_what_is_no_address_is_a_sentence_without_its_secrets(url: str) -> None:
+def test_a_text_that_is_no_address_is_a_sentence_without_its_secrets(url: str) -> None:
     """A ValueError of ours: the library's own would repeat a part of the password, or come only when it connects."""
     with pytest.raises(ValueError, match="address") as raised:
         api_url(url)
@@ -413,7 +413,7 @@ def test_a_poll_whose_head_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch,
         ("application/json", b"[]"),
     ],
 )
-def test_what_is_no_answer_of_a_tidings_server_does_nothing(kind: str, content_type: str, body: bytes) -> None:
+def test_an_answer_of_no_tidings_server_does_nothing(kind: str, content_type: str, body: bytes) -> None:
     """The sign-in page of a network, say, in the place of a block. PROTOCOL 19 and 20"""
     answer = head(f"Content-Type: {content_type}", f"Content-Length: {len(body)}", status=kind) + body
     answers = server_of(lambda connection, _: connection.sendall(answer))

@@ -283,7 +283,7 @@ def test_a_buffered_stream_shows_nothing_until_it_is_let_go(broken: Demo) -> Non
         ("traffic", {"per_second": 1, "people": ["ada", "ada"]}),
     ],
 )
-def test_what_cannot_be_done_is_refused(order: str, what: dict[str, object], demo: Demo) -> None:
+def test_an_order_that_cannot_be_done_is_refused(order: str, what: dict[str, object], demo: Demo) -> None:
     """422, and nothing has changed."""
     before = {name: demo.state[name] for name in ("faults", "traffic")}
     assert 422 == demo.asks(order, what).status_code

@@ -61,7 +61,7 @@ def test_when_all_is_well_the_numbers_are_equal(truth: Truth) -> None:
     assert Total(sent=2, acknowledged=2, received=2) == total(count, truth)
 
 
-def test_what_lies_beyond_a_pages_cursor_is_on_its_way_and_not_lost(truth: Truth) -> None:
+def test_a_message_beyond_a_pages_cursor_is_on_its_way_and_not_lost(truth: Truth) -> None:
     """A page that was cut off owes nothing yet."""
     count = Count()
     reports(count, "a", "ada", *SENT, *BOTH, upto=2)
@@ -70,7 +70,7 @@ def test_what_lies_beyond_a_pages_cursor_is_on_its_way_and_not_lost(truth: Truth
     assert Total(sent=2, acknowledged=2, received=1, on_the_way=1) == total(count, truth)
 
 
-def test_what_a_page_has_passed_without_applying_it_is_lost(truth: Truth) -> None:
+def test_a_message_that_a_page_has_passed_without_applying_it_is_lost(truth: Truth) -> None:
     """Its cursor says that it will never ask for it again."""
     count = Count()
     reports(count, "a", "ada", *SENT, *BOTH, upto=2)
@@ -148,7 +148,7 @@ def test_a_report_that_comes_twice_or_with_a_hole_adds_nothing(truth: Truth) -> 
     assert Total(sent=2, acknowledged=2, received=2) == total(count, truth)
 
 
-def test_who_has_no_window_open_is_not_waited_for(truth: Truth) -> None:
+def test_a_person_without_an_open_window_is_not_waited_for(truth: Truth) -> None:
     """A window that was closed, or silent for too long, keeps what it had and owes nothing any more."""
     clock = Clock()
     count = Count(clock)

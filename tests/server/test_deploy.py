@@ -141,7 +141,7 @@ def test_a_request_has_one_id_in_both_logs(front: Front) -> None:
         wait_for(lambda: id in front.logs)
 
 
-def test_what_is_for_operators_is_not_public(front: Front) -> None:
+def test_pages_for_operators_are_not_public(front: Front) -> None:
     """Metrics are not; the page and the liveness are."""
     assert 404 == front.http.get(f"{front.url}/metrics").status_code
     assert 200 == front.http.get(f"{front.url}/healthz").status_code

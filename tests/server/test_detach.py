@@ -136,7 +136,7 @@ def test_a_detached_response_goes_on_and_nothing_of_the_request_stays() -> None:
     ],
     ids=["HTTP/1.0", "HEAD", "POST", "a body", "a body to come", "pipelined", "pipelined in part"],
 )
-def test_what_could_be_mistaken_stays_with_uvicorn(request_bytes: bytes) -> None:
+def test_a_response_that_could_be_mistaken_stays_with_uvicorn(request_bytes: bytes) -> None:
     """And is answered in full."""
 
     async def work() -> None:
@@ -161,7 +161,7 @@ def test_a_response_not_yet_begun_is_not_detached() -> None:
     run(work)
 
 
-def test_who_talks_on_a_detached_connection_is_cut() -> None:
+def test_a_client_that_talks_on_a_detached_connection_is_cut() -> None:
     """Another request would wait for ever behind a stream."""
 
     async def work() -> None:

@@ -102,7 +102,7 @@ def test_an_id_that_reads_like_another_s_key_has_not_its_name(project: Project) 
     assert "Ada Example" == ben.history(ada)["user"]["name"]
 
 
-def test_what_django_s_middleware_refuses_is_answered_as_it_answers(project: Project) -> None:
+def test_a_refusal_of_django_s_middleware_is_answered_as_it_answers(project: Project) -> None:
     """A host name that is not allowed, for instance."""
     answer = project.member("ada").gets("/inbox/me", {"Host": "elsewhere.example"})
     assert (400, True) == (answer.status_code, "text/html" in answer.headers["content-type"])

@@ -208,7 +208,7 @@ def test_https_where_there_is_none_is_named(beating: Node) -> None:
     assert_fault(doctor(beating.url.replace("http:", "https:")), "reach", "no TLS", code=3)
 
 
-def test_what_is_no_url_is_misuse() -> None:
+def test_an_argument_that_is_no_url_is_misuse() -> None:
     """Exit 2, one line on stderr."""
     for wrong in ("example.org", "ftp://example.org", "http://", "http://x/?a=b"):
         result = subprocess.run([PROGRAM, "doctor", wrong], capture_output=True, text=True, timeout=30, check=False)
@@ -456,7 +456,7 @@ def test_a_page_that_answers_everything_is_no_tidings(ada: Person) -> None:
 
 
 @pytest.mark.parametrize("options", [["--header", "no colon"], ["--header", "a b: c"], ["--cookie", "a\r\nX: y"]])
-def test_what_is_no_field_is_misuse(options: list[str]) -> None:
+def test_an_argument_that_is_no_field_is_misuse(options: list[str]) -> None:
     """Exit 2, one line."""
     result = subprocess.run([PROGRAM, "doctor", "http://x", *options], capture_output=True, text=True, timeout=30)
     assert (2, "", 1) == (result.returncode, result.stdout, len(result.stderr.splitlines()))

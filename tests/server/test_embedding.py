@@ -287,7 +287,9 @@ def app_of(path: Path, answer: object) -> TestClient:
 @pytest.mark.parametrize(
     "answer", [False, True, 0, 1, 7.0, b"ada", ["ada"], ("ada",), {"id": "ada"}, "", "a\\b", "me", "a\0"], ids=repr
 )
-def test_what_is_no_user_id_lets_nobody_in(answer: object, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_that_is_no_user_id_lets_nobody_in(
+    answer: object, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A yes or a number would be one user for everybody; a line tells the host what is wrong, and not what it was."""
     with app_of(tmp_path, answer) as client:
         refused(client.get("/dm/inbox/me"), 401, "unauthorized")

@@ -142,7 +142,7 @@ def test_a_reader_of_an_old_state_holds_up_the_end_of_an_erasure_and_that_is_tol
         assert {} == found(node.directory, MARK, NAME)
 
 
-def test_what_was_erased_is_handed_out_to_nobody_from_the_moment_the_command_ends(node: Node) -> None:
+def test_an_erased_text_is_handed_out_to_nobody_from_the_moment_the_command_ends(node: Node) -> None:
     """A server keeps the last events of logs that are read in memory, and hands them out to whoever comes back."""
     with node:
         ada, ben = node.person(NAME), node.person("ben")

@@ -54,7 +54,7 @@ def test_an_open_stream_holds_no_connection_of_the_host_s(start_host: Callable[.
     assert {"taken": 12} == host.http.get(f"{host.url}/pool").json()
 
 
-def test_what_the_host_s_dependency_refuses_is_answered_as_the_host_answers_it(
+def test_a_refusal_of_the_host_s_dependency_is_answered_as_the_host_answers_it(
     start_host: Callable[..., Host],
 ) -> None:
     """With its status, its body and its headers, of calls and of streams; our own refusals are ours."""
@@ -199,7 +199,7 @@ def references(part: Any) -> Iterator[str]:
         yield from references(each)
 
 
-def test_whatever_the_document_refers_to_is_in_it(tmp_path: Path) -> None:
+def test_everything_that_the_document_refers_to_is_in_it(tmp_path: Path) -> None:
     """A reference into nothing is an error to each program that reads the document."""
     document = application(tmp_path, lambda: "ada").openapi()
     referred = set(references(document))

@@ -55,7 +55,9 @@ async def converse(port: int, number: int) -> None:
 
 
 @pytest.mark.parametrize("detached", [True, False], ids=["detached", "attached"])
-def test_what_has_ended_waits_for_no_collection(uncollected: list[object], tmp_path: Path, detached: bool) -> None:
+def test_an_object_that_has_ended_waits_for_no_collection(
+    uncollected: list[object], tmp_path: Path, detached: bool
+) -> None:
     """Streams, logs and connections are freed when they end: what lived long would be collected never."""
 
     async def work() -> None:

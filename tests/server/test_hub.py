@@ -180,7 +180,7 @@ def test_no_stream_has_a_gap_a_double_or_disorder_whatever_the_signals_do(tmp_pa
     with_world(tmp_path / "x.db", play, seed=seed, signals=chaos)
 
 
-def test_what_every_signal_missed_comes_with_the_sweep(tmp_path: Path) -> None:
+def test_an_event_that_every_hint_missed_comes_with_the_sweep(tmp_path: Path) -> None:
     """Losing all signals delays and loses nothing (I3)."""
 
     async def play(world: World) -> None:
@@ -219,7 +219,7 @@ def test_a_log_whose_tail_retention_has_passed_goes_on(tmp_path: Path) -> None:
     with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
 
 
-def test_who_joins_a_log_that_is_behind_its_head_is_caught_up_at_the_head(tmp_path: Path) -> None:
+def test_a_reader_that_joins_a_log_behind_its_head_is_caught_up_at_the_head(tmp_path: Path) -> None:
     """An event that is committed before a stream begins is its past, whether the hub has heard of it or not (7.6.1)."""
 
     async def play(world: World) -> None:
@@ -275,7 +275,7 @@ def test_a_stuck_reader_delays_nobody_and_goes_on_from_the_log(tmp_path: Path) -
     with_world(tmp_path / "x.db", play)
 
 
-def test_what_is_not_ours_is_run_in_tasks_of_the_stream_and_in_its_context(tmp_path: Path) -> None:
+def test_a_send_that_is_not_ours_is_run_in_tasks_of_the_stream_and_in_its_context(tmp_path: Path) -> None:
     """It is so for every cause of a frame: another user's send, the timer, the end. Frames of one moment are all
     written."""
     asked_by = contextvars.ContextVar("asked_by", default="nobody")

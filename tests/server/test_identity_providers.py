@@ -214,7 +214,7 @@ def test_a_token_that_does_not_say_what_it_must_is_refused(
     refused(with_token(node, token).gets("/sse/me"), 401, "unauthorized")
 
 
-def test_what_a_token_may_say(node: Node, provider: KeyServer) -> None:
+def test_claims_that_a_token_may_have(node: Node, provider: KeyServer) -> None:
     """One of several audiences, `client_id` for `azp` (RFC 9068), clocks that differ by 20 s, fractions of a second.
     PROTOCOL 2.1.8, 2.1.11, 2.1.12"""
     now = time.time()

@@ -54,7 +54,7 @@ def test_a_key_server_is_shown_without_what_opens_it(start_node: Callable[..., N
 
 
 @pytest.mark.parametrize("is_embedded", [False, True])
-def test_what_a_key_server_says_is_in_no_log_of_a_library(
+def test_the_words_of_a_key_server_are_in_no_log_of_a_library(
     start_node: Callable[..., Node], tmp_path: Path, is_embedded: bool
 ) -> None:
     """Where it sends on to, its cookies, and what was asked: neither at level debug, nor in a host's own log."""

@@ -211,7 +211,7 @@ def test_a_restored_database_has_the_messages_of_the_copy_and_tells_clients_to_r
     assert [(2,)] == ask(aside, "SELECT count(*) FROM messages")
 
 
-def test_what_two_restores_of_one_second_put_aside_has_two_names(tmp_path: Path) -> None:
+def test_files_that_two_restores_of_one_second_put_aside_have_two_names(tmp_path: Path) -> None:
     """One process may do both: the host's own program, or a test of it."""
     url = f"sqlite:///{tmp_path / 'a.db'}"
     tidings("migrate", db=tmp_path / "a.db")
@@ -221,7 +221,7 @@ def test_what_two_restores_of_one_second_put_aside_has_two_names(tmp_path: Path)
     assert 3 == len(list(tmp_path.glob("a.db.before-restore-*")))
 
 
-def test_what_root_restores_belongs_to_whom_the_directory_belongs(tmp_path: Path) -> None:
+def test_a_file_that_root_restores_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
     """A service with a user of its own opens what an operator restored as root, from where that user may not read, and
     everything else that a command made there; a backup belongs to whom its own directory belongs.
     """

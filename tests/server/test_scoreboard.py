@@ -107,7 +107,7 @@ async def replies_lost(scene: Scene, lengths: Lengths) -> None:
         ([], Tally(4, 4, 0, 0)),
     ],
 )
-def test_what_was_shown_is_counted_against_what_was_acknowledged(shown: list[int], expected: Tally) -> None:
+def test_shown_messages_are_counted_against_acknowledged_ones(shown: list[int], expected: Tally) -> None:
     """Lost: acknowledged, never shown. Doubled: shown again. Reordered: first shown after a higher one. 9 was never
     acknowledged, and may be shown."""
     assert expected == count([1, 2, 3, 4], shown)

@@ -40,7 +40,7 @@ def test_a_goal_is_reached_missed_or_not_judged(ours: float, cpu: str, to_expres
     assert len(GOALS) > len(lines)
 
 
-def test_what_is_kept_says_the_same_again() -> None:
+def test_findings_that_are_kept_say_the_same_again() -> None:
     """Through JSON."""
     found = findings(100)
     again = Findings.from_json(found.as_json())

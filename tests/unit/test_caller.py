@@ -22,7 +22,7 @@ def test_the_most_recent_half_is_known_and_never_more_than_all() -> None:
     assert caller(99) == recent.get(b"99")
 
 
-def test_who_is_asked_for_again_and_again_is_never_forgotten() -> None:
+def test_a_caller_that_is_asked_for_again_and_again_is_never_forgotten() -> None:
     """However many others come."""
     recent = RecentCallers(10)
     recent.add(b"ada", caller(0))
@@ -31,7 +31,7 @@ def test_who_is_asked_for_again_and_again_is_never_forgotten() -> None:
         assert caller(0) == recent.get(b"ada")
 
 
-def test_what_is_forgotten_is_not_known() -> None:
+def test_a_forgotten_caller_is_not_known() -> None:
     """All of it, in both halves."""
     recent = RecentCallers(4)
     for number in range(3):

@@ -319,7 +319,7 @@ def test_the_embedding_example_of_the_readme_works(tmp_path: Path) -> None:
         server.communicate(timeout=30)
 
 
-def test_what_the_readme_installs_for_its_example_is_an_extra_of_the_installed_package() -> None:
+def test_the_readme_installs_an_extra_of_the_installed_package_for_its_example() -> None:
     """After `make setup` pip finds Tidings installed and adds what the extra names: nothing of ours is downloaded."""
     (installs,) = re.findall(r"^\.venv/bin/pip (install '\S+')", DOCUMENTS["README.md"], re.MULTILINE)
     (code,) = [code for document, code in snippets("python") if document == "README.md"]

@@ -361,7 +361,7 @@ def test_a_first_frame_that_breaks_the_protocol_ends_the_attempt(broken: bytes) 
     ],
     ids=["connected again", "heartbeat without cursor", "goodbye into the past", "half a frame"],
 )
-def test_what_came_before_a_broken_frame_is_handed_out(stream: Attempts, broken: bytes) -> None:
+def test_events_before_a_broken_frame_are_handed_out(stream: Attempts, broken: bytes) -> None:
     """The cursor stands behind the last good event."""
     assert ["4"] == stream.texts(message("4", "k-4-b"), broken, message("5", "k-5-c"))
     assert "retry" == stream.next_step().action

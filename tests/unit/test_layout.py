@@ -182,7 +182,7 @@ def test_a_store_knows_nothing_of_the_server_but_its_settings(module: str) -> No
 
 
 @pytest.mark.parametrize("module", ["tidings.server.store.rules", "tidings.server.store.rows"])
-def test_what_all_stores_decide_alike_is_pure(module: str) -> None:
+def test_the_rules_of_all_stores_are_pure(module: str) -> None:
     """No database, clock or chance: a second store has the same rules, and its own SQL."""
     assert set() == {name.split(".")[0] for name in imports(module)} & IMPURE
     assert [] == [name for name in imports(module) if name.startswith("tidings.server.store.sqlite")]

@@ -49,7 +49,7 @@ def test_the_burst_passes_to_the_last_and_then_one_an_interval(per_s: float, bur
     assert burst == passes(limit, "ada"), "no fuller than full"
 
 
-def test_what_is_only_asked_is_not_taken() -> None:
+def test_a_question_takes_nothing() -> None:
     """However often."""
     limit = RateLimit(1.0, 1, Clock())
     for _ in range(10):

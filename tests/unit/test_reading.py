@@ -113,7 +113,7 @@ addresses = st.ip_addresses(v=4).filter(lambda each: not each.is_loopback and st
 
 
 @given(addresses, st.lists(st.sampled_from(["10.0.0.1", "10.9.9.9:80", " 127.0.0.1 "]), max_size=3), any_text)
-def test_whatever_a_client_writes_its_address_is_what_the_proxies_saw(
+def test_the_address_of_a_client_is_the_one_that_the_proxies_saw(
     client: object, proxies: list[str], written: str
 ) -> None:
     """The chain of trusted proxies is read from its end; what stands before it does not count."""

@@ -100,7 +100,7 @@ def test_the_bound_is_exact() -> None:
     events=st.lists(st.tuples(one_line, st.none() | one_id, st.none() | reconnection_time)),
     data=st.data(),
 )
-def test_what_is_encoded_is_decoded_in_any_chunking(
+def test_encoded_events_are_decoded_in_any_chunking(
     events: list[tuple[str, str | None, int | None]], data: st.DataObject
 ) -> None:
     """Any list of events survives any cuts; an event without an id carries the last one."""

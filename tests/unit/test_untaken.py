@@ -24,7 +24,7 @@ MIB = 1 << 20
     ],
     ids=["an address", "all proxies", "a user", "a user behind a proxy"],
 )
-def test_who_has_waited_longest_gives_way(address: str, user: str, share_bytes: int) -> None:
+def test_the_answer_that_has_waited_longest_gives_way(address: str, user: str, share_bytes: int) -> None:
     """One for each that comes beyond the share, in the order in which they began; others do not count."""
     untaken, ended = Untaken(), list[int]()
     untaken.add("another", share_bytes // 2, lambda: ended.append(-1), address="203.0.113.9", user="ben")
@@ -43,7 +43,7 @@ def test_users_of_one_address_have_its_share_together() -> None:
     assert [0, 1, 2] == ended
 
 
-def test_what_was_taken_makes_room_and_leaves_nothing() -> None:
+def test_a_taken_answer_makes_room_and_leaves_nothing() -> None:
     """Also when a connection ends twice, or never waited."""
     untaken, ended = Untaken(), list[int]()
     for number in range(5):

@@ -120,7 +120,7 @@ def test_two_tabs_share_one_stream_and_the_other_takes_it_over(scene: Scene) -> 
     scene.streams_are(1)
 
 
-def test_what_was_typed_offline_survives_a_reload_and_is_sent_once(scene: Scene) -> None:
+def test_text_that_was_typed_offline_survives_a_reload_and_is_sent_once(scene: Scene) -> None:
     """The outbox is on the device; a lost acknowledgement and a reload in one."""
     scene.streams_are(1)
     scene.proxy.lose_post_replies()

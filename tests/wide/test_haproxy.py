@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from test_behind_proxies import BURST, test_no_spelling_of_its_path_reaches_what_is_for_operators
-from test_behind_proxies import test_who_tries_tokens_through_a_proxy_is_known_by_address as test_clients_have_addresses
+from test_behind_proxies import (
+    test_a_guesser_of_tokens_behind_a_proxy_is_known_by_address as test_clients_have_addresses,
+)
 from test_deploy import (
     LIMITS,
     test_a_drain_passes_and_no_token_is_in_the_proxys_logs,
@@ -16,8 +18,8 @@ from test_deploy import (
     test_a_stream_over_http2_is_passed_on_frame_by_frame,
     test_an_answer_that_holds_a_stranger_s_text_is_not_compressed,
     test_browsers_are_told_to_guess_nothing_and_to_stay_with_tls,
+    test_pages_for_operators_are_not_public,
     test_the_doctor_finds_no_fault_behind_the_shipped_proxy,
-    test_what_is_for_operators_is_not_public,
 )
 
 from lab.front import Front
@@ -33,8 +35,8 @@ __all__ = [
     "test_browsers_are_told_to_guess_nothing_and_to_stay_with_tls",
     "test_clients_have_addresses",
     "test_no_spelling_of_its_path_reaches_what_is_for_operators",
+    "test_pages_for_operators_are_not_public",
     "test_the_doctor_finds_no_fault_behind_the_shipped_proxy",
-    "test_what_is_for_operators_is_not_public",
 ]
 
 CHECKED_OFTEN = {"check inter 1s rise 1": "check inter 50ms fall 1 rise 1"}

@@ -229,7 +229,7 @@ describe("sending", () => {
     expect(notices).toEqual([]);
   });
 
-  it("what was unsent when the page went away is sent by the next one, under the same client_id", async () => {
+  it("a message that was unsent when the page went away is sent by the next one, under the same client_id", async () => {
     const world = new World();
     const storage = new MemoryStorage();
     const first = world.service({ storage });
@@ -409,7 +409,7 @@ describe("receipts", () => {
 
 describe("many conversations", () => {
   // shows: behaviour/receipts-first
-  it("what was read is told before hundreds that have merely arrived, and those in a few requests", async () => {
+  it("read receipts go out before hundreds of delivered ones, and those in a few requests", async () => {
     const world = new World();
     for (let i = 0; i < 650; i++) world.says(`peer ${i}`, "ada", "hi");
     const { service } = world.service();

@@ -415,7 +415,7 @@ describe("what is kept between pages", () => {
 });
 
 describe("taking back", () => {
-  it("what never went out is gone at once, and nobody is asked", async () => {
+  it("a message that never went out is gone at once, and nobody is asked", async () => {
     const world = new World();
     const { service } = world.service();
     const bob = service.conversation("bob");

@@ -435,7 +435,7 @@ describe("falling back", () => {
     expect(world.requests("GET", "/events")).toHaveLength(polls);
   });
 
-  it("what polls brought while a probe was opening comes once, though the stream repeats it", async () => {
+  it("an event that polls brought while a probe was opening comes once, though the stream repeats it", async () => {
     const world = new World();
     world.mute = true;
     const { service } = world.service();
@@ -594,7 +594,7 @@ describe("snapshots and the stream (I4)", () => {
     expect(bob.getSnapshot().messages.at(-1)?.text).toBe("live");
   });
 
-  it("what arrives while a reset loads is laid upon the page that was read before it", async () => {
+  it("an event that arrives while a reset loads is laid upon the page that was read before it", async () => {
     const { world, service } = await connected();
     world.says("bob", "ada", "kept");
     world.says("bob", "ada", "gone");

@@ -21,7 +21,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it("what was written today was written yesterday when midnight is past", () => {
+it("a message that was written today was written yesterday when midnight is past", () => {
   render(<Day />);
   expect(screen.getByText("Today")).toBeTruthy();
   act(() => void vi.advanceTimersByTime(11_000));
