@@ -171,7 +171,6 @@ class Endpoint:
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         id_header, elapsed = begin_request(scope), Elapsed()
         cors, is_talkative = self._cors, log.isEnabledFor(logging.DEBUG)
         refusal: dict[str, object] = {}
@@ -204,7 +203,6 @@ class StreamEndpoint:
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one stream."""
         id_header = begin_request(scope)
         cors = self._cors
         try:

@@ -211,7 +211,7 @@ class _Budget:
         self._since = time.monotonic()
 
     def take(self) -> bool:
-        """Whether there is one."""
+        """Take one; False: there is none."""
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._since) * self._per_s) - 1
         self._since = now

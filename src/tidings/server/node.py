@@ -99,7 +99,8 @@ class Node:
         """Open the store and start the hub; nothing if that is done.
 
         Raises:
-            DatabaseTooNew, ConfigurationError, NotNow: See ``Store.start`` and ``Identity.start``.
+            DatabaseTooNew, ConfigurationError: The database or a setting cannot be used.
+            NotNow: The database is another process's, or nobody could sign in; starting again may help.
         """
         loop = asyncio.get_running_loop()
         if self._loop is not loop:

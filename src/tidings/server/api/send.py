@@ -26,7 +26,7 @@ _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+")
 
 
 async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
-    """Answer ``POST /send``."""
+    """Append what the caller writes, and answer when it is committed."""
     user, body = await posted(node, scope, receive)
     require(body, recipientId=str, text=str)
     allow(body, message_type=str, client_id=str)

@@ -105,7 +105,6 @@ class _TokenEndpoint:
         self._config = config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         try:
             answer = await self._answer(scope, receive)
         except Problem as problem:

@@ -246,7 +246,6 @@ class _Endpoint:
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         headers = scope["state"]["headers"]
         if scope["method"] != "POST":
             return await _refusal(405, headers)(scope, receive, send)

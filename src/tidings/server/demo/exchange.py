@@ -52,20 +52,16 @@ class Requests:
         return passed
 
     def on_message_begin(self) -> None:
-        """Called by the parser."""
         self._is_in_head, self._target, self._token = True, b"", None
 
     def on_url(self, url: bytes) -> None:
-        """Called by the parser, with parts of it."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser."""
         if name.lower() == b"authorization" and value[:7].lower() == b"bearer ":
             self._token = value[7:].decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Called by the parser."""
         self._is_in_head = False
         assert self._parser is not None
         target = urlsplit(self._target.decode("latin-1"))

@@ -134,7 +134,7 @@ class Connection(BoundedRequests):
         )
 
     def resume_writing(self) -> None:
-        """The reader has taken nearly all that we wrote: watch it no more."""
+        """The reader has taken nearly all: a request that waited for that begins."""
         super().resume_writing()
         self._stop_watching_reader()
         self._peers.untaken.remove(self)

@@ -80,7 +80,6 @@ class Detached(asyncio.Protocol):
             self._peers.untaken.add(self, unsent_bytes, give_way, address=self._counted_as, user=self._user)
 
     def resume_writing(self) -> None:
-        """It has room again."""
         self._peers.untaken.remove(self)
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
@@ -91,7 +90,7 @@ class Detached(asyncio.Protocol):
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer or the server ended it."""
+        """Give the place back, and let the stream leave, whoever ended the connection."""
         reader, self._reader, self._transport = self._reader, None, None
         self._peers.release(self._counted_as)
         if reader is not None:

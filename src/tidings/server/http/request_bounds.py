@@ -71,13 +71,12 @@ class BoundedRequests(HttpToolsProtocol):
         self._head_received_bytes = 0  # in pieces of which the head is all
 
     def on_message_begin(self) -> None:
-        """A request begins."""
         super().on_message_begin()
         self._is_in_head, self._is_in_body = True, False
         self._head_size_bytes = self._head_received_bytes = self._hosts = self._fields = self._chunks = 0
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the address."""
+        """Bound the address: it comes in pieces, which uvicorn gathers."""
         super().on_url(url)
         self._grow_head(len(url))
         if len(self.url) > PATH_SIZE_MAX_BYTES + QUERY_SIZE_MAX_BYTES:
@@ -95,7 +94,7 @@ class BoundedRequests(HttpToolsProtocol):
                 self._hosts += 1 if _HOST.fullmatch(value) else 2
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Begin to answer a request whose head keeps the rules."""
         self._stop_waiting()
         self._is_in_head, self._is_in_body = False, True
         version = self.parser.get_http_version()
@@ -123,7 +122,6 @@ class BoundedRequests(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_chunk_header(self) -> None:
-        """A piece of a chunked body begins."""
         self._chunks += 1
         if self._chunks > BODY_CHUNKS_MAX:
             raise ValueError("too many chunks")

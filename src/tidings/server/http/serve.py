@@ -215,5 +215,4 @@ class _ByPort:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         await (self._metrics if scope["server"][1] == self._metrics_port else self._app)(scope, receive, send)

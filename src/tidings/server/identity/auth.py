@@ -37,7 +37,7 @@ IdentifyUser = Callable[[HTTPConnection], str | Awaitable[str | None] | None]
 
 
 class Identity(Protocol):
-    """How callers are known."""
+    """How callers are known: by tokens (``TokenIdentity``), or by the host's function (``HostIdentity``)."""
 
     revocations: Revocations
 
@@ -104,7 +104,7 @@ def _keys(config: Config, metrics: Metrics) -> KeySet | None:
 
 
 class HostIdentity:
-    """The host application's own function."""
+    """The ``Identity`` by the host application's own function."""
 
     def __init__(self, user: IdentifyUser) -> None:
         self.revocations = Revocations()
@@ -112,14 +112,13 @@ class HostIdentity:
 
     @property
     def trouble(self) -> str:
-        """See ``Identity.trouble``: the host's function tells the host."""
+        """None: the host's function tells the host."""
         return ""
 
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
-        """See ``Identity.start``: nothing to get."""
+        """Nothing is needed."""
 
     async def identify(self, scope: Scope) -> Caller:
-        """See ``Identity.identify``."""
         asked_at = time.monotonic()
         user = await call_host("user()", self._user, HTTPConnection(scope))
         if user is None:
@@ -138,8 +137,8 @@ class HostIdentity:
         return caller
 
     def revoke(self, user: UserId) -> None:
-        """See ``Identity.revoke``: what was asked until now; from now on the host's function answers anew."""
+        """The answers until now count no more; the function is asked anew."""
         self.revocations.add(user, time.monotonic())
 
     def remember(self, revoked: Mapping[UserId, float]) -> None:
-        """See ``Identity.remember``: nothing, the host's function is asked anew."""
+        """Nothing: the host's function is asked anew."""

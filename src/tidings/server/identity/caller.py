@@ -54,6 +54,5 @@ class RecentCallers:
         return chain(self._old.values(), self._young.values())
 
     def clear(self) -> None:
-        """Forget all."""
         self._old.clear()
         self._young.clear()

@@ -92,7 +92,7 @@ class Rules(NamedTuple):
 
 
 class TokenIdentity:
-    """JSON Web Tokens of our own secrets and of an identity provider's keys, each where configured."""
+    """The ``Identity`` by JSON Web Tokens: of our own secrets and of an identity provider's keys, where configured."""
 
     def __init__(self, config: Config, keys: KeySet | None, clock: Callable[[], float] = time.time) -> None:
         self.revocations = Revocations()
@@ -114,17 +114,14 @@ class TokenIdentity:
 
     @property
     def trouble(self) -> str:
-        """See ``Identity.trouble``: the provider's keys."""
         return "" if self._keys is None else self._keys.trouble
 
     async def start(self, spawn: Spawn, *, must_answer: bool) -> None:
-        """See ``Identity.start``."""
         if self._keys is not None:
             await self._keys.start(spawn, must_answer=must_answer)
             spawn(self._keys.refresh_for_ever())
 
     async def identify(self, scope: Scope) -> Caller:
-        """See ``Identity.identify``."""
         try:
             token = self._find(scope)
         except Unauthorized:
@@ -147,14 +144,13 @@ class TokenIdentity:
         return known
 
     def revoke(self, user: UserId) -> float:
-        """See ``Identity.revoke``. Where the issuer's clock is ahead, what was seen here counts as issued before."""
+        """Where the issuer's clock is ahead, what was seen here counts as issued before."""
         seen = (known.known_at for known in self._known if known.user == user)
         until = max(self._clock(), *seen, -math.inf)
         self.revocations.add(user, until)
         return until
 
     def remember(self, revoked: Mapping[UserId, float]) -> None:
-        """See ``Identity.remember``."""
         for user, until in revoked.items():
             self.revocations.add(user, until)
 

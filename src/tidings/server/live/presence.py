@@ -96,7 +96,7 @@ class Presence:
         self._drop((other, one))
 
     def tick(self, now: float) -> float | None:
-        """See ``Timed.tick``."""
+        """End what has run out, and tell some of what has changed."""
         while self._watches and (pair := next(iter(self._watches))) and self._watches[pair].ends_at <= now:
             self._drop(pair)
         while self._gone_at and (user := next(iter(self._gone_at))) and self._gone_at[user] + self._grace_s <= now:

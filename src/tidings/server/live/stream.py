@@ -224,7 +224,7 @@ class Stream:
             self._steps = None
 
     def tick(self, now: float) -> float | None:
-        """See ``Timed.tick``."""
+        """Cut a reader that takes nothing, end what is old, or beat."""
         if self.state is ENDED:
             return None
         if self.state is not LIVE and now - self._wrote_at >= self._hub.config.write_blocked_max_s:
