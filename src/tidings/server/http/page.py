@@ -1,8 +1,7 @@
-"""The additions of ``serve`` to the API: the web chat, health, readiness and metrics."""
+"""The web chat, which ``serve`` serves beside the API."""
 
 from __future__ import annotations
 
-import asyncio
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from tidings.errors import Problem
 from tidings.server.app import API_PREFIX, not_found
-from tidings.server.node import Node
 
 PAGE_FOLDER = Path(str(files("tidings"))) / "static"
 
@@ -36,8 +33,8 @@ _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Tidings</title>
 """
 
 
-def page_routes(node: Node, page_settings: dict[str, Any], connects_to: str = "") -> list[BaseRoute]:
-    """Routes for the page, whose script reads ``page.json``, and for those who operate the server.
+def page_routes(page_settings: dict[str, Any], connects_to: str = "") -> list[BaseRoute]:
+    """Routes for the page, whose script reads ``page.json``.
 
     ``connects_to`` is an origin that the page may talk to beside its own.
     """
@@ -53,47 +50,11 @@ def page_routes(node: Node, page_settings: dict[str, Any], connects_to: str = ""
     async def settings(_request: Request) -> Response:
         return JSONResponse({"api": API_PREFIX, **page_settings}, headers={"Cache-Control": "no-store"})
 
-    async def check(_request: Request) -> Response:
-        # HAProxy's plain check, which asks OPTIONS of the first path; it is to look elsewhere while we drain.
-        return Response(status_code=503 if node.hub.is_draining else 204, headers={"Allow": "GET, HEAD, OPTIONS"})
-
-    async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def readyz(_request: Request) -> Response:
-        if node.hub.is_draining:
-            return JSONResponse({"status": "draining"}, 503)
-        try:
-            await node.store.check()
-        except Problem as problem:
-            return JSONResponse({"status": "unavailable", "detail": problem.detail}, 503)
-        # Who has a token by a known key is served all the same: no reason to take the node out.
-        trouble = node.identity.trouble
-        return JSONResponse({"status": "ok", "trouble": trouble} if trouble else {"status": "ok"})
-
     return [
         Route("/", page),
-        Route("/", check, methods=["OPTIONS"]),
         Route("/page.json", settings),
-        Route("/healthz", healthz, methods=["GET", "OPTIONS"]),
-        Route("/readyz", readyz, methods=["GET", "OPTIONS"]),
-        *([] if node.config.metrics_port else [_metrics_route(node)]),
         Mount("/assets", _Assets(directory=PAGE_FOLDER / "assets", check_dir=False)),
     ]
-
-
-def metrics_app(node: Node) -> ASGIApp:
-    """The metrics, and nothing else, for a port of their own."""
-    return Router([_metrics_route(node)], redirect_slashes=False, default=not_found)
-
-
-def _metrics_route(node: Node) -> Route:
-    async def metrics(request: Request) -> Response:
-        # In a thread: it lists the process's open files, 30 ms for 10,000, and looks at the database's.
-        text, content_type = await asyncio.to_thread(node.metrics.render, request.headers.get("accept", ""))
-        return Response(text, headers={"Content-Type": content_type})
-
-    return Route("/metrics", metrics)
 
 
 class _Assets(StaticFiles):

@@ -31,8 +31,9 @@ from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S, Config
 from tidings.server.http.connection import Connections
 from tidings.server.http.detach import detaching_works
+from tidings.server.http.health import health_routes, metrics_app
 from tidings.server.http.listen import bound, listen
-from tidings.server.http.page import metrics_app, page_routes
+from tidings.server.http.page import page_routes
 from tidings.server.logs import configure, flush, say
 from tidings.server.node import Node
 
@@ -65,7 +66,7 @@ def served(
 
     The API first: each route that is asked in vain costs a request 0.7 us.
     """
-    table = [*routes(node, API_PREFIX), *extra, *page_routes(node, page_settings, page_connects_to)]
+    table = [*routes(node, API_PREFIX), *extra, *page_routes(page_settings, page_connects_to), *health_routes(node)]
     return Router(table, redirect_slashes=False, default=not_found)
 
 
