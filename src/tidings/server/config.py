@@ -135,7 +135,7 @@ class Config:
     refused_tokens_per_s: float = setting(
         10.0,
         "per second and address",
-        "A whole office that comes with dead tokens passes; one who tries tokens does not",
+        "A whole office that comes with dead tokens passes; a guesser of tokens does not",
     )
     refused_tokens_burst: int = setting(
         200, "tokens", "Everybody of an office, in the minute after a secret was changed"
@@ -148,7 +148,7 @@ class Config:
     presence: bool = setting(True, "yes/no", "People expect to see who is there; off, it is unknown to everybody")
     presence_grace_s: float = setting(30.0, "seconds", "A reconnection or a reload is no absence")
     stranger_receipts: bool = setting(
-        False, "yes/no", "Delivered and read tell that somebody is there: off, only whom they have written to is told"
+        False, "yes/no", "Delivered and read tell that somebody is there: off, only people to whom they wrote are told"
     )
     stranger_profiles: bool = setting(
         False,
@@ -156,9 +156,9 @@ class Config:
         "Names and pictures by counting ids: off, a conversation shows them; on, `may_send` does too, at a rate",
     )
     stranger_recipients: bool = setting(
-        False, "yes/no", "A mistyped id is nobody: off, a conversation begins only with whom `people` knows"
+        False, "yes/no", "A mistyped id is nobody: off, a conversation begins only with people that `people` knows"
     )
-    new_conversations_per_h: int = setting(20, "per hour and user", "Slows one who writes to everybody")
+    new_conversations_per_h: int = setting(20, "per hour and user", "Slows a user who writes to everybody")
     log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
     log_events_max: int = setting(20_000, "events per user", "Catching up with more costs more than reloading")
     detached_streams: bool = setting(
