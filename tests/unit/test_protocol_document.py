@@ -6,11 +6,18 @@ A rule is a list item `- **4.1.2** sentence`. A test cites it in a docstring as 
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
 
 from tidings.errors import Problem
+from tidings.protocol import shapes
+from tidings.protocol.events import EVENTS, LOG_EVENT_TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "PROTOCOL.md").read_text()
@@ -21,6 +28,7 @@ KEYWORD = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
 RUNNING = ("contract", "server", "fault", "browser", "attack", "wide")
 
 RULES = RULE.findall(DOCUMENT)
+SHAPES = [each for each in vars(shapes).values() if inspect.isclass(each) and each.__module__ == shapes.__name__]
 PROBLEMS: list[type[Problem]] = [Problem, *Problem.__subclasses__()]
 
 
@@ -100,3 +108,66 @@ def test_every_code_that_the_server_answers_is_in_the_protocol() -> None:
     for path in (ROOT / "src" / "tidings").rglob("*.py"):
         raised |= set(re.findall(rf'\b(?:{kinds})\(\s*"([a-z_]+)"', path.read_text()))
     assert raised - set(re.findall(r"`(\w+)`", DOCUMENT)) == set()
+
+
+def form(shape: type[msgspec.Struct]) -> str:
+    """The shape as the document lists it: ``recipientId, text, message_type?, client_id?``."""
+    is_request = shape.__name__.endswith("Body")
+    return ", ".join(
+        field.encode_name
+        + ("?" if (not field.required if is_request else msgspec.UnsetType in get_args(field.type)) else "")
+        for field in msgspec.structs.fields(shape)
+    )
+
+
+def listed_forms() -> Iterator[str]:
+    """Every ``{a, b?, c: [{d}]}`` of the document, without what stands after the names; inner ones for themselves."""
+    for code in re.findall(r"`(\{[^`]*\}[^`]*)`", DOCUMENT.replace("{me}", "me")):
+        while found := re.search(r"\{([^{}]*)\}", code):
+            names = [each.partition(":")[0].strip() for each in found[1].split(",")]
+            yield ", ".join(names)
+            code = code.replace(found[0], "").replace(", ...", "")
+
+
+def shown_forms() -> Iterator[str]:
+    """The forms of the examples in JSON, and of the problem, whose members 5.0.1 names."""
+
+    def forms(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            yield ", ".join(value)
+            for each in value.values():
+                yield from forms(each)
+
+    message = re.search(r"```json\n(\{.*?\})\n```", DOCUMENT, re.DOTALL)
+    connected = re.search(r'^data: (\{"type":"connected".*\})$', DOCUMENT, re.MULTILINE)
+    assert message
+    assert connected
+    yield from forms(json.loads(message[1]))
+    yield from forms(json.loads(connected[1])["data"])
+    yield ", ".join(re.findall(r"`(\w+)`", dict(RULES)["5.0.1"]))
+
+
+def test_the_document_lists_the_fields_that_the_shapes_have() -> None:
+    """A field that one of both does not have would be promised and not sent, or sent and not promised."""
+    told = {"chatUserId, watermarks", "chatUserId, code"}  # of ReceiptTold, one or the other
+
+    assert "chatUserId, watermarks?, code?" == form(shapes.ReceiptTold)
+    assert {form(each) for each in SHAPES if each is not shapes.ReceiptTold} | told == {*listed_forms(), *shown_forms()}
+
+
+def test_the_table_of_the_events_of_the_log_is_that_of_the_registry() -> None:
+    """The types, the fields of their data, and whose logs have them."""
+    rows = re.findall(r"^\| `(\w+)` \| (?:a (\w+)|`\{(.*)\}`) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+    logs = {"both participants": "both", "the sender of the messages": "other"}
+    listed = {
+        name: (form(getattr(shapes, shape)) if shape else fields, logs[whose]) for name, shape, fields, whose in rows
+    }
+
+    assert {name: (form(EVENTS[name].data), EVENTS[name].log) for name in LOG_EVENT_TYPES} == listed
+
+
+def test_the_document_names_the_types_of_all_frames() -> None:
+    """Those without an id are in 7.2.9, the first two have sections, and the others are in the table of the log."""
+    without_id = set(re.findall(r"`(\w+)`", dict(RULES)["7.2.9"])) - {"id"}
+
+    assert set(EVENTS) == without_id | LOG_EVENT_TYPES | {"connected", "reset"}

@@ -24,6 +24,7 @@ from tidings.protocol.shapes import (
     PeerBody,
     Presence,
     ProblemDetails,
+    ReceiptBody,
     ReceiptsBody,
     Received,
     ReceivedList,
@@ -82,9 +83,9 @@ def _modelled(type_: Any) -> Any:
             return origin[tuple(arguments)]
 
 
-def _schema(shape: type[msgspec.Struct]) -> dict[str, Any]:
-    """The JSON schema of a shape in one piece; FastAPI has no components but those of models of answers."""
-    _, schemas = msgspec.json.schema_components([shape])
+def _schema(body: Any) -> dict[str, Any]:
+    """The JSON schema of a shape, or of several, in one piece; FastAPI has components of answers only."""
+    alternatives, schemas = msgspec.json.schema_components(get_args(body) or [body])
 
     def whole(part: Any) -> Any:
         if isinstance(part, list):
@@ -95,7 +96,8 @@ def _schema(shape: type[msgspec.Struct]) -> dict[str, Any]:
             return whole(schemas[part["$ref"].rpartition("/")[2]])
         return {name: whole(each) for name, each in part.items()}
 
-    return {**whole(schemas[shape.__name__]), "title": _name(shape)}
+    schema, *others = whole(list(alternatives))
+    return {"anyOf": [schema, *others]} if others else dict(schema)
 
 
 def _parameter(place: str, name: str, description: str, type: str = "string") -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _operation(
     *parameters: dict[str, Any],
     status: int = 200,
     answer: Any = None,
-    body: type[msgspec.Struct] | None = None,
+    body: Any = None,
     response_class: type[Response] | None = None,
 ) -> dict[str, Any]:
     """One line of OpenAPI; bodies and parameters are read by our own routes, so FastAPI is only told of them."""
@@ -181,7 +183,7 @@ OPERATIONS: Final = [
         "mark_received",
         "Tell what was received or read",
         answer=Received | ReceivedList,
-        body=ReceiptsBody,
+        body=ReceiptBody | ReceiptsBody,
     ),
     _operation(
         "POST",

@@ -161,13 +161,10 @@ class ReceiptBody(Struct, frozen=True, omit_defaults=True):
     read_upto: Annotated[int | None, _SEQ] = None
 
 
-class ReceiptsBody(Struct, frozen=True, omit_defaults=True):
-    """As for one conversation; or `receipts` for several, and nothing else."""
+class ReceiptsBody(Struct, frozen=True):
+    """How far the caller has received or read in several conversations."""
 
-    chatUserId: Annotated[str | None, _OTHER_SIDE] = None
-    delivered_upto: Annotated[int | None, _SEQ] = None
-    read_upto: Annotated[int | None, _SEQ] = None
-    receipts: Annotated[list[ReceiptBody], Meta(min_length=1, max_length=100)] | None = None
+    receipts: Annotated[list[ReceiptBody], Meta(min_length=1, max_length=100)]
 
 
 class PeerBody(Struct, frozen=True):

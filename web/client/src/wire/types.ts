@@ -136,15 +136,9 @@ export interface ReceiptBody {
   read_upto?: number | null;
 }
 
-/** As for one conversation; or `receipts` for several, and nothing else. */
+/** How far the caller has received or read in several conversations. */
 export interface ReceiptsBody {
-  /** The other side */
-  chatUserId?: string | null;
-  /** A message's seq */
-  delivered_upto?: number | null;
-  /** A message's seq */
-  read_upto?: number | null;
-  receipts?: ReceiptBody[] | null;
+  receipts: ReceiptBody[];
 }
 
 /** The other side. */
