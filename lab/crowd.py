@@ -20,7 +20,8 @@ from typing import Any
 
 import httpx2
 
-from lab.node import API, Frame, Person, Stream, StreamEnded, wait_for
+from lab.node import API, Frame, Person, Stream, StreamEnded
+from lab.process import wait_for
 
 LOG_TYPES = ("new_message", "message_delivered", "message_read")
 UNLIMITED: dict[str, Any] = {

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,39 +13,24 @@ from urllib.parse import quote
 
 import httpx2
 
-from lab.node import API, START_DEADLINE_S, wait_for
+from lab.node import API
+from lab.process import START_DEADLINE_S, Program, wait_for
 
 EXIT_DEADLINE_S = 30.0
 KEY_HEADER = "Tidings-Demo-Key"
 
 
-class Demo:
+class Demo(Program):
     """The demo's process and address; `port` 0 takes a free one."""
 
+    stop_signal = signal.SIGINT
+
     def __init__(self, directory: Path, port: int = 0) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.port = port
 
     def __enter__(self) -> Demo:
-        program = Path(sys.executable).with_name("tidings")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
-        output = self.directory / "demo.txt"
-        with output.open("wb") as written:
-            self.process = subprocess.Popen(
-                [str(program), "demo", "--port", str(self.port), "--db", f"sqlite:///{self.directory}/demo.db"],
-                stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT, env=environment,
-            )  # fmt: skip
-
-        def ready() -> re.Match[str] | None:
-            assert self.process.poll() is None, f"the demo ended at start:\n{output.read_text()}"
-            return re.search(r"Tidings serves http://127\.0\.0\.1:(\d+)\n", output.read_text())
-
-        try:
-            self.port = int(wait_for(ready, START_DEADLINE_S, "the ready line of `tidings demo`")[1])
-        except AssertionError:
-            self.process.kill()
-            self.process.wait()
-            raise
+        self.start()
         self.http = httpx2.Client(trust_env=False, base_url=self.url)
         self.outside = httpx2.Client(trust_env=False)
         self.control: dict[str, str] = self.http.get("/page.json").json()["control"]
@@ -56,25 +39,22 @@ class Demo:
     def __exit__(self, *_: object) -> None:
         self.http.close()
         self.outside.close()
-        if self.process.poll() is not None:
-            return
-        self.process.send_signal(signal.SIGINT)
-        try:
-            code = self.process.wait(EXIT_DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
-        assert code == 0, f"the demo exited with {code}:\n{self.output}"
+        is_running = self.process is not None and self.process.poll() is None
+        code = self.end()
+        assert not is_running or code == 0, f"the demo exited with {code}:\n{self.output}"
+
+    def command(self) -> list[str]:
+        program = str(Path(sys.executable).with_name("tidings"))
+        return [program, "demo", "--port", str(self.port), "--db", f"sqlite:///{self.directory}/demo.db"]
+
+    def serves(self) -> object:
+        if ready := re.search(r"Tidings serves http://127\.0\.0\.1:(\d+)\n", self.output):
+            self.port = int(ready[1])
+        return ready
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def output(self) -> str:
-        """Return the text that it has printed and logged."""
-        return (self.directory / "demo.txt").read_text()
 
     def orders(self, order: str, **what: object) -> dict[str, Any]:
         """Send an order of a page's drawer to the control channel; return the state of everything."""

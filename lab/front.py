@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import httpx2
 
 from lab.certificate import make_certificate
-from lab.node import PATIENCE_S, Node, wait_for
+from lab.node import Node
+from lab.process import PATIENCE_S, Program, accepts, free_port, wait_for
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
 
-class Front:
+class Front(Program):
     """A private instance of a proxy with the shipped configuration, in front of a node; `replaced` in it by a test."""
 
     def __init__(self, kind: str, node: Node, directory: Path, replaced: dict[str, str] | None = None) -> None:
+        super().__init__(directory)
         self.replaced = replaced or {}
-        self.kind, self.node, self.directory = kind, node, directory
+        self.kind, self.node = kind, node
         self.certificate = make_certificate(directory)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"https://localhost:{self.port}"
         self.http = httpx2.Client(
             verify=ssl.create_default_context(cafile=str(self.certificate)), trust_env=False, timeout=PATIENCE_S
         )
-        self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Front:
-        program = shutil.which(self.kind, path=os.environ["PATH"] + ":/usr/sbin")
-        assert program is not None, f"{self.kind} is not installed: make test-programs wide-programs"
-        configured = {"nginx": self._nginx, "caddy": self._caddy, "haproxy": self._haproxy}
-        command = [program, *configured[self.kind]()]
-        environment = {**os.environ, "HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory)}
-        with (self.directory / "front.txt").open("wb") as output:
-            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        wait_for(self._listens, what=f"{self.kind}: {(self.directory / 'front.txt').read_text()}")
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.process is not None
         self.http.close()
-        self.process.terminate()
-        self.process.wait(PATIENCE_S)
+        assert self.end() is not None, f"{self.kind} did not end"
+
+    def command(self) -> list[str]:
+        program = shutil.which(self.kind, path=os.environ["PATH"] + ":/usr/sbin")
+        assert program is not None, f"{self.kind} is not installed: make test-programs wide-programs"
+        configured = {"nginx": self._nginx, "caddy": self._caddy, "haproxy": self._haproxy}
+        return [program, *configured[self.kind]()]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory)}
+
+    def serves(self) -> object:
+        return accepts(self.port)
 
     def restarts_its_node(self) -> None:
         """Start the node that was stopped, and wait until the proxy has noticed."""
@@ -61,19 +60,7 @@ class Front:
     @property
     def logs(self) -> str:
         """Return everything that it wrote anywhere."""
-        return "".join(path.read_text(errors="replace") for path in [*self.directory.glob("*.log"), self.output])
-
-    @property
-    def output(self) -> Path:
-        return self.directory / "front.txt"
-
-    def _listens(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.output.read_text()
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port)).close()
-            return True
-        return False
+        return "".join(path.read_text(errors="replace") for path in self.directory.glob("*.log")) + self.output
 
     def _shipped(self, name: str, replaced: dict[str, str]) -> Path:
         text = (DEPLOY / name).read_text()

@@ -23,34 +23,20 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import httpx2
 import jwt
 
+from lab.process import PATIENCE_S, Program
+
 API = "/api/message"
 SECRET = "a secret of the tests, long enough for every algorithm that a forger may try: 64 bytes"
 READY_LINE = "Tidings serves "
-START_DEADLINE_S = 60.0  # ten times what it takes on a machine that does much else
-PATIENCE_S = 30.0  # for what should come soon: as long as a machine may take that does much else
-"""How long a test waits for something that should happen at once. Under the heartbeat of 15 s: a reader that gets
-nothing fails instead of living on heartbeats."""
-
-T = TypeVar("T")
-
-
-def wait_for(condition: Callable[[], T | None], deadline_s: float = PATIENCE_S, what: str = "") -> T:
-    """Return the first truthy value of `condition`; raises AssertionError after `deadline_s` seconds."""
-    end = time.monotonic() + deadline_s
-    while True:
-        if value := condition():
-            return value
-        assert time.monotonic() < end, f"not within {deadline_s} s: {what or condition}"
-        time.sleep(0.01)
 
 
 def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
@@ -69,25 +55,26 @@ def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
     return body
 
 
-class Node:
+class Node(Program):
     """One `tidings serve` process; limits are fields of its configuration, e.g. `heartbeat_interval_s=0.5`.
 
-    `restart()` starts it again on the same database and, unless it was told another, the same port. For faults of its
-    machine: `under` is a command that runs it (and becomes it, by exec), `variables` are added to its environment.
+    `restart()` starts it again on the same database and, unless it was told another, the same port. `variables` are
+    added to its environment.
     """
 
+    stdout_name = "stdout.txt"
+    stderr_name = "stderr.txt"
     # A drain keeps the listener for its whole window; tests that do not look at it should not wait for it.
     default_limits: ClassVar[dict[str, object]] = {"drain_window_s": 0.3}
 
     def __init__(self, directory: Path, *, port: int = 0, database: Path | None = None, **limits: Any) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.database = database or directory / "tidings.db"
         self.port = port
         self.limits: dict[str, object] = {**self.default_limits, **limits}
         self.host = "127.0.0.1"
-        self.under: list[str] = []
         self.variables: dict[str, str] = {}
-        self.process: subprocess.Popen[bytes] | None = None
+        self._written_before = 0  # bytes on stdout, by its predecessors
         self.streams: list[Stream] = []
         self.http = httpx2.Client(trust_env=False, timeout=PATIENCE_S)
 
@@ -110,17 +97,8 @@ class Node:
         return f"http://{self.host}:{self.port}"
 
     @property
-    def output(self) -> str:
-        """All that the node wrote to stdout and stderr since the first start."""
-        return "".join(
-            path.read_text(errors="replace")
-            for path in (self.directory / "stdout.txt", self.directory / "stderr.txt")
-            if path.exists()
-        )
-
-    @property
     def stderr(self) -> str:
-        return (self.directory / "stderr.txt").read_text(errors="replace")
+        return (self.directory / self.stderr_name).read_text(errors="replace")
 
     def cpu_s(self) -> float:
         """The CPU time that the process has taken, in seconds; the kernel counts in hundredths."""
@@ -129,35 +107,26 @@ class Node:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         ours = {f"TIDINGS_{name.upper()}": str(value) for name, value in self.limits.items()}
-        return inherited | {"TIDINGS_SECRET": SECRET} | ours | self.variables
+        return super().environment() | {"TIDINGS_SECRET": SECRET} | ours | self.variables
+
+    def command(self) -> list[str]:
+        program = str(Path(sys.executable).with_name("tidings"))
+        where = ["--host", self.host, "--port", str(self.port), "--db", f"sqlite:///{self.database.absolute()}"]
+        return [program, "serve", *where]
 
     def start(self) -> None:
         """Start the process and wait until it says that it serves."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        program = Path(sys.executable).with_name("tidings")
-        command = [*self.under, str(program), "serve", "--host", self.host, "--port", str(self.port)]
-        stdout_path = self.directory / "stdout.txt"
-        already = stdout_path.stat().st_size if stdout_path.exists() else 0
-        with stdout_path.open("ab") as stdout, (self.directory / "stderr.txt").open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [*command, "--db", f"sqlite:///{self.database.absolute()}"],
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=self.environment(),
-            )  # fmt: skip
-        process = self.process
+        stdout = self.directory / self.stdout_name
+        self._written_before = stdout.stat().st_size if stdout.exists() else 0
+        super().start()
 
-        def ready_line() -> str:
-            assert process.poll() is None, f"the node ended with {process.returncode} at start:\n{self.output}"
-            written = stdout_path.read_bytes()[already:].decode()
-            return written if written.startswith(READY_LINE) and written.endswith("\n") else ""
-
-        try:
-            line = wait_for(ready_line, START_DEADLINE_S, "the ready line of `tidings serve`")
-        except AssertionError:
-            self.kill()
-            raise
-        self.port = int(line.splitlines()[0].rsplit(":", 1)[1])
+    def serves(self) -> object:
+        written = (self.directory / self.stdout_name).read_bytes()[self._written_before :].decode()
+        if not written.startswith(READY_LINE) or not written.endswith("\n"):
+            return False
+        self.port = int(written.splitlines()[0].rsplit(":", 1)[1])
+        return True
 
     def signal_stop(self) -> None:
         """Send SIGTERM and return at once: the drain goes on."""
@@ -187,10 +156,7 @@ class Node:
 
     def kill(self) -> None:
         """End the process at once, as a power cut would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        super().kill()
         self._close()
 
     def restart(self) -> None:

@@ -8,7 +8,7 @@ import socket
 import time
 from types import TracebackType
 
-from lab.node import PATIENCE_S
+from lab.process import PATIENCE_S
 
 
 class Wire:

@@ -15,13 +15,15 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from lab.benchmarks.flame import flame
-from lab.benchmarks.peers import Running, served_by_us
+from lab.benchmarks.peers import SETTINGS, Running, served_by_us
 from lab.benchmarks.works.size import CONNECTIONS, PAIRS
+from lab.systems.tidings import Tidings
 from tidings.bench.run import Plan, run
 from tidings.bench.streams import Audience, Server, clock
 from tidings.errors import StreamLost
@@ -78,10 +80,7 @@ def record(load: str, wanted: int, folder: Path) -> Stacks:
 
 def _record_once(load: str, folder: Path) -> Stacks:
     samples = folder / "samples.txt"
-    peer = served_by_us(folder / "b.db")
-    program = [sys.executable, str(Path(__file__).with_name("sampled.py")), str(samples)]
-    sampled = peer._replace(command=lambda port, place: [*program, *_after_program(peer.command(port, place))])
-    running = Running(sampled, folder)
+    running = Running(served_by_us()._replace(server=partial(_sampled, samples=samples)), folder)
     starts: list[int] = []
     try:
         for seconds in (WARM_S, TURN_S):
@@ -94,8 +93,10 @@ def _record_once(load: str, folder: Path) -> Stacks:
     return stacks(samples.read_bytes()[starts[1] : end].decode()) if len(starts) > 1 else Counter()
 
 
-def _after_program(command: list[str]) -> list[str]:
-    return command[command.index("serve") :]
+def _sampled(folder: Path, samples: Path) -> Tidings:
+    server = Tidings(folder, settings=SETTINGS)
+    server.program = [sys.executable, str(Path(__file__).with_name("sampled.py")), str(samples)]
+    return server
 
 
 def stacks(text: str) -> Stacks:

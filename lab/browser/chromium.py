@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from lab.node import START_DEADLINE_S, wait_for
+from lab.process import START_DEADLINE_S, wait_for
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 LAN_NAME = "chat.test"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import sqlite3
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.client_build import install_packages
-from lab.node import START_DEADLINE_S, wait_for
+from lab.process import Program
 from tidings.server.app import Tidings
 from tidings.server.config import Config
 
@@ -58,45 +57,39 @@ def write(database: Path, messages: Iterable[Written], now_s: float) -> None:
     connection.close()
 
 
-class ListApp:
+class ListApp(Program):
     """The application in `list_host`, in front of a node: its source may be edited while it is served.
 
     With `built`, it is built as for use, and then served.
     """
 
     def __init__(self, directory: Path, api: str, *, built: bool = False) -> None:
-        self.directory = directory / "list_host"
+        super().__init__(directory / "list_host")
         self.api = api
         self.built = built
+        self.url = ""
         shutil.copytree(HERE / "list_host", self.directory)
-        self.packages = install_packages(self.directory)
+        self._vite = ["node", str(install_packages(self.directory) / "vite" / "bin" / "vite.js")]
 
     def __enter__(self) -> ListApp:
-        output = self.directory / "vite.txt"
-        vite = ["node", str(self.packages / "vite" / "bin" / "vite.js")]
         if self.built:
-            subprocess.run([*vite, "build", "--logLevel", "warn"], cwd=self.directory, check=True, timeout=100)
-        program = [*vite, *(["preview"] if self.built else []), "--port", "0", "--logLevel", "info"]
-        with output.open("wb") as written:
-            self.process = subprocess.Popen(
-                program, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT,
-                env=os.environ | {"TIDINGS_SERVER": self.api, "NO_COLOR": "1"},
-            )  # fmt: skip
-
-        def ready() -> re.Match[str] | None:
-            assert self.process.poll() is None, f"vite ended at start:\n{output.read_text()}"
-            return re.search(r"http://127\.0\.0\.1:(\d+)/", output.read_text())
-
-        try:
-            self.url = f"http://127.0.0.1:{wait_for(ready, START_DEADLINE_S, 'the address of vite')[1]}"
-        except AssertionError:
-            self.__exit__()
-            raise
+            subprocess.run([*self._vite, "build", "--logLevel", "warn"], cwd=self.directory, check=True, timeout=100)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
+        self.kill()
+
+    def command(self) -> list[str]:
+        return [*self._vite, *(["preview"] if self.built else []), "--port", "0", "--logLevel", "info"]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"TIDINGS_SERVER": self.api, "NO_COLOR": "1"}
+
+    def serves(self) -> object:
+        if ready := re.search(r"http://127\.0\.0\.1:\d+(?=/)", self.output):
+            self.url = ready[0]
+        return ready
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Change a source file, as its author does."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from lab.crowd import UNLIMITED, Crowd, Letter, metric
 from lab.faults.rounds import Outcome
-from lab.node import API, Node, Person, Stream, wait_for
+from lab.node import API, Node, Person, Stream
+from lab.process import wait_for
 
 SLOWLY = 0.0001  # a second: nothing refills while a slow machine runs this
 SENDS, CONVERSATIONS, STREAMS_OF_A_USER, STREAMS = 60, 20, 20, 60

@@ -17,7 +17,8 @@ import pytest
 from lab.crowd import Crowd, until_acknowledged
 from lab.faults.baddisk import BadDisk
 from lab.faults.rounds import CLIENTS, Outcome, Town, judge
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 
 SMALL_DISK_MIB = 8
 PAGE_SIZE_BYTES = 4096

@@ -15,7 +15,8 @@ from lab.crowd import UNLIMITED
 from lab.faults.networks import watched
 from lab.faults.rounds import Outcome
 from lab.front import Front
-from lab.node import API, Node, wait_for
+from lab.node import API, Node
+from lab.process import wait_for
 
 
 class Curl:

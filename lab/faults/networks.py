@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lab.faults.rounds import Outcome
 from lab.javascript import JavaScript
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 from lab.proxy import Proxy
 from tidings.client import Client, ConnectionState
 from tidings.errors import ProtocolViolation, ServerProblem, StreamLost

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from lab.crowd import Crowd, metric, until_acknowledged
 from lab.faults.baddisk import BadDisk
 from lab.faults.rounds import CLIENTS, Outcome, Town, judge
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 
 
 def power_cuts(node: Node, rounds: int, *, sends: int, people: int = 8, seed: int = 11, lying: bool = False) -> Outcome:

@@ -9,7 +9,8 @@ import time
 from lab.crowd import Crowd, Letter, log_after, metric, until_acknowledged
 from lab.faults.rounds import Outcome, Town
 from lab.faults.unread import resident_kib
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 
 TICK_S = 0.25
 SENDS_A_TICK = 12

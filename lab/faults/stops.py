@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lab.crowd import Crowd, metric
 from lab.faults.rounds import CLIENTS, Outcome, Town
-from lab.node import API, Node, wait_for
+from lab.node import API, Node
+from lab.process import wait_for
 
 TURNED_AWAY = 20  # guests; then it has been shown
 GUESTS_MAX = 400  # more than it may have

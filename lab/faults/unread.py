@@ -12,7 +12,8 @@ from typing import Any
 
 from lab.crowd import Follower, Letter, metric, until_acknowledged
 from lab.faults.rounds import Outcome, judge
-from lab.node import API, Node, Person, wait_for
+from lab.node import API, Node, Person
+from lab.process import wait_for
 
 COST_MAX_KIB = 256
 RECEIVE_BUFFER_BYTES = 4_096  # theirs: what a kernel of another machine would hold is not the server's cost

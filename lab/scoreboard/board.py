@@ -76,7 +76,7 @@ def weigh(row: Row, streams: int) -> float:
 def played(row: Row, fault: Fault, measure: Measure) -> Outcome:
     try:
         outcome = asyncio.run(play(row, fault, measure))
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # one scene spoils no other
+    except (AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as error:  # one scene spoils no other
         outcome = Outcome(row.name, fault.name, Tally(), error=str(error))
         print(f"{row.name}: {fault.name}: {error}", file=sys.stderr, flush=True)
         return outcome

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from lab.meter import held_kib
 from lab.systems.system import Row, System
 
 WARM_UP_STREAMS = 50
@@ -20,19 +21,19 @@ async def stream_memory_kib(row: Row, streams: int) -> float:
         writers: list[asyncio.StreamWriter] = []
         try:
             await system.prepare()
-            await system.process.start()
+            await asyncio.to_thread(system.start)
             for number in range(WARM_UP_STREAMS):
                 writers.append(await opened(system, f"early-{number}"))
             await asyncio.sleep(SETTLE_S)
-            before_kib = system.process.memory_kib()
+            before_kib = held_kib(system.pid)
             for number in range(streams):
                 writers.append(await opened(system, f"idle-{number}"))
             await asyncio.sleep(SETTLE_S)
-            return (system.process.memory_kib() - before_kib) / streams
+            return (held_kib(system.pid) - before_kib) / streams
         finally:
             for writer in writers:
                 writer.close()
-            system.process.kill()
+            system.kill()
 
 
 async def opened(system: System, name: str) -> asyncio.StreamWriter:

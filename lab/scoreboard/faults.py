@@ -84,14 +84,14 @@ async def lost_replies(scene: Scene, lengths: Lengths) -> None:
 
 
 async def kill(scene: Scene, lengths: Lengths) -> None:
-    scene.system.process.kill()
+    scene.system.kill()
     await asyncio.sleep(lengths.down_s)
-    await scene.system.process.start()
+    await asyncio.to_thread(scene.system.start)
 
 
 async def restart(scene: Scene, lengths: Lengths) -> None:
-    await scene.system.process.stop()
-    await scene.system.process.start()
+    scene.killed_at_stop = await asyncio.to_thread(scene.system.end, STOP_PATIENCE_S) is None
+    await asyncio.to_thread(scene.system.start)
 
 
 async def away(scene: Scene, lengths: Lengths) -> None:
@@ -128,6 +128,9 @@ async def buffering(scene: Scene, lengths: Lengths) -> None:
     await asyncio.sleep(lengths.buffering_s)
     scene.proxy.restore()
 
+
+STOP_PATIENCE_S = 10.0
+"""What service managers grant a stop before they kill is 10 s in many set-ups (systemd's own default is 90 s)."""
 
 FAULTS = (
     Fault("none", "nothing happens", "latency", nothing),

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.meter import held_kib
+from lab.process import START_DEADLINE_S
 from lab.proxy import Proxy
 from lab.scoreboard.faults import Fault, Lengths
-from lab.scoreboard.reader import Reader, until
 from lab.scoreboard.sender import Sender
 from lab.scoreboard.tally import Tally, count, longest_silence_s
-from lab.systems.served_process import START_DEADLINE_S
+from lab.systems.reader import Reader, until
 from lab.systems.system import Row, System
 
 MEMORY_SAMPLE_S = 0.25
@@ -78,13 +79,14 @@ class Scene:
         self.senders_proxy = senders_proxy
         self.readers: list[Reader] = []
         self.senders: list[Sender] = []
+        self.killed_at_stop = False
         self.memory_kib: list[int] = []  # the highest of each watch
 
     async def watch_memory(self) -> None:
         """Keep the highest of the server's memory until cancelled."""
         self.memory_kib.append(0)
         while True:
-            self.memory_kib[-1] = max(self.memory_kib[-1], self.system.process.memory_kib())
+            self.memory_kib[-1] = max(self.memory_kib[-1], held_kib(self.system.pid))
             await asyncio.sleep(MEMORY_SAMPLE_S)
 
 
@@ -93,9 +95,9 @@ async def play(row: Row, fault: Fault, measure: Measure) -> Outcome:
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scoreboard-")))
         system = row.system(directory)
-        stack.callback(system.process.kill)
+        stack.callback(system.kill)
         await system.prepare()
-        await system.process.start()
+        await asyncio.to_thread(system.start)
         small_buffer = 65_536 if fault.asks == "memory" else None
         scene = Scene(
             system,
@@ -152,7 +154,7 @@ async def _play(scene: Scene, row: Row, fault: Fault, measure: Measure) -> Outco
     outcome = Outcome(row.name, fault.name, sum(tallies(scene), Tally()))
     outcome.gave_up = sorted({reader.gave_up for reader in scene.readers if reader.gave_up})
     outcome.repeated = sum(sender.repeated for sender in scene.senders)
-    outcome.killed_at_stop = scene.system.process.must_be_killed
+    outcome.killed_at_stop = scene.killed_at_stop
     if fault.asks == "break":
         outcome.noticed_s = [noticed_s(reader, struck_at) for reader in scene.readers]
     if fault.asks in ("break", "silence"):

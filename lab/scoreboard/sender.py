@@ -9,26 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx2
 
-from lab.scoreboard.reader import letter, until
+from lab.systems.reader import letter, until
+from lab.systems.system import Publication
 
 ATTEMPT_TIMEOUT_S = 10.0
 BURST_DEADLINE_S = 300.0
 PAUSE_S = 0.25
 """Between attempts, unless the server names another wait in `Retry-After`."""
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The request that publishes one letter; it is acknowledged by a status in `positive`."""
-
-    path: str
-    headers: dict[str, str]
-    content: bytes
-    positive: tuple[int, ...]
 
 
 Publish = Callable[[str, str, str], Publication]

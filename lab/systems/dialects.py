@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from urllib.request import Request, urlopen
 
-import jwt
-
+from lab.systems.tidings import token
 from tidings.bench.dialect import Dialect, post_body
 from tidings.bench.dialect import tidings as tidings_dialect
 from tidings.protocol.encoding import encode_json
 
-SECRET = "a secret of the benchmark, thirty-two bytes or more"
 FRAME_REST = 290  # what a frame of Tidings has beside the text; others get so much more text
-
-
-def token(user: str) -> str:
-    """A token that outlives the run."""
-    return jwt.encode({"sub": user, "exp": int(time.time()) + 7200}, SECRET, "HS256")
 
 
 def tidings(url: str) -> Dialect:

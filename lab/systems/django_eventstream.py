@@ -9,10 +9,9 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from lab.scoreboard.event_source import Event, ReconnectingEventSource, StreamRequest
-from lab.scoreboard.reader import Reader
-from lab.scoreboard.sender import Publication
-from lab.systems.system import HERE, Row, System
+from lab.systems.event_source import Event, ReconnectingEventSource, StreamRequest
+from lab.systems.reader import Reader
+from lab.systems.system import HERE, Publication, Row, System
 from lab.systems.venv import VENV, PythonSystem
 
 SITE = HERE / "served" / "django_site"
@@ -28,7 +27,7 @@ class DjangoEventstream(PythonSystem):
         return [str(VENV / "bin" / "daphne"), "-b", "127.0.0.1", "-p", str(self.port), "site_settings:application"]
 
     def environment(self) -> dict[str, str]:
-        return {
+        return super().environment() | {
             "PYTHONPATH": str(SITE),
             "DJANGO_SETTINGS_MODULE": "site_settings",
             "DATABASE_FILE": str(self.directory / "site.sqlite3"),
@@ -37,8 +36,7 @@ class DjangoEventstream(PythonSystem):
     async def prepare(self) -> None:
         """Make the tables."""
         migrate = [str(VENV / "bin" / "django-admin"), "migrate", "--run-syncdb", "--verbosity", "0"]
-        environment = {**self.process.environment}
-        await asyncio.to_thread(subprocess.run, migrate, env=environment, check=True, capture_output=True)
+        await asyncio.to_thread(subprocess.run, migrate, env=self.environment(), check=True, capture_output=True)
 
     def publish(self, reader: str, text: str, key: str) -> Publication:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}

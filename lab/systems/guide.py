@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import httpx2
 
 from lab.client_build import node_program
-from lab.scoreboard.event_source import Event, EventSource, StreamRequest
-from lab.scoreboard.reader import Reader
-from lab.scoreboard.sender import Publication
-from lab.systems.system import HERE, Row, System
+from lab.systems.event_source import Event, EventSource, StreamRequest
+from lab.systems.reader import Reader
+from lab.systems.system import HERE, Publication, Row, System
 
 API = "/api/message"
 SENDER = "sender"
@@ -27,6 +27,10 @@ class Guide(System):
     name = "guide's Express"
     setup = "Express; its database is a file here, appended to without fsync, read again at a start; no sign-in"
     lacks = "No ids on the stream, so no resuming; no watchdog in the client; no key against doubled sends."
+
+    def __init__(self, directory: Path, messages_file: str = "") -> None:
+        super().__init__(directory)
+        self.messages_file = messages_file
 
     @classmethod
     def version(cls) -> str:
@@ -44,9 +48,9 @@ class Guide(System):
         return [node_program(), str(HERE / "served" / "guide.mjs")]
 
     def environment(self) -> dict[str, str]:
-        return {
+        return super().environment() | {
             "PORT": str(self.port),
-            "MESSAGES_FILE": str(self.directory / "messages.jsonl"),
+            "MESSAGES_FILE": self.messages_file or str(self.directory / "messages.jsonl"),
             "NODE_ENV": "production",
         }
 

@@ -7,42 +7,14 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from string import Template
 
-from lab.scoreboard.event_source import EventSource, StreamRequest
-from lab.scoreboard.reader import Reader
-from lab.scoreboard.sender import Publication
-from lab.systems.system import Row, System
+from lab.systems.event_source import EventSource, StreamRequest
+from lab.systems.reader import Reader
+from lab.systems.system import HERE, Publication, Row, System
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
-CONFIGURATION = """
-load_module {module};
-daemon off;
-{user}pid nginx.pid;
-error_log stderr;
-worker_processes 2;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  client_body_temp_path bodies;
-  proxy_temp_path proxied;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    location = /pub {{
-      nchan_publisher;
-      nchan_channel_id $arg_id;
-      nchan_message_buffer_length 10000;
-      nchan_message_timeout 1h;
-    }}
-    location = /sub {{
-      nchan_subscriber;
-      nchan_channel_id $arg_id;
-    }}
-  }}
-}}
-"""
+CONFIGURATION = HERE / "served" / "nginx.conf"
 
 
 class Nchan(System):
@@ -50,6 +22,10 @@ class Nchan(System):
     setup = "two workers, messages in shared memory; `nchan_message_buffer_length` 10000 instead of 10"
     lacks = "The buffer is lost with nginx, by a restart too (it can use Redis). No key against doubled sends."
     stop_signal = signal.SIGQUIT
+
+    def __init__(self, directory: Path, workers: int = 2) -> None:
+        super().__init__(directory)
+        self.workers = workers
 
     @classmethod
     def version(cls) -> str:
@@ -64,9 +40,12 @@ class Nchan(System):
 
     def command(self) -> list[str]:
         # Started by root it would give its workers away, to a user who may not write into this directory.
-        user = "user root root;\n" if os.geteuid() == 0 else ""
+        user = "user root root;" if os.geteuid() == 0 else ""
         configuration = self.directory / "nginx.conf"
-        configuration.write_text(CONFIGURATION.format(module=MODULE, port=self.port, user=user))
+        text = Template(CONFIGURATION.read_text(encoding="utf-8"))
+        configuration.write_text(
+            text.safe_substitute(MODULE=MODULE, PORT=self.port, USER=user, WORKERS=self.workers), encoding="utf-8"
+        )
         return [program(), "-p", f"{self.directory}/", "-c", str(configuration)]
 
     def publish(self, reader: str, text: str, key: str) -> Publication:

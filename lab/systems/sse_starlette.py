@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from lab.scoreboard.event_source import EventSource, StreamRequest
-from lab.scoreboard.reader import Reader
-from lab.scoreboard.sender import Publication
-from lab.systems.system import HERE, Row, System
+from lab.systems.event_source import EventSource, StreamRequest
+from lab.systems.reader import Reader
+from lab.systems.system import HERE, Publication, Row, System
 from lab.systems.venv import VENV, PythonSystem
 
 
@@ -17,9 +17,12 @@ class SseStarlette(PythonSystem):
     setup = "Starlette with a queue in memory per open stream, on uvicorn"
     lacks = "Keeps nothing: what is published while nobody reads is gone. No ids, no key against doubled sends."
 
+    def __init__(self, directory: Path, *options: str) -> None:
+        super().__init__(directory)
+        self.options = options
+
     def command(self) -> list[str]:
-        application = ["--app-dir", str(HERE / "served"), "sse_starlette_app:app"]
-        return [str(VENV / "bin" / "uvicorn"), *application, "--host", "127.0.0.1", "--port", str(self.port)]
+        return [str(VENV / "bin" / "uvicorn"), *uvicorn_arguments("sse_starlette_app", self.port), *self.options]
 
     def publish(self, reader: str, text: str, key: str) -> Publication:
         headers = {"Content-Type": "application/json"}
@@ -27,6 +30,11 @@ class SseStarlette(PythonSystem):
 
     def stream(self, reader: str) -> StreamRequest:
         return StreamRequest(f"/events/{reader}", {})
+
+
+def uvicorn_arguments(module: str, port: int) -> list[str]:
+    """For an application in `served`."""
+    return ["--app-dir", str(HERE / "served"), f"{module}:app", "--host", "127.0.0.1", "--port", str(port)]
 
 
 async def event_source(system: System, url: str, name: str) -> Reader:

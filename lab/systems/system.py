@@ -1,23 +1,20 @@
-"""The harness asks of a system: start it, publish to it, read it, stop it.
+"""A server that is measured: how it is started, how it is published to and read.
 
-An adapter in ``systems/`` is a subclass. It says beside its row what it does not do (`lacks`), where that decides the
-outcome, and which client its documentation gives.
+A file beside this one has a subclass of `System` for each: what differs from its defaults, what it does not do, and
+which client its documentation gives. The scoreboard breaks it, the benchmarks load it.
 """
 
 from __future__ import annotations
 
 import abc
-import os
-import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from lab.scoreboard.event_source import StreamRequest
-from lab.scoreboard.reader import Reader
-from lab.scoreboard.sender import Publication
-from lab.systems.served_process import ServedProcess, free_port
+from lab.process import Program, accepts, free_port
+from lab.systems.event_source import StreamRequest
+from lab.systems.reader import Reader
 
 HERE = Path(__file__).parent
 
@@ -25,23 +22,47 @@ MakeReader = Callable[["System", str, str], Awaitable[Reader]]
 """Of (system, base url, name of the reader)."""
 
 
-class System(abc.ABC):
-    """One server of a kind, with its data in a directory of its own."""
+@dataclass(frozen=True)
+class Publication:
+    """The request that publishes one letter; it is acknowledged by a status in `positive`."""
+
+    path: str
+    headers: dict[str, str]
+    content: bytes
+    positive: tuple[int, ...]
+
+
+class Server(Program):
+    """One server on 127.0.0.1, with its data in a directory of its own, on the same port whenever it starts again."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.port = free_port()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        inherited = super().environment().items()
+        return {name: value for name, value in inherited if not name.startswith(("DJANGO_", "PYTHON"))}
+
+    def serves(self) -> object:
+        return accepts(self.port)
+
+
+class System(Server):
+    """One server of a kind."""
 
     name: ClassVar[str]
     setup: ClassVar[str]
     """What is started, and what differs from its defaults."""
     lacks: ClassVar[str]
     """What it does not do, as far as it shows in the table."""
-    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.port = free_port()
-        self.process = ServedProcess(
-            self.command(), directory, self.port,
-            environment={**clean_environment(), **self.environment()}, stop=self.stop_signal,
-        )  # fmt: skip
 
     @classmethod
     @abc.abstractmethod
@@ -58,12 +79,6 @@ class System(abc.ABC):
         """Make what all scenes of this system share, once."""
         return
 
-    @abc.abstractmethod
-    def command(self) -> list[str]: ...
-
-    def environment(self) -> dict[str, str]:
-        return {}
-
     async def prepare(self) -> None:
         """Do what has to be done once before the first start."""
         return
@@ -73,14 +88,6 @@ class System(abc.ABC):
 
     @abc.abstractmethod
     def stream(self, reader: str) -> StreamRequest: ...
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.port)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,3 @@ class Row:
     @property
     def name(self) -> str:
         return f"{self.system.name}, {self.client}"
-
-
-def clean_environment() -> dict[str, str]:
-    """This process's environment without settings meant for another server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TIDINGS_", "DJANGO_", "PYTHON"))}

@@ -6,25 +6,37 @@ import importlib.metadata
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import jwt
 
-from lab.scoreboard.event_source import Event, EventSource, StreamRequest
-from lab.scoreboard.reader import Reader
-from lab.scoreboard.sender import Publication
-from lab.scoreboard.tidings_readers import NodeClientReader, PythonClientReader, built_client
-from lab.systems.system import Row, System
+from lab.systems.event_source import Event, EventSource, StreamRequest
+from lab.systems.reader import Reader
+from lab.systems.system import Publication, Row, System
+from lab.systems.tidings_readers import NodeClientReader, PythonClientReader, built_client
 
-SECRET = "a secret of the scoreboard, thirty-two bytes or more"
+SECRET = "a secret of the lab, thirty-two bytes or more"
 API = "/api/message"
 SENDER = "sender"
+UNLIMITED = {
+    f"TIDINGS_{name}": "1000000" for name in ("SENDS_PER_S", "SENDS_BURST", "NEW_CONVERSATIONS_PER_H", "SIGNALS_PER_S")
+}
+QUERY_TOKENS = {"TIDINGS_QUERY_TOKEN": "1"}
 
 
 class Tidings(System):
     name = "Tidings"
     setup = "`tidings serve` with SQLite; limits of sends raised, since no other system here has any"
     lacks = "One process on one machine. Each acknowledgement waits for the disk."
+
+    def __init__(
+        self, directory: Path, database: Path | None = None, settings: Mapping[str, str] = QUERY_TOKENS
+    ) -> None:
+        super().__init__(directory)
+        self.database = database or directory / "tidings.db"
+        self.settings = settings
+        self.program = [str(program())]
 
     @classmethod
     def version(cls) -> str:
@@ -39,15 +51,11 @@ class Tidings(System):
         built_client()
 
     def command(self) -> list[str]:
-        database = f"sqlite:///{self.directory / 'tidings.db'}"
-        return [str(program()), "serve", "--host", "127.0.0.1", "--port", str(self.port), "--db", database]
+        where = ["--host", "127.0.0.1", "--port", str(self.port), "--db", f"sqlite:///{self.database}"]
+        return [*self.program, "serve", *where]
 
     def environment(self) -> dict[str, str]:
-        unlimited = ("SENDS_PER_S", "SENDS_BURST", "NEW_CONVERSATIONS_PER_H")
-        return {f"TIDINGS_{name}": "1000000" for name in unlimited} | {
-            "TIDINGS_SECRET": SECRET,
-            "TIDINGS_QUERY_TOKEN": "1",
-        }
+        return super().environment() | {"TIDINGS_SECRET": SECRET, **UNLIMITED, **self.settings}
 
     def publish(self, reader: str, text: str, key: str) -> Publication:
         body = {"recipientId": reader, "text": text, "client_id": key}

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from lab.key_server import KeyServer
-from lab.node import Node, Person, refused, wait_for
+from lab.node import Node, Person, refused
+from lab.process import wait_for
 from tidings.errors import ConfigurationError
 from tidings.server.identity.address import Addresses
 

@@ -13,7 +13,8 @@ import httpx2
 import pytest
 
 from lab.front import Front
-from lab.node import API, PATIENCE_S, Node
+from lab.node import API, Node
+from lab.process import PATIENCE_S
 
 BURST = 5
 

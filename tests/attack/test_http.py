@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from lab.node import API, Node, Person, refused, wait_for
+from lab.node import API, Node, Person, refused
+from lab.process import wait_for
 from lab.wire import Wire
 
 BODY = b'{"recipientId": "smuggled", "text": "hi"}'

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import pytest
 
-from lab.node import API, Node, Person, wait_for
+from lab.node import API, Node, Person
+from lab.process import wait_for
 from lab.wire import Wire
 
 FORGED = "2031-01-01 00:00:00,000 INFO tidings.run forged"

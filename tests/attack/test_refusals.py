@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lab.node import Node, Person, refused, wait_for
+from lab.node import Node, Person, refused
+from lab.process import wait_for
 from tidings.server.identity.refusals import REFUSAL_LINES_BURST, REFUSAL_LINES_OF_ALL_BURST
 
 

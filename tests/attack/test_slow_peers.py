@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.node import API, PATIENCE_S, Node, Person, wait_for
+from lab.node import API, Node, Person
+from lab.process import PATIENCE_S, wait_for
 from lab.wire import Wire
 
 WAIT_S = 2.0

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Locator, expect
 from window import Window
 
 from lab.demo import Demo
-from lab.node import PATIENCE_S
+from lab.process import PATIENCE_S
 
 Profile = Callable[[], BrowserContext]
 

@@ -17,7 +17,8 @@ from tally import NOTHING_LOST_OR_DOUBLED, tally
 from window import Window
 
 from lab.browser.chromium import opened_on
-from lab.node import Node, Person, wait_for
+from lab.node import Node, Person
+from lab.process import wait_for
 from lab.proxy import Proxy
 
 BACK_MS = 20_000

@@ -18,7 +18,8 @@ from window import Window
 from lab.browser.chromium import with_real_tabs
 from lab.browser.list_app import ListApp, Written, write
 from lab.browser.list_view import DRIFT_MAX_PX, MEASURE, ListView
-from lab.node import Node, Person, wait_for
+from lab.node import Node, Person
+from lab.process import wait_for
 
 ROWS_MAX = 600
 LONG = 10_000

@@ -14,7 +14,8 @@ from playwright.sync_api import BrowserContext, Page, Route
 
 from lab.client_build import build_client
 from lab.crowd import UNLIMITED
-from lab.node import Node, Person, wait_for
+from lab.node import Node, Person
+from lab.process import wait_for
 from lab.proxy import Proxy
 
 DURATION_S = 60.0

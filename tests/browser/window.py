@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
 
-from lab.node import PATIENCE_S, Person
+from lab.node import Person
+from lab.process import PATIENCE_S
 
 
 class Window:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.node import Node, Person, refused, wait_for
+from lab.node import Node, Person, refused
+from lab.process import wait_for
 
 WINDOW_S = 2.0
 WHOLE_WINDOW = {"drain_window_s": WINDOW_S, "drain_streams_per_s": 0.1}  # one stream fills it

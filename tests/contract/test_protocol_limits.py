@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lab.node import API, Node, Person, Stream, refused, wait_for
+from lab.node import API, Node, Person, Stream, refused
+from lab.process import wait_for
 
 
 @pytest.fixture(scope="module")

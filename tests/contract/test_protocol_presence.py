@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.node import Node, Person, refused, wait_for
+from lab.node import Node, Person, refused
+from lab.process import wait_for
 
 GRACE_S = 1.5  # 30 s by default; long enough here for a reconnection on a busy machine
 

@@ -12,7 +12,8 @@ import pytest
 from lab.crowd import UNLIMITED, log_after
 from lab.faults.baddisk import BadDisk
 from lab.faults.disks import damaged_file, failing_disk, full_disk
-from lab.node import Node, refused, wait_for
+from lab.node import Node, refused
+from lab.process import wait_for
 
 
 @pytest.fixture

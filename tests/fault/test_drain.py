@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from lab.crowd import UNLIMITED
-from lab.node import API, Node, refused, wait_for
+from lab.node import API, Node, refused
+from lab.process import wait_for
 
 STREAMS = 200
 WINDOW_S = 3.0

@@ -10,7 +10,8 @@ import pytest
 
 from lab.crowd import UNLIMITED, Crowd, Letter, log_after, metric, until_acknowledged
 from lab.faults.killing import kill_rounds
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 from lab.proxy import Proxy
 
 SENDS = 1000

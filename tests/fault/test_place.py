@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from lab.node import Node, Person, wait_for
+from lab.node import Node, Person
+from lab.process import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 NOTICED_S = 5.0  # until a server that lost its file takes nothing any more

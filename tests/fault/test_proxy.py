@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from lab.node import API, Node, Person, StreamEnded, wait_for
+from lab.node import API, Node, Person, StreamEnded
+from lab.process import wait_for
 from lab.proxy import Proxy
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from lab.crowd import UNLIMITED, Follower, Letter, metric, until_acknowledged
 from lab.faults.unread import queued_kib, resident_kib, unread
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 from lab.proxy import Proxy
 
 GONE = 1_000

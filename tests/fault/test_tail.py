@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.crowd import UNLIMITED, Crowd, Letter, log_after
-from lab.node import Node, Person, wait_for
+from lab.node import Node, Person
+from lab.process import wait_for
 
 ROUNDS = 10
 PATIENT_ROUNDS = 2  # in which the tail comes back before the next kill; afterwards kills come whenever

@@ -20,7 +20,8 @@ from typing import Any
 import jwt
 import pytest
 
-from lab.node import PATIENCE_S, SECRET, START_DEADLINE_S, Node, Person, wait_for
+from lab.node import SECRET, Node, Person
+from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 NOWHERE = "http://127.0.0.1:9"

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 import pytest
 from httpcore2._backends.sync import SyncStream
 
-from lab.node import PATIENCE_S, Node, Person, wait_for
+from lab.node import Node, Person
+from lab.process import PATIENCE_S, wait_for
 from tidings.client import Client, ConnectionState, Feed
 from tidings.client.interrupt import Line
 from tidings.errors import ProtocolViolation, ServerProblem, StreamLost

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from lab.node import PATIENCE_S, Node, Person
+from lab.node import Node, Person
+from lab.process import PATIENCE_S
 from lab.proxy import Proxy
 from tidings.client import AsyncClient, AsyncFeed, ConnectionState
 from tidings.errors import ServerProblem, StreamLost

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from lab.node import PATIENCE_S, Node, Person
+from lab.node import Node, Person
+from lab.process import PATIENCE_S
 from tidings.client import AsyncClient, Client
 from tidings.errors import StreamLost
 

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import pytest
 
-from lab.node import PATIENCE_S, Node, Person, wait_for
+from lab.node import Node, Person
+from lab.process import PATIENCE_S, wait_for
 from tidings.client import AsyncClient, Client, Outbox
 from tidings.errors import ServerProblem, StreamLost
 from tidings.protocol.shapes import Message

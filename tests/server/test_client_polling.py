@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lab.certificate import make_certificate
-from lab.node import PATIENCE_S, Person, wait_for
+from lab.node import Person
+from lab.process import PATIENCE_S, wait_for
 from lab.proxy import Proxy
 from tidings.client import AsyncClient, Client, ConnectionState, machine
 

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.node import PATIENCE_S, Person
+from lab.node import Person
+from lab.process import PATIENCE_S
 from tidings.client import AsyncClient, Client, async_feed, call, feed, machine
 from tidings.client.call import api_url
 from tidings.errors import ConfigurationError, ProtocolViolation, ServerProblem, StreamLost

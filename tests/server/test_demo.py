@@ -18,7 +18,8 @@ import httpx2
 import pytest
 
 from lab.demo import EXIT_DEADLINE_S, Demo
-from lab.node import API, PATIENCE_S, START_DEADLINE_S, Node, wait_for
+from lab.node import API, Node
+from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
 
 GIVEN_UP_S = 1.0
 """After this a request that is stalled is looked at; it must not have been answered, however long it waits."""

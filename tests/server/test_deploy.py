@@ -22,7 +22,8 @@ import pytest
 
 from lab.faults.fronts import http2_stream
 from lab.front import DEPLOY, Front
-from lab.node import API, Node, wait_for
+from lab.node import API, Node
+from lab.process import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 HEARTBEAT_S = 0.5

@@ -21,7 +21,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from lab.host import HOSTS, Host
-from lab.node import PATIENCE_S, START_DEADLINE_S, Person, refused, wait_for
+from lab.node import Person, refused
+from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
 from tidings import Config, Tidings, create_app
 from tidings.errors import BadRequest, ConfigurationError, Problem
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from lab.crowd import Letter, until_acknowledged
-from lab.node import SECRET, Node, Person, refused, wait_for
+from lab.node import SECRET, Node, Person, refused
+from lab.process import wait_for
 from tidings import Config, Tidings
 from tidings.protocol.user_id import UserId
 from tidings.server.store.open import open_maintenance

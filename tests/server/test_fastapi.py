@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from routes import BODIES
 
 from lab.host import Host
-from lab.node import Person, refused, wait_for
+from lab.node import Person, refused
+from lab.process import wait_for
 from tidings import Config
 from tidings.client import Client
 from tidings.errors import ServerProblem

@@ -23,7 +23,8 @@ from playwright.sync_api import Page
 
 from lab.browser.chromium import launched
 from lab.javascript import JavaScript
-from lab.node import API, Node, Person, wait_for
+from lab.node import API, Node, Person
+from lab.process import wait_for
 from lab.proxy import Proxy
 
 WEB = Path(__file__).parents[2] / "web"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lab.host import Host
-from lab.node import wait_for
+from lab.process import wait_for
 
 
 def test_a_middleware_may_bound_each_write_and_look_at_its_context(start_host: Callable[..., Host]) -> None:

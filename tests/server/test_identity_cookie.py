@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from lab.node import API, Node, Person, refused, wait_for
+from lab.node import API, Node, Person, refused
+from lab.process import wait_for
 
 APP, OTHER = "https://app.example.org", "https://evil.example"
 

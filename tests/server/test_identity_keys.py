@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from lab.key_server import JWKS_PATH, KeyServer, public_jwk, signed
-from lab.node import Node, Person, refused, wait_for
+from lab.node import Node, Person, refused
+from lab.process import wait_for
 from tidings import Config
 from tidings.errors import Unauthorized, Unavailable
 from tidings.server.identity.jwks import (

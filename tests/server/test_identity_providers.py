@@ -18,7 +18,8 @@ import jwt
 import pytest
 
 from lab.key_server import DISCOVERY_PATH, JWKS_PATH, KeyServer, public_pem, signed
-from lab.node import SECRET, Node, Person, refused, wait_for
+from lab.node import SECRET, Node, Person, refused
+from lab.process import wait_for
 from tidings import Config, create_app
 from tidings.errors import ConfigurationError
 

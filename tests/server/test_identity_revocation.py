@@ -19,7 +19,8 @@ from typing import Any
 import jwt
 import pytest
 
-from lab.node import API, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
+from lab.node import API, SECRET, Node, Person, refused
+from lab.process import START_DEADLINE_S, wait_for
 from tidings.errors import Unauthorized
 from tidings.protocol.user_id import UserId
 from tidings.server.config import Config

@@ -15,7 +15,8 @@ import pytest
 
 from lab.host import Host
 from lab.key_server import JWKS_PATH, KeyServer
-from lab.node import SECRET, Node, Person, wait_for
+from lab.node import SECRET, Node, Person
+from lab.process import wait_for
 from tidings import Config
 from tidings.errors import ConfigurationError
 from tidings.protocol.shown_url import shown_url

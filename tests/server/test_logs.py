@@ -23,7 +23,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as of_text
 
 from lab.host import Host
-from lab.node import PATIENCE_S, SECRET, START_DEADLINE_S, Node, Person, refused, wait_for
+from lab.node import SECRET, Node, Person, refused
+from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
 from tidings.server.metrics import Metrics
 
 

@@ -15,7 +15,8 @@ import pytest
 from lab.client_build import build_client
 from lab.crowd import UNLIMITED
 from lab.javascript import JavaScript
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 
 CLIENTS = 200
 WINDOW_S = 4.0

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from lab.node import Node, Person, refused, wait_for
+from lab.node import Node, Person, refused
+from lab.process import wait_for
 from tidings.cli import main
 from tidings.server.store.open import open_maintenance
 

@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from lab.scoreboard.event_source import Event, EventSource, Parser, ReconnectingEventSource, StreamRequest
 from lab.scoreboard.faults import FAULTS, Fault, Lengths
-from lab.scoreboard.reader import Reader, until
 from lab.scoreboard.scene import Measure, Outcome, Scene, play
-from lab.scoreboard.sender import Publication
 from lab.scoreboard.table import tables
 from lab.scoreboard.tally import Tally, count, longest_silence_s
 from lab.systems import ROWS
-from lab.systems.system import Row, System
+from lab.systems.event_source import Event, EventSource, Parser, ReconnectingEventSource, StreamRequest
+from lab.systems.reader import Reader, until
+from lab.systems.system import Publication, Row, System
 
 SHORT = Measure(readers=2, rate_per_s=50, before_s=0.2, after_s=0.2, settle_s=1)
 DEADLINE_S = 30.0

@@ -29,7 +29,7 @@ from typing import Any
 import httpx2
 from websockets.sync.client import ClientConnection, connect
 
-from lab.node import wait_for
+from lab.process import wait_for
 
 START_DEADLINE_S = 60.0
 COMMAND_DEADLINE_S = 30.0

@@ -14,7 +14,8 @@ import pytest
 from engines import STARTERS, Browser, Tab, started
 
 from lab.crowd import metric
-from lab.node import Node, wait_for
+from lab.node import Node
+from lab.process import wait_for
 from lab.proxy import Proxy
 
 LONG_S = 31.0

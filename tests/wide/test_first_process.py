@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.node import SECRET, START_DEADLINE_S, Node, wait_for
+from lab.node import SECRET, Node
+from lab.process import START_DEADLINE_S, wait_for
 
 # A container's engine does the same; who is no root may begin a namespace of processes within one of users.
 APART = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--pid", "--fork", "--kill-child"]

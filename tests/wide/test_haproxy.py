@@ -23,7 +23,8 @@ from test_deploy import (
 )
 
 from lab.front import Front
-from lab.node import API, Node, wait_for
+from lab.node import API, Node
+from lab.process import wait_for
 
 __all__ = [
     "test_a_drain_passes_and_no_token_is_in_the_proxys_logs",

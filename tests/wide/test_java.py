@@ -11,7 +11,8 @@ import pytest
 from servers import Served
 
 from lab.front import Front
-from lab.node import API, START_DEADLINE_S, Node, wait_for
+from lab.node import API, Node
+from lab.process import START_DEADLINE_S, wait_for
 
 SOURCE = Path(__file__).with_name("Person.java")
 

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 from servers import SERVERS, Served
 
-from lab.node import PATIENCE_S, START_DEADLINE_S, Person, Stream, wait_for
+from lab.node import Person, Stream
+from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
 
 REQUESTS_MAX = 20  # of one worker, where a server has such a limit
 RECYCLED = {

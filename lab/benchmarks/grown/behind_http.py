@@ -10,10 +10,11 @@ from typing import Any
 import httpx2
 
 from lab.benchmarks.grown.fill import PEER, READER
-from lab.benchmarks.meter import cpu_s, disk_bytes
 from lab.benchmarks.peers import Running, served_by_us
 from lab.benchmarks.works.size import CONNECTIONS, whole
-from lab.systems.dialects import beginning, token
+from lab.meter import cpu_s, disk_bytes
+from lab.systems.dialects import beginning
+from lab.systems.tidings import token
 from tidings.bench.run import Plan, run
 
 SAMPLES = 200

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lab.benchmarks.meter import kernel_kib, rss_kib
 from lab.benchmarks.peers import STREAMS_MAX, Peer, Running
 from lab.benchmarks.works.size import CONNECTIONS, Size, Take, Used, calm, in_loop, whole
+from lab.meter import kernel_kib, rss_kib
 from tidings.bench.run import Plan
 from tidings.bench.run import measure as carry_out
 from tidings.bench.streams import Audience, Server

@@ -8,8 +8,8 @@ from typing import Any
 
 import uvloop
 
-from lab.benchmarks.meter import cpu_s
 from lab.benchmarks.peers import Running
+from lab.meter import cpu_s
 from tidings.bench.run import Outcome, is_whole
 from tidings.bench.sends import Senders
 from tidings.bench.streams import Audience

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from lab.scoreboard.reader import TaskReader
+from lab.systems.reader import TaskReader
 
 FIRST_RECONNECTION_TIME_S = 3.0
 """Chromium's; a `retry:` field changes it."""

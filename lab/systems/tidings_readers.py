@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from lab.client_build import build_client, node_program
-from lab.scoreboard.reader import Reader, TaskReader
+from lab.systems.reader import Reader, TaskReader
 from tidings.client import AsyncClient, ConnectionState
 
 BUILD_VARIABLE = "SCOREBOARD_CLIENT_BUILD"
