@@ -6,7 +6,8 @@ Rules of this file:
   browser's client (``web/client/src/wire/types.ts``) are generated from them, with the sentences that stand here.
 - A field of an answer or an event is always there, unless it may be ``UNSET``; another default is for readers only, who
   do not insist on the field. A request's shape ends in ``Body``; its fields that have a default may be left out.
-- A bound is a sentence here. It is checked where the value is read, since a newer server may move it.
+- A bound of a request is for its documents: the route that reads the value refuses in its own words. Answers and events
+  have none but those without which a client could not go on, since a newer server may move them.
 - A ``seq`` and a watermark are whole numbers from 1, and 0 is "nothing yet"; a time is ISO 8601, UTC, milliseconds.
 
 Source: PROTOCOL.md, which has a section for each.

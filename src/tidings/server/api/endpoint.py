@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from starlette.types import Receive, Scope
 
 from tidings.errors import Unavailable
+from tidings.protocol.shapes import PeerBody
 from tidings.protocol.user_id import UserId
-from tidings.server.api.request import own_log, read_json, read_limit, read_number, read_peer, read_query, require
+from tidings.server.api.request import own_log, read_json, read_limit, read_number, read_peer, read_query, read_shape
 from tidings.server.live.hub import Hub
 from tidings.server.node import Node
 
@@ -34,13 +35,10 @@ async def posted(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, di
     return caller.user, await read_json(scope, receive, node.config, caller.user)
 
 
-async def posted_about(
-    node: Node, scope: Scope, receive: Receive, **types: type
-) -> tuple[UserId, UserId, dict[str, Any]]:
-    """The caller of a POST about somebody, that person, and the body; ``types``: what else it must have."""
+async def posted_about(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, UserId]:
+    """The caller of a POST that says no more than whom it is about, and that person."""
     user, body = await posted(node, scope, receive)
-    require(body, chatUserId=str, **types)
-    return user, read_peer(body["chatUserId"], user), body
+    return user, read_peer(read_shape(body, PeerBody).chatUserId, user)
 
 
 async def asked_page(node: Node, scope: Scope) -> Page:

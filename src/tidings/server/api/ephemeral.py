@@ -19,7 +19,7 @@ TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds 
 
 async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
-    user, peer, _ = await posted_about(node, scope, receive)
+    user, peer = await posted_about(node, scope, receive)
     node.typing_rate.take(user)
     now = node.hub.loop.time()
     if node.typing_told.get((user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
@@ -34,7 +34,7 @@ async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
 
 async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
-    user, peer, _ = await posted_about(node, scope, receive)
+    user, peer = await posted_about(node, scope, receive)
     node.presence_rate.take(user)
     presence = node.hub.presence
     if presence is None:

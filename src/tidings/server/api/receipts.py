@@ -10,11 +10,11 @@ from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, NotFound
 from tidings.protocol.encoding import encode_json
-from tidings.protocol.shapes import ReceiptTold, Received, ReceivedList, Watermarks
+from tidings.protocol.shapes import ReceiptBody, ReceiptTold, Received, ReceivedList, Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
-from tidings.server.api.request import SEQ_MAX, allow, read_peer, require
+from tidings.server.api.request import SEQ_MAX, read_peer, read_shape
 from tidings.server.node import Node
 
 RECEIPTS_PER_REQUEST_MAX = 100  # conversations; a first visit has hundreds, within the rate and one commit each
@@ -62,13 +62,11 @@ def _read_list(several: object) -> list[dict[str, Any]]:
 
 
 def _read_receipt(body: dict[str, Any], user: UserId) -> _Receipt:
-    require(body, chatUserId=str)
-    allow(body, delivered_upto=int, read_upto=int)
-    peer = read_peer(body["chatUserId"], user)
-    upto = [body.get(name) for name in ("delivered_upto", "read_upto")]
-    if upto == [None, None]:
+    told = read_shape(body, ReceiptBody)
+    peer = read_peer(told.chatUserId, user)
+    if told.delivered_upto is None and told.read_upto is None:
         raise BadRequest("missing_fields", "Missing required fields: delivered_upto or read_upto")
-    delivered_upto, read_upto = (value or 0 for value in upto)
+    delivered_upto, read_upto = told.delivered_upto or 0, told.read_upto or 0
     if min(delivered_upto, read_upto) < 0 or max(delivered_upto, read_upto) > SEQ_MAX:
         raise BadRequest("wrong_type", "delivered_upto and read_upto are message numbers from 0.")
     return _Receipt(peer, delivered_upto, read_upto)

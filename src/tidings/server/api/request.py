@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
@@ -29,6 +30,8 @@ PARAMETERS_MAX = 20  # of a query; no route knows more than five
 BODY_SIZE_MAX_BYTES = 65_536  # the longest text fits with its escapes; nothing larger is read
 SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
 REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR, in what people write
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 _decode_json = msgspec.json.Decoder(float_hook=lambda _text: math.nan).decode
 """No field of ours is a fraction: reading one that is hard to round would cost 10 us, and a body has 2,600."""
@@ -200,6 +203,33 @@ async def read_json(scope: Scope, receive: Receive, config: Config, user: UserId
     if user is not None and decoded.get("caller") not in (None, user):
         raise Forbidden("not_yours", "This was written as somebody else.")
     return decoded
+
+
+def read_shape(body: dict[str, Any], shape: type[Shape]) -> Shape:
+    """The body as one of the shapes of requests; a field that is null counts as absent.
+
+    Raises:
+        BadRequest: ``missing_fields`` or ``wrong_type``, as ``require`` has it.
+    """
+    try:
+        return msgspec.convert(body, shape)  # a third of the time of what follows
+    except msgspec.ValidationError:
+        pass  # it may have a null, or what a route refuses in its own words
+    required, optional = _fields(shape)
+    require(body, **required)
+    allow(body, **optional)
+    return shape(**{name: value for name in (*required, *optional) if (value := body.get(name)) is not None})
+
+
+@cache
+def _fields(shape: type[msgspec.Struct]) -> tuple[dict[str, type], dict[str, type]]:
+    """The fields that a request must have and those that it may have, each with ``str`` or ``int``."""
+    required: dict[str, type] = {}
+    optional: dict[str, type] = {}
+    for field in msgspec.structs.fields(shape):
+        plain = field.type.__origin__ if get_origin(field.type) is Annotated else field.type
+        (required if field.required else optional)[field.name] = (get_args(plain) or (plain,))[0]
+    return required, optional
 
 
 def require(body: dict[str, Any], **types: type) -> None:

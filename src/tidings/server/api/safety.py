@@ -11,12 +11,12 @@ from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, NotFound, Unprocessable
 from tidings.protocol.encoding import encode_json
-from tidings.protocol.shapes import Blocked, BlockedPage
+from tidings.protocol.shapes import Blocked, BlockedPage, ReportBody
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import ACCEPTED, Answer
-from tidings.server.api.endpoint import asked_page, posted_about
+from tidings.server.api.endpoint import asked_page, posted, posted_about
 from tidings.server.api.people import describe
-from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, allow
+from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, read_peer, read_shape
 from tidings.server.host.functions import call_host
 from tidings.server.node import Node
 from tidings.server.store import Report
@@ -29,7 +29,7 @@ log = logging.getLogger("tidings.block")
 
 async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Block somebody: when this is answered, no send between both is accepted any more."""
-    user, peer, _ = await posted_about(node, scope, receive)
+    user, peer = await posted_about(node, scope, receive)
     node.block_rate.take(user)
     relation = await node.store.relation(user, peer)
     if not (relation.has_written or relation.was_written_to or relation.blocks):
@@ -41,7 +41,7 @@ async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
 
 async def post_unblock(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Take a block back."""
-    user, peer, _ = await posted_about(node, scope, receive)
+    user, peer = await posted_about(node, scope, receive)
     node.block_rate.take(user)
     await node.store.unblock(user, peer)
     return Answer(200, ACCEPTED)
@@ -58,9 +58,9 @@ async def get_blocked(node: Node, scope: Scope, _receive: Receive) -> Answer:
 
 async def post_report(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Hand a report with its evidence to the host's hook, or keep it where there is none."""
-    user, peer, body = await posted_about(node, scope, receive, reason=str)
-    allow(body, seq=int)
-    reason, seq = body["reason"], body.get("seq")
+    user, body = await posted(node, scope, receive)
+    told = read_shape(body, ReportBody)
+    peer, reason, seq = read_peer(told.chatUserId, user), told.reason, told.seq
     if not reason or reason.isspace() or len(reason) > REPORT_REASON_LENGTH_MAX:
         raise Unprocessable("bad_reason", f"A reason has 1..{REPORT_REASON_LENGTH_MAX} characters and is not blank.")
     if REFUSED_CONTROL.search(reason):

@@ -9,11 +9,11 @@ from starlette.types import Receive, Scope
 
 from tidings.errors import BadRequest, Unprocessable
 from tidings.protocol.encoding import encode_json
-from tidings.protocol.shapes import Message, Sent
+from tidings.protocol.shapes import Message, SendBody, Sent
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
-from tidings.server.api.request import REFUSED_CONTROL, allow, read_user_id, require
+from tidings.server.api.request import REFUSED_CONTROL, read_shape, read_user_id
 from tidings.server.host.functions import ask_people, may_write
 from tidings.server.node import Node
 from tidings.server.store import BeginsConversation, NewMessage
@@ -28,19 +28,16 @@ _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+")
 async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Append what the caller writes, and answer when it is committed."""
     user, body = await posted(node, scope, receive)
-    require(body, recipientId=str, text=str)
-    allow(body, message_type=str, client_id=str)
-    message_type = body.get("message_type")
-    message_type = "text" if message_type is None else message_type
-    if message_type == SYSTEM:
+    sent = read_shape(body, SendBody)
+    if sent.message_type == SYSTEM:
         raise Unprocessable("reserved_type", "Only the application itself sends messages of type system.")
     new = check_message(
         node,
         user,
-        read_user_id(body["recipientId"]),
-        body["text"],
-        message_type,
-        body.get("client_id"),
+        read_user_id(sent.recipientId),
+        sent.text,
+        sent.message_type,
+        sent.client_id,
         opening_limit_per_h=node.config.new_conversations_per_h,
     )
     node.send_rate.take(user)
