@@ -18,9 +18,9 @@ import uvloop
 
 import tidings.server.store.sqlite.threads as threads
 from tidings.protocol.user_id import UserId
-from tidings.server.config import WRITER_BATCH_MAX
 from tidings.server.store import NewMessage
 from tidings.server.store.sqlite.store import SqliteStore
+from tidings.server.store.sqlite.threads import WRITER_BATCH_MAX
 
 AT_ONCE = 256
 USERS = 5000
@@ -47,7 +47,7 @@ async def measure(path: Path, count: int) -> dict[str, float]:
     """Both ways."""
     figures = {}
     for way, batch_max in WAYS.items():
-        threads.WRITER_BATCH_MAX = batch_max  # type: ignore[attr-defined]  # imported there
+        threads.WRITER_BATCH_MAX = batch_max
         store = SqliteStore(str(path / f"{batch_max}.db"), on_commit=lambda events: None)
         await store.start()
         await append_all(store, WARM, "warm")

@@ -30,23 +30,9 @@ _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 6265 4
 EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX = 200, 500  # events of one catch-up page
 PAGE_SIZE_MAX_BYTES = 1 << 20  # of text in one page read from the store; bounds what a reader can make us hold
 REVOKED_USERS_MAX = 100_000  # revocations remembered; beyond, the oldest is forgotten
-WRITER_QUEUE_MAX = 10_000  # writes waiting for the disk: about 1 s of work; beyond, 503
-WRITER_BATCH_MAX = 256  # writes in one transaction; more gains nothing and delays the first
-FOLD_ABOVE_BYTES = 4 << 20  # of the write-ahead log, which is then folded into the file; SQLite itself does so there
 COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is reported as unknown (503)
-READ_WAIT_MAX_S = 10.0  # likewise a read
 PATH_SIZE_MAX_BYTES = 4096  # percent-encoded; of the longest user id it has 1,536
 QUERY_SIZE_MAX_BYTES = 12_288  # a token and two cursors
-CHECK_KEPT_S = 0.9  # who asks for readiness within it gets the answer of before: no stranger makes work for the disk
-RESCUE_RETRY_S = 5.0  # until another try to save what only this process has; room may have been made
-DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
-TRIM_SLICE_EVENTS = 1000  # events removed in one transaction: some milliseconds that a send may wait
-TRIM_USERS_AT_ONCE = 500  # logs looked at in one read
-TRIM_PAUSE_S = 0.02  # between two slices, and while writes are queued: retention is never in a hurry
-TRIM_PAUSES_MAX = 100  # a node that is never idle is trimmed all the same, a slice every two seconds
-SCRUB_WAIT_MAX_S, SCRUB_PAUSE_S = 60.0, 0.1  # for readers of a database whose log is to be emptied after an erasure
-FORGET_WAIT_MAX_S, FORGET_PAUSE_S = 15.0, 0.1  # for a server to say that it has nothing erased in memory any more
-ERASE_SLICE_ROWS = 1000  # messages looked at in one transaction of an erasure
 
 
 def setting(default: Any, unit: str, reason: str, *, is_secret: bool = False, least: int | None = None) -> Any:

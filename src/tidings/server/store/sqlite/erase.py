@@ -21,12 +21,14 @@ import time
 
 from tidings.protocol.events import DELETED
 from tidings.protocol.user_id import ERASED_ID_DIGITS, ERASED_ID_PREFIX, UserId
-from tidings.server.config import ERASE_SLICE_ROWS, SCRUB_PAUSE_S, SCRUB_WAIT_MAX_S
 from tidings.server.store.rules import SEQ_BITS, SEQ_MAX
 from tidings.server.store.sqlite import revoke, trim
 from tidings.server.store.sqlite.file import transaction
 from tidings.server.store.sqlite.schema import find_user
 from tidings.server.store.sqlite.wal import fold
+
+SCRUB_WAIT_MAX_S, SCRUB_PAUSE_S = 60.0, 0.1  # for readers of a database whose log is to be emptied after an erasure
+ERASE_SLICE_ROWS = 1000  # messages looked at in one transaction of an erasure
 
 
 class Erasure:

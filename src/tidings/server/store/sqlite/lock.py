@@ -23,7 +23,8 @@ import threading
 import time
 
 from tidings.errors import ConfigurationError, DatabaseInUse
-from tidings.server.config import DATABASE_LOCK_WAIT_S
+
+DATABASE_LOCK_WAIT_S = 10.0  # a reloading server's predecessor needs a moment to go
 
 _RETRY_EVERY_S = 0.05
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510  # what SQLite locks to read, and to delete a log (its os.h)

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 from tidings.errors import ConfigurationError
 from tidings.protocol.user_id import UserId
-from tidings.server.config import FORGET_PAUSE_S, FORGET_WAIT_MAX_S, TRIM_PAUSE_S
 from tidings.server.store import Trimmed
 from tidings.server.store.maintenance import Copied, Erased, Restored, Schema
 from tidings.server.store.sqlite import copies, trim
@@ -23,7 +22,10 @@ from tidings.server.store.sqlite.erase import Erasure, is_forgotten, needs_scrub
 from tidings.server.store.sqlite.file import connect, known_version, migrate, schema_version, set_pragma, transaction
 from tidings.server.store.sqlite.owner import as_owner
 from tidings.server.store.sqlite.snapshot import SqliteSnapshot
+from tidings.server.store.sqlite.trim import TRIM_PAUSE_S
 from tidings.server.store.sqlite.wal import check_log, fold
+
+FORGET_WAIT_MAX_S, FORGET_PAUSE_S = 15.0, 0.1  # for a server to say that it has nothing erased in memory any more
 
 FOLD_EVERY_EVENTS = 100_000  # events removed until the log is folded into the file: a server does so for its own writes
 

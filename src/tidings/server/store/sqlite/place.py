@@ -30,10 +30,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tidings.server.config import RESCUE_RETRY_S
 from tidings.server.store.sqlite.file import sync
 from tidings.server.store.sqlite.lock import DatabaseLock
 from tidings.server.store.sqlite.wal import Mark, fold, mark_copy, read_mark
+
+RESCUE_RETRY_S = 5.0  # until another try to save what only this process has; room may have been made
 
 log = logging.getLogger("tidings.store")
 

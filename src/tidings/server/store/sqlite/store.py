@@ -21,15 +21,7 @@ from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import LogEvent
 from tidings.protocol.shapes import Watermarks
 from tidings.protocol.user_id import UserId
-from tidings.server.config import (
-    CHECK_KEPT_S,
-    COMMIT_WAIT_MAX_S,
-    FOLD_ABOVE_BYTES,
-    PAGE_SIZE_MAX_BYTES,
-    READ_WAIT_MAX_S,
-    TRIM_PAUSE_S,
-    TRIM_PAUSES_MAX,
-)
+from tidings.server.config import COMMIT_WAIT_MAX_S, PAGE_SIZE_MAX_BYTES
 from tidings.server.store import (
     Appended,
     BlockedPage,
@@ -57,7 +49,12 @@ from tidings.server.store.sqlite.lock import DatabaseLock
 from tidings.server.store.sqlite.log import heads, place, read_after
 from tidings.server.store.sqlite.place import OpenFiles
 from tidings.server.store.sqlite.threads import Readers, Writer, Written
-from tidings.server.store.sqlite.wal import check_log, fold, rescued_beside
+from tidings.server.store.sqlite.trim import TRIM_PAUSE_S
+from tidings.server.store.sqlite.wal import FOLD_ABOVE_BYTES, check_log, fold, rescued_beside
+
+READ_WAIT_MAX_S = 10.0  # likewise a read
+CHECK_KEPT_S = 0.9  # who asks for readiness within it gets the answer of before: no stranger makes work for the disk
+TRIM_PAUSES_MAX = 100  # a node that is never idle is trimmed all the same, a slice every two seconds
 
 log = logging.getLogger("tidings.store")
 

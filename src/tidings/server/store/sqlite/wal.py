@@ -28,6 +28,8 @@ from typing import BinaryIO, NamedTuple
 from tidings.errors import ConfigurationError
 from tidings.server.store.sqlite.file import transaction
 
+FOLD_ABOVE_BYTES = 4 << 20  # of the write-ahead log, which is then folded into the file; SQLite itself does so there
+
 BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database, by name
 _ID_BYTES = 6
 _IDS_MAX = 8  # of folds that a reader holds up; then the last one is tried again under the same id
