@@ -74,7 +74,7 @@ class Snapshot(Protocol):
 
     @property
     def epoch(self) -> str:
-        """See ``Store.epoch``."""
+        """Identity of this database's history."""
 
     def heads(self) -> dict[UserId, int]:
         """The heads of all logs."""
@@ -83,7 +83,7 @@ class Snapshot(Protocol):
         """The ends of a log; None for a user never seen."""
 
     def read_after(self, user: UserId, position: int, limit: int) -> list[LogEvent]:
-        """See ``Store.read_after``."""
+        """The events of a log after a position, in order."""
 
     def entries_after(self, user: UserId, position: int) -> Iterator[Entry]:
         """The messages of a log that are there: an entry whose message is gone is left out."""
@@ -92,13 +92,13 @@ class Snapshot(Protocol):
         """Whether a message of this id is stored."""
 
     def history(self, user: UserId, peer: UserId, *, before: int | None, after: int | None, limit: int) -> HistoryPage:
-        """See ``Store.history``."""
+        """A page of the conversation with a peer, oldest first."""
 
     def inbox(self, user: UserId, *, before: int | None, limit: int) -> InboxPage:
-        """See ``Store.inbox``."""
+        """A page of conversations, the latest first."""
 
     def blocked(self, user: UserId, *, before: int | None, limit: int) -> BlockedPage:
-        """See ``Store.blocked``."""
+        """A page of those whom the user blocks, the latest first."""
 
     def reports_by(self, user: UserId) -> Iterator[tuple[Report, int]]:
         """The reports that this user made, the oldest first, with when, in milliseconds since 1970."""
@@ -137,7 +137,7 @@ class Maintenance(Protocol):
         """
 
     def trim(self, older_than_ms: int, events_max: int, *, dry_run: bool = False) -> Trimmed:
-        """See ``Store.trim``; with ``dry_run`` only count it."""
+        """Shorten the logs as retention does; with ``dry_run`` only count what would go."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Read the database as it is now."""

@@ -37,12 +37,10 @@ class SqliteMaintenance:
         self._name = name
 
     def schema(self) -> Schema:
-        """See ``Maintenance.schema``."""
         with opened(self._name, query_only=True, any_schema=True) as database:
             return Schema(schema_version(database.connection), known_version())
 
     def migrate(self) -> Schema:
-        """See ``Maintenance.migrate``."""
         known = known_version()
         with as_owner(self._name) as path, unserved(path, "migrating", may_create=True):
             try:
@@ -59,15 +57,13 @@ class SqliteMaintenance:
         return Schema(before, known)
 
     def backup(self, target: str) -> Copied:
-        """See ``Maintenance.backup``."""
         return copies.backup(self._name, target)
 
     def restore(self, source: str) -> Restored:
-        """See ``Maintenance.restore``."""
         return copies.restore(self._name, source)
 
     def erase(self, user: UserId) -> Erased:
-        """See ``Maintenance.erase``. The file and its log are written anew, for which sends wait."""
+        """The file and its log are written anew, for which sends wait."""
         with opened(self._name) as database:
             connection = database.connection
             set_pragma(connection, "secure_delete", 1)
@@ -89,7 +85,6 @@ class SqliteMaintenance:
         return Erased(erasure.was_known, erasure.messages, erasure.events, left)
 
     def trim(self, older_than_ms: int, events_max: int, *, dry_run: bool = False) -> Trimmed:
-        """See ``Maintenance.trim``."""
         cutoff_ms = time.time_ns() // 1_000_000 - older_than_ms
         logs = events = kept = unfolded = 0
         after_uid: int | None = 0
@@ -116,13 +111,11 @@ class SqliteMaintenance:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[SqliteSnapshot]:
-        """See ``Maintenance.snapshot``."""
         with opened(self._name, query_only=True) as database:
             yield SqliteSnapshot(database.connection)
 
     @contextlib.contextmanager
     def glance(self) -> Iterator[SqliteSnapshot]:
-        """See ``Maintenance.glance``."""
         with contextlib.closing(connect(self._name, read_only=True)) as connection:
             yield SqliteSnapshot(connection)
 

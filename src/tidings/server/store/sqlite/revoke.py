@@ -43,6 +43,6 @@ def revoked_until(connection: sqlite3.Connection, user: UserId) -> float | None:
 
 
 def revocations(connection: sqlite3.Connection) -> dict[UserId, float]:
-    """All of them, the oldest first; see ``Store.revocations``."""
+    """The revocations, the oldest first; see ``Store.revocations``."""
     rows = connection.execute("SELECT name, until FROM revocations ORDER BY until").fetchall()
     return {UserId(name): until for name, until in rows}

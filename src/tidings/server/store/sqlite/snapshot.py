@@ -24,7 +24,7 @@ _NUMBER_MAX = (1 << 63) - 1
 
 
 class SqliteSnapshot:
-    """The state that a connection sees from now on; it stays as it is. See ``Snapshot``."""
+    """The state that a connection sees from now on; it stays as it is."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN")
@@ -32,20 +32,16 @@ class SqliteSnapshot:
         self.epoch = read_epoch(connection)
 
     def heads(self) -> dict[UserId, int]:
-        """See ``Snapshot.heads``."""
         return dict(self._connection.execute("SELECT name, head FROM users"))
 
     def ends(self, user: UserId) -> Ends | None:
-        """See ``Snapshot.ends``."""
         uid = find_user(self._connection, user)
         return None if uid is None else read_ends(self._connection, uid)
 
     def read_after(self, user: UserId, position: int, limit: int) -> list[LogEvent]:
-        """See ``Snapshot.read_after``."""
         return log.read_after(self._connection, user, position, limit)
 
     def entries_after(self, user: UserId, position: int) -> Iterator[Entry]:
-        """See ``Snapshot.entries_after``."""
         found = self._connection.execute(
             "SELECT feed.cur, ifnull(members.tag, members.cid), feed.mid & ?, senders.name, messages.client_id"
             " FROM feed JOIN messages ON messages.id = feed.mid JOIN users AS senders ON senders.uid = messages.sender"
@@ -56,7 +52,6 @@ class SqliteSnapshot:
         return (Entry(cur, message_id(tag, seq), sender, client_id) for cur, tag, seq, sender, client_id in found)
 
     def has_message(self, id: str) -> bool:
-        """See ``Snapshot.has_message``."""
         found = _MESSAGE_ID.fullmatch(id)
         tag, seq = (0, 0) if found is None else (int(part, 16) for part in found.groups())
         if not 0 < tag <= _NUMBER_MAX:
@@ -68,19 +63,15 @@ class SqliteSnapshot:
         return row is not None
 
     def history(self, user: UserId, peer: UserId, *, before: int | None, after: int | None, limit: int) -> HistoryPage:
-        """See ``Snapshot.history``."""
         return history.history(self._connection, self.epoch, user, peer, before, after, limit)
 
     def inbox(self, user: UserId, *, before: int | None, limit: int) -> InboxPage:
-        """See ``Snapshot.inbox``."""
         return history.inbox(self._connection, self.epoch, user, before, limit)
 
     def blocked(self, user: UserId, *, before: int | None, limit: int) -> BlockedPage:
-        """See ``Snapshot.blocked``."""
         return safety.blocked(self._connection, user, before, limit)
 
     def reports_by(self, user: UserId) -> Iterator[tuple[Report, int]]:
-        """See ``Snapshot.reports_by``."""
         found = self._connection.execute(
             "SELECT reported, reason, seq, messages, ts FROM reports WHERE reporter = ? ORDER BY id", (user,)
         )
@@ -89,10 +80,8 @@ class SqliteSnapshot:
             yield Report(user, reported, reason, seq, copies), made_ms
 
     def reports_about(self, user: UserId) -> int:
-        """See ``Snapshot.reports_about``."""
         (about,) = self._connection.execute("SELECT count(*) FROM reports WHERE reported = ?", (user,)).fetchone()
         return int(about)
 
     def revoked_until(self, user: UserId) -> float | None:
-        """See ``Snapshot.revoked_until``."""
         return revoke.revoked_until(self._connection, user)

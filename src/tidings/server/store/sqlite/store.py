@@ -119,7 +119,7 @@ class SqliteStore:
         self._lock.release()
 
     async def check(self) -> int:
-        """See ``Store.check``: a job for the writer, but one for all who ask within CHECK_KEPT_S."""
+        """It is a job for the writer, but one for all who ask within CHECK_KEPT_S."""
         if self._writer is None:
             raise _not_running()
         self._writer.refuse_if_stopped()
@@ -148,27 +148,22 @@ class SqliteStore:
         return looked
 
     async def note_forgotten(self, erasures: int) -> None:
-        """See ``Store.note_forgotten``."""
         await self._write(partial(_note_forgotten, erasures=erasures))
 
     async def failed(self) -> bool:
-        """See ``Store.failed``."""
         assert self._died is not None, "start it first"
         return await asyncio.shield(self._died)
 
     @property
     def is_lost(self) -> bool:
-        """See ``Store.is_lost``."""
         return self._died is not None and self._died.done() and not self._died.result()
 
     async def append(self, message: NewMessage) -> Appended:
-        """See ``Store.append``."""
         return await self._write(partial(send.append, new=message))
 
     async def advance(
         self, reader: UserId, peer: UserId, delivered_upto: int, read_upto: int, *, tells_strangers: bool = True
     ) -> Watermarks:
-        """See ``Store.advance``."""
         return await self._write(
             partial(
                 receipts.advance,
@@ -181,25 +176,21 @@ class SqliteStore:
         )
 
     async def place(self, user: UserId, cursor: Cursor | None) -> Place:
-        """See ``Store.place``."""
         return await self._read(partial(place, epoch=self._epoch, name=user, cursor=cursor))
 
     async def read_after(
         self, user: UserId, position: int, limit: int, size_max_bytes: int = PAGE_SIZE_MAX_BYTES
     ) -> list[LogEvent]:
-        """See ``Store.read_after``."""
         return await self._read(
             partial(read_after, owner=user, position=position, limit=limit, size_max_bytes=size_max_bytes)
         )
 
     async def heads(self, users: Sequence[UserId]) -> dict[UserId, int]:
-        """See ``Store.heads``."""
         return await self._read(partial(heads, names=users))
 
     async def history(
         self, user: UserId, peer: UserId, *, before: int | None, after: int | None, limit: int
     ) -> HistoryPage:
-        """See ``Store.history``."""
         return await self._read(
             partial(
                 history.history, epoch=self._epoch, owner=user, peer_name=peer, before=before, after=after, limit=limit
@@ -207,39 +198,30 @@ class SqliteStore:
         )
 
     async def inbox(self, user: UserId, *, before: int | None, limit: int) -> InboxPage:
-        """See ``Store.inbox``."""
         return await self._read(partial(history.inbox, epoch=self._epoch, owner=user, before=before, limit=limit))
 
     async def relation(self, user: UserId, peer: UserId) -> Relation:
-        """See ``Store.relation``."""
         return await self._read(partial(safety.relation, owner=user, peer_name=peer))
 
     async def block(self, user: UserId, peer: UserId) -> None:
-        """See ``Store.block``."""
         await self._write(partial(safety.block, user=user, peer=peer))
 
     async def unblock(self, user: UserId, peer: UserId) -> None:
-        """See ``Store.unblock``."""
         await self._write(partial(safety.unblock, user=user, peer=peer))
 
     async def blocked(self, user: UserId, *, before: int | None, limit: int) -> BlockedPage:
-        """See ``Store.blocked``."""
         return await self._read(partial(safety.blocked, user=user, before=before, limit=limit))
 
     async def add_report(self, report: Report) -> None:
-        """See ``Store.add_report``."""
         await self._write(partial(safety.add_report, report=report))
 
     async def revoke(self, user: UserId, until: float) -> None:
-        """See ``Store.revoke``."""
         await self._write(partial(revoke.revoke, user=user, until=until))
 
     async def revocations(self) -> dict[UserId, float]:
-        """See ``Store.revocations``."""
         return await self._read(revoke.revocations)
 
     async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
-        """See ``Store.trim``."""
         cutoff_ms = time.time_ns() // 1_000_000 - older_than_ms
         after_uid: int | None = 0
         logs = events = kept = 0
@@ -257,12 +239,10 @@ class SqliteStore:
 
     @property
     def write_queue(self) -> int:
-        """See ``Store.write_queue``."""
         return 0 if self._writer is None else self._writer.queued
 
     @property
     def size_bytes(self) -> int:
-        """See ``Store.size_bytes``."""
         return sum(os.path.getsize(part) for part in (self._path, self._path + "-wal") if os.path.exists(part))
 
     async def _write_when_idle(self, work: Callable[[sqlite3.Connection], Written[T]]) -> T:
