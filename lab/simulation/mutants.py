@@ -1,14 +1,18 @@
 """Planted defects: each is a mistake that somebody could make, and a run must find it.
 
-A defect replaces text of a copy of the product's source. Where the text is no longer there exactly once, planting
-fails: a defect that is not planted would be found by nobody and prove nothing.
+A defect replaces code in a copy of the product's source. It is looked for in the syntax tree, so that neither a
+formatter nor a comment hides it. Where it is not there exactly once, planting fails: a defect that is not planted would
+be found by nobody and prove nothing.
 """
 
 from __future__ import annotations
 
+import ast
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 import tidings
 
@@ -17,7 +21,11 @@ SOURCE = Path(tidings.__file__).parent
 
 @dataclass(frozen=True)
 class Mutant:
-    """A defect: (file, text, text instead), and what it makes of the product."""
+    """A defect: (place, code, code instead), and what it makes of the product.
+
+    A place is a file, or ``file::function`` where the code stands more than once. The code is an expression or some
+    statements. No code at all puts what is instead at the end of the file. A file of SQL is changed as text.
+    """
 
     name: str
     about: str
@@ -25,7 +33,7 @@ class Mutant:
 
 
 class Stale(Exception):
-    """The product's text has changed: the defect must be planted elsewhere."""
+    """The product's code has changed: the defect must be planted elsewhere."""
 
 
 def plant(mutant: Mutant, directory: Path) -> Path:
@@ -42,23 +50,78 @@ def plant(mutant: Mutant, directory: Path) -> Path:
     return directory
 
 
-def changed(mutant: Mutant) -> dict[str, str]:
-    """The files that this defect changes, with it in them.
+def changed(mutant: Mutant, product: Path = SOURCE) -> dict[str, str]:
+    """The files of the product that this defect changes, with it in them.
 
     Raises:
         Stale: See the rules of this file.
     """
     sources: dict[str, str] = {}
-    for name, text, instead in mutant.changes:
-        source = sources.get(name) or (SOURCE / name).read_text("utf-8")
-        if source.count(text) != 1:
-            raise Stale(f"{mutant.name}: {source.count(text)} times in {name}:\n{text}")
-        sources[name] = source.replace(text, instead)
+    for place, code, instead in mutant.changes:
+        name, _, function = place.partition("::")
+        source = sources.get(name) or (product / name).read_text("utf-8")
+        if name.endswith(".sql"):
+            count, sources[name] = source.count(code), source.replace(code, instead)
+        elif not code:
+            count, sources[name] = 1, f"{source}\n{dedent(instead)}"
+        else:
+            count, sources[name] = _replaced(source, function, dedent(code), dedent(instead))
+        if count != 1:
+            raise Stale(f"{mutant.name}: {count} times in {place}:\n{code}")
     return sources
 
 
-def _one(name: str, about: str, file: str, text: str, instead: str) -> Mutant:
-    return Mutant(name, about, ((file, text, instead),))
+def _replaced(source: str, function: str, code: str, instead: str) -> tuple[int, str]:
+    """How often the code stands there, and the source with the other code in its place."""
+    tree = ast.parse(source)
+    old, new = ast.parse(code).body, ast.parse(instead).body
+    count = 0
+    for scope in _scopes(tree, function):
+        if len(old) == len(new) == 1 and isinstance(old[0], ast.Expr) and isinstance(new[0], ast.Expr):
+            count += _replace_expression(scope, old[0].value, new[0].value)
+        else:
+            count += _replace_statements(scope, old, new)
+    return count, ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _scopes(tree: ast.Module, function: str) -> Iterator[ast.AST]:
+    if not function:
+        yield tree
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function:
+            yield node
+
+
+def _replace_expression(scope: ast.AST, old: ast.expr, new: ast.expr) -> int:
+    count, wanted = 0, ast.dump(old)
+    for node in list(ast.walk(scope)):
+        for field, value in ast.iter_fields(node):
+            if isinstance(value, ast.expr) and ast.dump(value) == wanted:
+                setattr(node, field, new)
+                count += 1
+            elif isinstance(value, list):
+                for at, each in enumerate(value):
+                    if isinstance(each, ast.expr) and ast.dump(each) == wanted:
+                        value[at] = new
+                        count += 1
+    return count
+
+
+def _replace_statements(scope: ast.AST, old: list[ast.stmt], new: list[ast.stmt]) -> int:
+    count, wanted = 0, [ast.dump(each) for each in old]
+    for node in list(ast.walk(scope)):
+        for _, value in ast.iter_fields(node):
+            if not isinstance(value, list) or not all(isinstance(each, ast.stmt) for each in value):
+                continue
+            for at in reversed(range(len(value) - len(old) + 1)):
+                if [ast.dump(each) for each in value[at : at + len(old)]] == wanted:
+                    value[at : at + len(old)] = new
+                    count += 1
+    return count
+
+
+def _one(name: str, about: str, place: str, code: str, instead: str) -> Mutant:
+    return Mutant(name, about, ((place, code, instead),))
 
 
 HUB, STREAM, FOLLOW = "server/live/hub.py", "server/live/stream.py", "server/api/stream_route.py"
@@ -67,6 +130,8 @@ TRIM, RULES, ROWS = "server/store/sqlite/trim.py", "server/store/rules.py", "ser
 THREADS, COPIES, EVENTS = "server/store/sqlite/threads.py", "server/store/sqlite/copies.py", "server/api/poll.py"
 SCHEMA = "server/store/sqlite/migrations/0001_start.sql"
 CORE, FOLLOWING = "client/core.py", "client/following.py"
+RAISE_HEADS = 'connection.execute("UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))'
+READ, PAGE = "self._hub.store.read_after", "EVENTS_PAGE_DEFAULT, FRAME_BATCH_MAX_BYTES"
 
 MUTANTS = [
     # I1: acknowledged means committed.
@@ -74,23 +139,21 @@ MUTANTS = [
         "answer-before-commit",
         "a send is answered when its statements have run, not when they are committed",
         THREADS,
-        '        self._connection.execute("COMMIT")\n',
-        '        self._answer(jobs)\n        self._connection.execute("COMMIT")\n',
+        'self._connection.execute("COMMIT")',
+        'self._answer(jobs)\nself._connection.execute("COMMIT")',
     ),
     _one(
         "two-transactions",
         "the sender's and the recipient's log are written in two transactions, each under a lock of its own",
         SEND,
-        '"UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n',
-        '"UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n'
-        '    connection.execute("COMMIT")\n'
-        '    connection.execute("BEGIN IMMEDIATE")\n',
+        RAISE_HEADS,
+        f'{RAISE_HEADS}\nconnection.execute("COMMIT")\nconnection.execute("BEGIN IMMEDIATE")',
     ),
     Mutant(
         "client-id-ignored",
         "a send that is repeated is stored again",
         (
-            (SEND, "    if found.stored is not None:\n", "    if False:\n"),
+            (SEND, "found.stored is not None", "False"),
             (SCHEMA, "CREATE UNIQUE INDEX messages_client_id", "CREATE INDEX messages_client_id"),
         ),
     ),
@@ -98,8 +161,8 @@ MUTANTS = [
         "client-id-of-any-content",
         "a client_id used for another text is answered with the first message",
         RULES,
-        "    if stored_digest != sent_digest:\n",
-        "    if False:\n",
+        "stored_digest != sent_digest",
+        "False",
     ),
     # I2: a log is dense and becomes visible in order.
     Mutant(
@@ -108,22 +171,27 @@ MUTANTS = [
         (
             (
                 SEND,
-                "last_seq + 1, sender_head + 1, recipient_head + 1\n",
-                "last_seq + 1, _next(sender, sender_head), _next(recipient, recipient_head)\n",
+                "last_seq + 1, sender_head + 1, recipient_head + 1",
+                "last_seq + 1, _next(sender, sender_head), _next(recipient, recipient_head)",
             ),
             (
                 SEND,
-                '    connection.execute("UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))\n',
-                '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (sender_position, sender))\n'
-                '    connection.execute("UPDATE users SET head = ? WHERE uid = ?", (recipient_position, recipient))\n',
+                RAISE_HEADS,
+                """
+                connection.execute("UPDATE users SET head = ? WHERE uid = ?", (sender_position, sender))
+                connection.execute("UPDATE users SET head = ? WHERE uid = ?", (recipient_position, recipient))
+                """,
             ),
             (
                 SEND,
-                "def append(",
-                "_heads: dict[int, int] = {}\n\n\n"
-                "def _next(user: int, head: int) -> int:\n"
-                "    _heads[user] = max(_heads.get(user, 0), head) + 1\n"
-                "    return _heads[user]\n\n\ndef append(",
+                "",
+                """
+                _heads: dict[int, int] = {}
+
+                def _next(user: int, head: int) -> int:
+                    _heads[user] = max(_heads.get(user, 0), head) + 1
+                    return _heads[user]
+                """,
             ),
         ),
     ),
@@ -131,59 +199,59 @@ MUTANTS = [
         "head-trimmed",
         "retention removes the row at the head, by whose tag cursors are known",
         (
-            (RULES, "    old, young = ends.floor, ends.head\n", "    old, young = ends.floor, ends.head + 1\n"),
-            (RULES, "is_old)), ends.head - 1)\n", "is_old)), ends.head)\n"),
-            (RULES, "slice_events, wanted, ends.head - 1))\n", "slice_events, wanted, ends.head))\n"),
+            (RULES, "old, young = ends.floor, ends.head", "old, young = ends.floor, ends.head + 1"),
+            (f"{RULES}::wanted_floor", "ends.head - 1", "ends.head"),
+            (f"{RULES}::next_floor", "ends.head - 1", "ends.head"),
         ),
     ),
     _one(
         "floor-after-rows",
         "retention removes rows and leaves the floor where it was",
         TRIM,
-        '    connection.execute("UPDATE users SET floor = ? WHERE uid = ?", (floor, uid))\n',
-        "",
+        'connection.execute("UPDATE users SET floor = ? WHERE uid = ?", (floor, uid))',
+        "pass",
     ),
     _one(
         "floor-not-checked",
         "a cursor below the floor is resumed",
         RULES,
-        "    if cursor.position < ends.floor:\n",
-        "    if False:\n",
+        "cursor.position < ends.floor",
+        "False",
     ),
     _one(
         "trimmed-under-a-reader",
         "a stream that retention has passed goes on behind the hole",
         STREAM,
-        "        if not page or page[0].position != self.position + 1:",
-        "        if not page:",
+        "not page or page[0].position != self.position + 1",
+        "not page",
     ),
     _one(
         "tail-passed-by-retention",
         "a log whose tail retention has passed is never read on",
         HUB,
-        "                if events and events[0].position > self.tail + 1:\n",
-        "                if False:\n",
+        "events and events[0].position > self.tail + 1",
+        "False",
     ),
     _one(
         "tag-not-checked",
         "a database that was rolled back without a word is not noticed",
         RULES,
-        "(written_ms is None or tag_of(written_ms) != cursor.tag):\n",
-        "written_ms is None:\n",
+        "written_ms is None or tag_of(written_ms) != cursor.tag",
+        "written_ms is None",
     ),
     _one(
         "epoch-kept",
         "a restored database keeps its epoch",
         COPIES,
-        "                copy.execute(\"UPDATE meta SET v = ? WHERE k = 'epoch'\", (new_epoch(),))\n",
-        "                pass\n",
+        """copy.execute("UPDATE meta SET v = ? WHERE k = 'epoch'", (new_epoch(),))""",
+        "pass",
     ),
     _one(
         "page-boundary",
         "the second page of a catch-up begins one too late",
         STREAM,
-        "self._log.user, self.position, EVENTS_PAGE_DEFAULT, FRAME",
-        "self._log.user, self.position + (self.position > self._began_at), EVENTS_PAGE_DEFAULT, FRAME",
+        f"{READ}(self._log.user, self.position, {PAGE})",
+        f"{READ}(self._log.user, self.position + (self.position > self._began_at), {PAGE})",
     ),
     _one(
         "poll-boundary",
@@ -197,8 +265,8 @@ MUTANTS = [
         "tail-raised-by-hint",
         "a signal that jumps raises the tail instead of causing a read",
         HUB,
-        "        elif event.position > self.tail:\n            self.kick()\n",
-        "        elif event.position > self.tail:\n            self.tail = event.position\n",
+        "if event.position > self.tail:\n    self.kick()",
+        "if event.position > self.tail:\n    self.tail = event.position",
     ),
     Mutant(
         "head-not-restored",
@@ -206,119 +274,123 @@ MUTANTS = [
         (
             (
                 HUB,
-                "            self.tail = head\n            head = self._signalled\n",
-                "            self.tail = 0\n            head = self._signalled\n",
+                "self.tail = head\nhead = self._signalled",
+                "self.tail = 0\nhead = self._signalled",
             ),
-            (STREAM, "        self._past = place.head ", "        self._past = 0 "),
+            (STREAM, "self._past = place.head", "self._past = 0"),
         ),
     ),
     _one(
         "caught-up-too-early",
         "a reader that joins a log behind its head is told that it has everything",
-        STREAM,
-        "        if self.position >= max(self._log.tail or 0, self._past):\n            first +=",
-        "        if self.position >= (self._log.tail or 0):\n            first +=",
+        f"{STREAM}::open",
+        "self.position >= max(self._log.tail or 0, self._past)",
+        "self.position >= (self._log.tail or 0)",
     ),
     _one(
         "no-sweep",
         "nobody looks for what every signal missed",
         HUB,
-        "                    if head > user_log.tail:\n                        user_log.kick()\n",
-        "                    if head > user_log.tail:\n                        pass\n",
+        "user_log.kick()",
+        "None",
     ),
-    _one(
+    Mutant(
         "double-not-dropped",
         "a signal that comes again is handed out again",
-        HUB,
-        "        elif event.position == self.tail + 1:\n            self._append(",
-        "        elif event.position in (self.tail, self.tail + 1):\n"
-        "            self.tail = event.position - 1\n"
-        "            self._append(",
+        (
+            (f"{HUB}::signal", "event.position == self.tail + 1", "event.position in (self.tail, self.tail + 1)"),
+            (
+                f"{HUB}::signal",
+                "self._append(Rendered(self._hub.epoch, event))",
+                "self.tail = event.position - 1\nself._append(Rendered(self._hub.epoch, event))",
+            ),
+        ),
     ),
     _one(
         "replay-through-the-live-queue",
         "what is committed during a catch-up is written between its pages",
         STREAM,
-        "        if self.state is not LIVE or self.position >= rendered.position:\n",
-        "        if self.state is PULLING:\n            self._hub.spawn(self._write(rendered.frame()))\n"
-        "        if self.state is not LIVE or self.position >= rendered.position:\n",
+        """
+        if self.state is not LIVE or self.position >= rendered.position:
+            return
+        """,
+        """
+        if self.state is PULLING:
+            self._hub.spawn(self._write(rendered.frame()))
+        if self.state is not LIVE or self.position >= rendered.position:
+            return
+        """,
     ),
     _one(
         "written-while-writing",
         "an event is handed to a stream whose last write has not ended",
         STREAM,
-        "        if self.state is not LIVE or self.position >= rendered.position:\n",
-        "        if self.state not in (LIVE, WRITING) or self.position >= rendered.position:\n",
+        "self.state is not LIVE or self.position >= rendered.position",
+        "self.state not in (LIVE, WRITING) or self.position >= rendered.position",
     ),
     _one(
         "hint-dropped-while-writing",
         "what was signalled while a write was under way is forgotten when it ends",
         STREAM,
-        "        elif self._goodbye is None and self._is_caught_up and self.position >= (self._log.tail or 0):\n",
-        "        elif self._goodbye is None and self._is_caught_up:\n",
+        "self._goodbye is None and self._is_caught_up and self.position >= (self._log.tail or 0)",
+        "self._goodbye is None and self._is_caught_up",
     ),
     # Receipts and snapshots.
     _one(
         "watermark-falls",
         "a receipt that comes late moves the watermark back",
         RULES,
-        "        read = max(self.read, read_upto)\n",
-        "        read = read_upto or self.read\n",
+        "read = max(self.read, read_upto)",
+        "read = read_upto or self.read",
     ),
     _one(
         "own-devices-not-told",
         "what was read on one device stays unread on the others",
         RECEIPTS,
-        "        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, after.read,"
-        " now_ms))\n",
-        "",
+        "committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, after.read, now_ms))",
+        "pass",
     ),
     _one(
         "unread-miscounted",
         "own messages count as read ones of the other",
         RULES,
-        "    return seq - nth if is_own else nth\n",
-        "    return nth\n",
+        "return seq - nth if is_own else nth",
+        "return nth",
     ),
     _one(
         "snapshot-ahead",
         "a snapshot carries a cursor that is one event ahead of it",
         ROWS,
-        "    return format_cursor(epoch, ends.head, ends.head_tag)\n",
-        "    return format_cursor(epoch, ends.head + 1, ends.head_tag)\n",
+        "return format_cursor(epoch, ends.head, ends.head_tag)",
+        "return format_cursor(epoch, ends.head + 1, ends.head_tag)",
     ),
     # I4: a client applies each event once.
     _one(
         "cursor-before-apply",
         "the cursor to be stored stands behind events that are not handed out yet",
         FOLLOWING,
-        "self.cursor = self._follower.cursor if not self._queue else self.cursor or self._follower.started_from\n",
-        "self.cursor = self._follower.cursor\n",
+        "self.cursor = self._follower.cursor if not self._queue else self.cursor or self._follower.started_from",
+        "self.cursor = self._follower.cursor",
     ),
-    Mutant(
+    _one(
         "resumed-from-the-first-place",
         "the client comes back with the cursor that it began with, and applies again",
-        (
-            (
-                CORE,
-                "        self._streams = {generation: _Stream(self._log)}\n",
-                "        self._log.cursor = self._log.started_from\n"
-                "        self._streams = {generation: _Stream(self._log)}\n",
-            ),
-        ),
+        CORE,
+        "self._streams = {generation: _Stream(self._log)}",
+        "self._log.cursor = self._log.started_from\nself._streams = {generation: _Stream(self._log)}",
     ),
     _one(
         "reset-not-told",
         "the client takes a reset for a place like any other, and loads nothing anew",
         CORE,
-        "                return self._log.reset(frame.data)\n",
-        "                self._log.reset(frame.data)\n                return None\n",
+        "return self._log.reset(msgspec.convert(frame.data, Reset))",
+        "self._log.reset(msgspec.convert(frame.data, Reset))\nreturn None",
     ),
     _one(
         "send-under-new-id",
         "a send that is repeated from the outbox has another client_id",
         "client/call.py",
-        "    client_id = named(client_id)\n",
-        "    client_id = str(uuid.uuid4())\n",
+        "client_id = named(client_id)",
+        "client_id = str(uuid.uuid4())",
     ),
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from lab.simulation.__main__ import find
-from lab.simulation.mutants import MUTANTS, Stale, changed
+from lab.simulation.mutants import MUTANTS, SOURCE, Stale, changed
 from lab.simulation.run import run_seed
 
 SEEDS = [1, 2, 3, 9, 192, 924]
@@ -39,14 +43,33 @@ def test_a_planted_defect_is_found(name: str) -> None:
     assert find(mutant) is not None
 
 
-def test_every_planted_defect_can_be_planted() -> None:
-    """The text that a defect replaces is in the product's source, once: a defect that is not planted proves nothing."""
-    stale = []
+def stale(source: Path) -> list[str]:
+    """Why defects cannot be planted in this source."""
+    found = []
     for mutant in MUTANTS:
         try:
-            changed(mutant)
+            changed(mutant, source)
         except Stale as why:
-            stale.append(str(why))
+            found.append(str(why))
+    return found
 
-    assert [] == stale
+
+def test_every_planted_defect_can_be_planted() -> None:
+    """The code that a defect replaces is in the product's source, once: a defect that is not planted proves nothing."""
+    assert [] == stale(SOURCE)
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 12
+
+
+def test_planted_defects_survive_a_formatter(tmp_path: Path) -> None:
+    """Lines are broken elsewhere, and every defect is planted all the same; one whose code has changed is not."""
+    shutil.copytree(SOURCE, tmp_path / "tidings", ignore=shutil.ignore_patterns("static", "__pycache__"))
+    ruff = [sys.executable, "-m", "ruff", "format", "--isolated", "--quiet", "--line-length", "60", str(tmp_path)]
+    subprocess.run(ruff, check=True, timeout=60)
+    hub = tmp_path / "tidings" / "server" / "live" / "hub.py"
+
+    assert (SOURCE / "server" / "live" / "hub.py").read_text("utf-8") != hub.read_text("utf-8")
+    assert [] == stale(tmp_path / "tidings")
+
+    hub.write_text(hub.read_text("utf-8").replace("user_log.kick()", "user_log.wake()"), "utf-8")
+
+    assert ["no-sweep"] == [why.split(":")[0] for why in stale(tmp_path / "tidings")]
