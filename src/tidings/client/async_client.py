@@ -226,7 +226,7 @@ class AsyncClient(OfOneProcess):
             response = await self._http.send(request, stream=True)
             try:
                 async for part in response.aiter_bytes():
-                    body.take(part)
+                    body.add(part)
             finally:
                 await response.aclose()
         return response, body.whole()

@@ -175,7 +175,7 @@ class AsyncFeed(Following, OfOneProcess):
                 try:
                     body = AnswerBody()
                     async for part in response.aiter_bytes():
-                        body.take(part)
+                        body.add(part)
                 finally:
                     await response.aclose()
         except Exception as trouble:

@@ -147,11 +147,11 @@ def receipts(peer: str, **upto: int) -> Call[Watermarks]:
     body = ReceiptsBody(receipts=[ReceiptBody(peer, **upto)])
 
     def read(answer: bytes) -> Watermarks:
-        told = msgspec.json.decode(answer, type=ReceivedList).receipts
-        _check([peer] == [each.chatUserId for each in told], f"the receipts of {peer!r}")
-        if not told[0].watermarks:
-            raise ServerProblem(404, told[0].code or "", "There is no such message in this conversation.")
-        return told[0].watermarks
+        results = msgspec.json.decode(answer, type=ReceivedList).receipts
+        _check([peer] == [each.chatUserId for each in results], f"the receipts of {peer!r}")
+        if not results[0].watermarks:
+            raise ServerProblem(404, results[0].code or "", "There is no such message in this conversation.")
+        return results[0].watermarks
 
     return Call("POST", "/receipts", read, body=body)
 

@@ -309,7 +309,7 @@ class Client(OfOneProcess):
             response = self._http.send(request, stream=True)
             try:
                 for part in response.iter_bytes():
-                    body.take(part)
+                    body.add(part)
             finally:
                 response.close()
         return response, body.whole()

@@ -98,8 +98,8 @@ class _Log:
         """Nothing was handed out so far: from here on."""
         self.cursor = self.started_from = cursor
 
-    def take(self, event: Event) -> Event | None:
-        """The event, if it is the next one; none if it was handed out before."""
+    def advance(self, event: Event) -> Event | None:
+        """Move to the event and return it, if it is the next one; none if it was handed out before."""
         assert event.cursor is not None, "an event of the log has a position"
         ours, theirs = parse_cursor(self.cursor or ""), parse_cursor(event.cursor)
         if ours is None or theirs is None:  # of another form: it is new if it differs
@@ -159,7 +159,7 @@ class _Stream:
             case events.RESET:
                 return self._log.reset(msgspec.convert(frame.data, Reset))
             case _ if has_id or frame.type in events.LOG_EVENT_TYPES:
-                return self._log.take(Event(frame.type, frame.data, stream_event.id))
+                return self._log.advance(Event(frame.type, frame.data, stream_event.id))
             case _:
                 return Event(frame.type, frame.data, None)
 
@@ -306,7 +306,7 @@ class Follower:
             if page.reset:
                 handed_out.append(self._log.reset(page.reset))
             for each in page.events:
-                event = self._log.take(Event(each.type, each.data, each.id))
+                event = self._log.advance(Event(each.type, each.data, each.id))
                 if event is not None:
                     handed_out.append(event)
             if asked is None and self._log.cursor is None:

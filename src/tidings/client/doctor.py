@@ -201,15 +201,15 @@ class _Examination:
         except (OSError, http.client.HTTPException):
             return
         try:
-            told = dict(json.loads(answer.body))
+            readiness = dict(json.loads(answer.body))
         except (ValueError, TypeError):  # not the server's answer: it is not passed to the public
             return
         if answer.status == 503:
-            text = str(told.get("detail") or told.get("status"))
+            text = str(readiness.get("detail") or readiness.get("status"))
             yield Finding("fault", "ready", text, "see the server's log")
-        elif told.get("trouble"):
+        elif readiness.get("trouble"):
             do = "check that the server reaches that address: new keys of the provider are not known"
-            yield Finding("fault", "keys", str(told["trouble"]), do)
+            yield Finding("fault", "keys", str(readiness["trouble"]), do)
 
     def _poll(self) -> Generator[Finding, None, tuple[_Answer, str]]:
         """As somebody who is signed in: the short way. Returns the answer and its cursor."""
@@ -307,8 +307,10 @@ class _Examination:
                 text = "there are no streams here, since the application runs under WSGI: clients poll"
                 yield Finding("note", "stream", text, "run it under ASGI for messages without delay")
                 raise _Ended
-            told = f"{stream.status} {problem.get('code', '')}: {problem.get('detail', '')}".rstrip(": ")
-            yield Finding("fault", "stream", f"the stream was refused: {told}", "see docs/run/problems.md for its code")
+            refusal = f"{stream.status} {problem.get('code', '')}: {problem.get('detail', '')}".rstrip(": ")
+            yield Finding(
+                "fault", "stream", f"the stream was refused: {refusal}", "see docs/run/problems.md for its code"
+            )
             raise _Ended
         media_type = stream.headers.get("Content-Type", "none")
         if media_type.partition(";")[0].strip().lower() != CONTENT_TYPE:

@@ -178,7 +178,7 @@ class Feed(Following, OfOneProcess):
                 try:
                     body = AnswerBody()
                     for part in response.iter_bytes():
-                        body.take(part)
+                        body.add(part)
                 finally:
                     response.close()
         except Exception as trouble:

@@ -44,7 +44,7 @@ class AnswerBody:
         self._parts: list[bytes] = []
         self._size_bytes = 0
 
-    def take(self, part: bytes) -> None:
+    def add(self, part: bytes) -> None:
         """Keep a piece of it.
 
         Raises:
