@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 from crowd import UNLIMITED
 from node import API, Node, refused, wait_for
+from openings import openings
 
 STREAMS = 200
 WINDOW_S = 3.0
@@ -123,20 +122,13 @@ def test_a_node_that_waits_for_its_database_ends_when_it_is_told_to(tmp_path: Pa
     with Node(tmp_path / "first") as first:
         program = Path(sys.executable).with_name("tidings")
         database = first.database.absolute()
-        waiting = subprocess.Popen(
-            [program, "serve", "--port", "0", "--db", f"sqlite:///{database}"], env=first.environment()
-        )
-        try:
-            wait_for(lambda: any(name.startswith(str(database)) for name in open_files(waiting.pid)), 60, "it waits")
-            waiting.send_signal(signal.SIGTERM)
-            assert 0 == waiting.wait(5)
-        finally:
-            waiting.kill()
-
-
-def open_files(process_id: int) -> list[str]:
-    """The names of the files that a process has open."""
-    folder = f"/proc/{process_id}/fd"
-    with contextlib.suppress(OSError):
-        return [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
-    return []
+        with openings(database) as is_opened:
+            waiting = subprocess.Popen(
+                [program, "serve", "--port", "0", "--db", f"sqlite:///{database}"], env=first.environment()
+            )
+            try:
+                wait_for(is_opened, 60, "it waits")
+                waiting.send_signal(signal.SIGTERM)
+                assert 0 == waiting.wait(5)
+            finally:
+                waiting.kill()

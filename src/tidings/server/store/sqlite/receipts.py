@@ -27,6 +27,7 @@ from tidings.server.store.sqlite.schema import (
     KIND_READ_BY_OWNER,
     KIND_READ_BY_PEER,
     SEQ_BITS,
+    SEQ_MASK,
     find_user,
     read_watermarks,
 )
@@ -71,10 +72,12 @@ def advance(
     own, other = Side(reader, reader_uid), Side(peer, peer_uid)
     committed: list[Committed] = []
     if read_upto > read_seq:
-        sender, nth = connection.execute(
-            "SELECT sender, nth FROM messages WHERE id = ?", (conversation << SEQ_BITS | read_upto,)
-        ).fetchone()
-        received = nth if sender == peer_uid else read_upto - nth
+        # A row that a disk has lost is passed over: refused, the receipt would be sent again for ever.
+        message_id, sender, nth = connection.execute(
+            "SELECT id, sender, nth FROM messages WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT 1",
+            (conversation << SEQ_BITS, conversation << SEQ_BITS | read_upto),
+        ).fetchone() or (conversation << SEQ_BITS, reader_uid, 0)
+        received = nth if sender == peer_uid else (message_id & SEQ_MASK) - nth
         connection.execute(
             "UPDATE members SET read_seq = ?, read_n = ?, dlv_seq = max(dlv_seq, ?) WHERE uid = ? AND peer = ?",
             (read_upto, received, read_upto, reader_uid, peer_uid),
