@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,6 +14,7 @@ import pytest
 
 from lab.crowd import UNLIMITED
 from lab.node import API, Node, refused
+from lab.openings import openings
 from lab.process import wait_for
 
 STREAMS = 200
@@ -126,20 +125,13 @@ def test_a_node_that_waits_for_its_database_ends_when_it_is_told_to(tmp_path: Pa
     with Node(tmp_path / "first") as first:
         program = Path(sys.executable).with_name("tidings")
         database = first.database.absolute()
-        waiting = subprocess.Popen(
-            [program, "serve", "--port", "0", "--db", f"sqlite:///{database}"], env=first.environment()
-        )
-        try:
-            wait_for(lambda: any(name.startswith(str(database)) for name in open_files(waiting.pid)), 60, "it waits")
-            waiting.send_signal(signal.SIGTERM)
-            assert 0 == waiting.wait(5)
-        finally:
-            waiting.kill()
-
-
-def open_files(process_id: int) -> list[str]:
-    """The names of the files that a process has open."""
-    folder = f"/proc/{process_id}/fd"
-    with contextlib.suppress(OSError):
-        return [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
-    return []
+        with openings(database) as is_opened:
+            waiting = subprocess.Popen(
+                [program, "serve", "--port", "0", "--db", f"sqlite:///{database}"], env=first.environment()
+            )
+            try:
+                wait_for(is_opened, 60, "it waits")
+                waiting.send_signal(signal.SIGTERM)
+                assert 0 == waiting.wait(5)
+            finally:
+                waiting.kill()

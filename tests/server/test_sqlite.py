@@ -264,6 +264,21 @@ def test_a_rolled_back_database_is_noticed_by_the_tag(tmp_path: Path) -> None:
     with_store(path, other)
 
 
+@pytest.mark.parametrize("lost", [2, 3])
+def test_a_receipt_for_a_message_that_the_disk_has_lost_is_taken(tmp_path: Path, lost: int) -> None:
+    """The reader's client would send it again for ever; what is still there is counted as read."""
+
+    async def use(store: SqliteStore) -> None:
+        for text in ("one", "two", "three"):
+            await store.append(new(text))
+        with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as beside, beside:
+            beside.execute("DELETE FROM messages WHERE body = ?", ({2: "two", 3: "three"}[lost],))
+        assert 2 == (await store.advance(BOB, ALICE, 0, 2)).read_upto
+        assert 3 == (await store.advance(BOB, ALICE, 0, 3)).read_upto
+
+    with_store(tmp_path / "x.db", use)
+
+
 def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
     """The send finds all that it depends on in one statement, whose cost does not grow with the stored messages."""
     connection = sqlite3.connect(tmp_path / "tidings.db", isolation_level=None)

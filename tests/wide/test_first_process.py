@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -13,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from lab.node import SECRET, Node
+from lab.openings import openings
 from lab.process import START_DEADLINE_S, wait_for
 
 # A container's engine does the same; who is no root may begin a namespace of processes within one of users.
 APART = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--pid", "--fork", "--kill-child"]
-IN_OPEN = 0x20  # <sys/inotify.h>
 
 
 def first_process(unshare: subprocess.Popen[bytes]) -> int:
@@ -37,30 +35,20 @@ def test_sigterm_ends_the_first_process(tmp_path: Path, is_serving: bool) -> Non
     database = tmp_path / "other" / "tidings.db"
     database.parent.mkdir(exist_ok=True)
     database.touch()
-    opened = openings(database)
-    with log.open("wb") as output:
+    with openings(database) as is_opened, log.open("wb") as output:
         unshare = subprocess.Popen(
             [*APART, program, "serve", "--port", "0", "--db", f"sqlite:///{database}"],
             stdout=output, stderr=output, env={**os.environ, "TIDINGS_SECRET": SECRET},
         )  # fmt: skip
-    try:
-        process_id = first_process(unshare)
-        if is_serving:
-            wait_for(lambda: "Tidings serves" in log.read_text(), START_DEADLINE_S, "it serves")
-        else:
-            wait_for(lambda: select.select([opened], [], [], 0)[0], START_DEADLINE_S, "it tries to get the database")
-        os.kill(process_id, signal.SIGTERM)
-        assert 0 == unshare.wait(5), log.read_text()
-    finally:
-        unshare.kill()
-        unshare.wait()
-        os.close(opened)
-        other.stop()
-
-
-def openings(path: Path) -> int:
-    """A descriptor that can be read once somebody opens this file, for microseconds as it may be: inotify(7)."""
-    library = ctypes.CDLL(None, use_errno=True)
-    descriptor: int = library.inotify_init1(os.O_CLOEXEC)
-    assert library.inotify_add_watch(descriptor, os.fsencode(path), IN_OPEN) > 0, os.strerror(ctypes.get_errno())
-    return descriptor
+        try:
+            process_id = first_process(unshare)
+            if is_serving:
+                wait_for(lambda: "Tidings serves" in log.read_text(), START_DEADLINE_S, "it serves")
+            else:
+                wait_for(is_opened, START_DEADLINE_S, "it tries to get the database")
+            os.kill(process_id, signal.SIGTERM)
+            assert 0 == unshare.wait(5), log.read_text()
+        finally:
+            unshare.kill()
+            unshare.wait()
+            other.stop()

@@ -10,7 +10,7 @@ from tidings.protocol.events import KIND_READ_BY_OWNER
 from tidings.protocol.shapes import Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.store import Committed, rows
-from tidings.server.store.rules import SEQ_BITS, Marks, check_receipt, received_upto
+from tidings.server.store.rules import SEQ_BITS, SEQ_MAX, Marks, check_receipt, received_upto
 from tidings.server.store.sqlite.safety import blockers
 from tidings.server.store.sqlite.schema import find_user, read_watermarks
 from tidings.server.store.sqlite.threads import Written
@@ -59,12 +59,14 @@ def advance(
             (after.delivered, after.read, reader_uid, peer_uid),
         )
     if after.read > before.read:
-        sender, nth = connection.execute(
-            "SELECT sender, nth FROM messages WHERE id = ?", (conversation << SEQ_BITS | after.read,)
-        ).fetchone()
+        # A row that a disk has lost is passed over: refused, the receipt would be sent again for ever.
+        message_id, sender, nth = connection.execute(
+            "SELECT id, sender, nth FROM messages WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT 1",
+            (conversation << SEQ_BITS, conversation << SEQ_BITS | after.read),
+        ).fetchone() or (conversation << SEQ_BITS, reader_uid, 0)
         connection.execute(
             "UPDATE members SET read_n = ? WHERE uid = ? AND peer = ?",
-            (received_upto(after.read, nth, is_own=sender == reader_uid), reader_uid, peer_uid),
+            (received_upto(message_id & SEQ_MAX, nth, is_own=sender == reader_uid), reader_uid, peer_uid),
         )
         committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, after.read, now_ms))
     if sent > 0 or tells_strangers:
