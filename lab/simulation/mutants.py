@@ -274,8 +274,8 @@ MUTANTS = [
         (
             (
                 HUB,
-                "self.tail = head\nhead = self._signalled",
-                "self.tail = 0\nhead = self._signalled",
+                "self.tail = head\nhead = self._hinted",
+                "self.tail = 0\nhead = self._hinted",
             ),
             (STREAM, "self._past = place.head", "self._past = 0"),
         ),

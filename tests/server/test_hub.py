@@ -137,7 +137,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_no_stream_has_a_gap_a_double_or_disorder_whatever_the_signals_do(tmp_path: Path, seed: int) -> None:
+def test_no_stream_has_a_gap_a_double_or_disorder_whatever_the_hints_do(tmp_path: Path, seed: int) -> None:
     """Of the signals 10 % are lost, 15 % late, 5 % doubled; readers begin anywhere and are slow (I2, I3)."""
 
     def chaos(world: World, events: Sequence[Committed]) -> None:

@@ -31,10 +31,10 @@ from tidings.protocol.retry import is_temporary
 from tidings.terminal_text import harmless
 
 TYPING_GAP_S: Final = 3.0
-"""Between two typing signals."""
+"""The least time between two typing requests."""
 
 TYPING_SHOWN_S: Final = 5.0
-"""After the other side's last signal."""
+"""So long typing is shown after the other side's last frame."""
 
 RECEIPT_GAP_S: Final = 1.0
 RETRY_GAP_S: Final = 1.0

@@ -14,7 +14,7 @@ from tidings.server.live.presence import PRESENCE_WATCH_S
 from tidings.server.node import Node
 from tidings.server.store import Relation
 
-TYPING_FRAME_GAP_S = 1.0  # a typing signal to the same person within this adds nothing
+TYPING_FRAME_GAP_S = 1.0  # typing to the same person within this adds nothing
 
 
 async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:

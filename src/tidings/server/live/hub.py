@@ -7,11 +7,11 @@ Rules of this file. Everything here runs in the event loop's thread.
 2. No await stands between "the position is n-1" and "the position is n".
 3. ``tail`` is the last event that this log handed out here. It rises one by one in ``_append`` and nowhere else,
    except that it starts at the head read from the store, and leaps over what retention removed before it was read.
-   A signal at or below the tail is a duplicate; the next one is appended; any other is a hint that something was
-   missed, and the log is read from the tail (I3).
-4. A reader joins the log before the store tells it where it stands: what is committed later is signalled, what was
-   committed earlier is stored.
-5. The sweep asks for the heads of all held logs and reads those that grew unnoticed. It is what makes signals
+   A hint at or below the tail is a duplicate; the next one is appended; any other says that something was missed, and
+   the log is read from the tail (I3).
+4. A reader joins the log before the store tells it where it stands: of a later commit there is a
+   hint, and an earlier one is stored.
+5. The sweep asks for the heads of all held logs and reads those that grew unnoticed. It makes hints
    dispensable. A log whose head is below the tail was erased: its readers are cut, and begin anew.
 6. The hub never waits for a reader.
 """
@@ -42,7 +42,7 @@ DRAIN_MARGIN_S = 1.0  # beyond the window: a busy machine closes its listener la
 
 log = logging.getLogger("tidings.hub")
 
-SWEEP_INTERVAL_S = 15.0  # the longest delay of what every signal missed (I3)
+SWEEP_INTERVAL_S = 15.0  # the longest delay of an event that every hint missed (I3)
 SWEEP_USERS_MAX = 1000  # logs asked for in one query
 RING_IDLE_S = 60.0  # a ring not written for so long is dropped
 DRAIN_STREAMS_AT_ONCE = 200  # streams ended between two turns of the loop
@@ -74,10 +74,10 @@ class UserLog:
 
     __slots__ = (
         "_filling",
+        "_hinted",
         "_hub",
         "_ring",
         "_ring_used_at",
-        "_signalled",
         "_vacancy",
         "holders",
         "newcomers",
@@ -98,7 +98,7 @@ class UserLog:
         self._vacancy: asyncio.Event | None = None  # made by who waits for it
         self._ring: deque[Rendered] | None = None
         self._ring_used_at = 0.0
-        self._signalled = 0  # highest position heard of while the tail was not known
+        self._hinted = 0  # highest position heard of while the tail was not known
         self._filling = False
 
     def enter(self, stream: Follower) -> None:
@@ -124,14 +124,14 @@ class UserLog:
         """Take what the store says of the head: the first one starts the tail, later ones may be a hint."""
         if self.tail is None:
             self.tail = head
-            head = self._signalled
+            head = self._hinted
         if head > self.tail:
             self.kick()
 
-    def signal(self, event: LogEvent) -> None:
+    def hint(self, event: LogEvent) -> None:
         """An event was committed. May be lost, doubled or late."""
         if self.tail is None:
-            self._signalled = max(self._signalled, event.position)
+            self._hinted = max(self._hinted, event.position)
         elif event.position == self.tail + 1:
             self._append(Rendered(self._hub.epoch, event))
         elif event.position > self.tail:
@@ -298,11 +298,11 @@ class Hub:
                 self.presence.left(user_log.user)
 
     def committed(self, events: Sequence[Committed]) -> None:
-        """The store's completion: signal the logs that are read here."""
+        """The store's completion: give the logs that are read here a hint."""
         for user, event in events:
             user_log = self._logs.get(user)
             if user_log is not None:
-                user_log.signal(event)
+                user_log.hint(event)
 
     async def forget_erased(self) -> None:
         """Somebody was erased in the store, by whomever: have nothing of it here, and cut who reads their log."""
