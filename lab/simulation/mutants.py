@@ -260,10 +260,10 @@ MUTANTS = [
         "reached < max(place.head, user_log.tail or 0)",
         "reached < place.head - 1",
     ),
-    # I3: signals are only hints.
+    # I3: hints only wake.
     _one(
         "tail-raised-by-hint",
-        "a signal that jumps raises the tail instead of causing a read",
+        "a hint that jumps raises the tail instead of causing a read",
         HUB,
         "if event.position > self.tail:\n    self.kick()",
         "if event.position > self.tail:\n    self.tail = event.position",
@@ -289,18 +289,18 @@ MUTANTS = [
     ),
     _one(
         "no-sweep",
-        "nobody looks for what every signal missed",
+        "nobody looks for what every hint missed",
         HUB,
         "user_log.kick()",
         "None",
     ),
     Mutant(
         "double-not-dropped",
-        "a signal that comes again is handed out again",
+        "a hint that comes again is handed out again",
         (
-            (f"{HUB}::signal", "event.position == self.tail + 1", "event.position in (self.tail, self.tail + 1)"),
+            (f"{HUB}::hint", "event.position == self.tail + 1", "event.position in (self.tail, self.tail + 1)"),
             (
-                f"{HUB}::signal",
+                f"{HUB}::hint",
                 "self._append(Rendered(self._hub.epoch, event))",
                 "self.tail = event.position - 1\nself._append(Rendered(self._hub.epoch, event))",
             ),
@@ -330,7 +330,7 @@ MUTANTS = [
     ),
     _one(
         "hint-dropped-while-writing",
-        "what was signalled while a write was under way is forgotten when it ends",
+        "a hint that comes while a write is under way is forgotten when it ends",
         STREAM,
         "self._goodbye is None and self._is_caught_up and self.position >= (self._log.tail or 0)",
         "self._goodbye is None and self._is_caught_up",
