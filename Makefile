@@ -43,8 +43,9 @@ setup: .venv/.installed page
 demo: setup
 	@exec .venv/bin/tidings demo
 
+# Files in the order of their folders: browsers, which take longest, begin first and are not left for the end.
 test: setup .venv/.dev web-packages test-programs
-	.venv/bin/python -m pytest -n 3 --dist loadfile
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	cd web && npm test
 
 # While one works: the rules, the store and the hub, and the browser client's core. No browser, no server of its own.
