@@ -128,8 +128,8 @@ def _root(frames: list[re.Match[str]]) -> tuple[int, str]:
         path = Path(frame["file"])
         if path.name == "runners.py":
             return place, "event loop"
-        if path.name == "threads.py" and frame["function"] == "_run":
-            is_writer = any(each["function"] == "_turn" for each in frames[:place])
+        if path.name == "threads.py" and frame["function"] == "take_turns":
+            is_writer = any(each["function"] == "_serve_batch" for each in frames[:place])
             return place, "writer" if is_writer else "readers"
     return len(frames), _OTHERS
 

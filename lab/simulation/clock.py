@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
-from tidings.client import async_feed, following
-
 STARTED_AT_S = 1000.0  # of the monotonic clock
 WALL_STARTED_AT_S = 1_780_000_000.0
 STEPS_AT_ONE_MOMENT_MAX = 20_000  # turns of the loop in which time stands still: beyond it something spins
@@ -56,8 +54,6 @@ class Clock:
             patch.object(time, "time_ns", self.wall_ns),
             patch.object(time, "monotonic", self.monotonic),
             patch.object(secrets, "randbits", random.getrandbits),
-            patch.object(following, "monotonic", self.monotonic),
-            patch.object(async_feed, "monotonic", self.monotonic),
         ):
             try:
                 yield

@@ -10,12 +10,10 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, cast
 
-from tidings.server.store import OnCommit
-from tidings.server.store.sqlite.place import OpenFiles
-from tidings.server.store.sqlite.store import SqliteStore
-from tidings.server.store.sqlite.threads import Readers, Writer, _Job
+from tidings.server.store.sqlite.threads import Crew
 
 LATENCY_S = 0.004
 SLOW_S = 12.0  # a disk that thinks: beyond the time that the server waits for it
@@ -100,131 +98,106 @@ class WriterConnection:
         return done
 
 
-class SimulatedWriter(Writer):
-    """The writer without its thread: each turn is a callback of the loop."""
+class WakingQueue(SimpleQueue[Any]):
+    """A queue that says when something was put into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.woken: Callable[[], None] = lambda: None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        self.woken()
+
+
+class SimulatedCrew(Crew):
+    """The store's crew without threads: each turn, and each answer, is a callback of the loop.
+
+    A read sees the database at one moment, and its answer comes later.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, disk: Disk, crashed: Callable[[], None]) -> None:
+        self._loop = loop
+        self._disk = disk
+        self._crashed = crashed
+        self._opened: list[sqlite3.Connection] = []
+        self._writing: WriterConnection | None = None
+        self._answered_at = 0.0
+
+    def queue(self) -> WakingQueue:
+        return WakingQueue()
+
+    def connection(self, name: str, opened: sqlite3.Connection) -> sqlite3.Connection:
+        self._opened.append(opened)
+        if name == "reader":
+            return opened
+        self._writing = WriterConnection(opened, self._disk)
+        return cast(sqlite3.Connection, self._writing)  # as far as the store's writes use one
+
+    def die(self) -> None:
+        """The process is gone: what is not committed is not, and nobody hears an answer."""
+        self._disk.dead = True
+        for connection in self._opened:
+            connection.close()
+
+    def start(self, name: str, queue: SimpleQueue[Any], turn: Callable[[], bool]) -> Callable[[], None]:
+        assert isinstance(queue, WakingQueue)
+        worker = Worker(self._loop, self._disk, queue, turn, self._crashed, is_alone=name == "writer")
+        queue.woken = worker.wake  # of several readers one does it all: the others only wait for the end
+        return worker.finish
+
+    def tell(self, name: str, loop: asyncio.AbstractEventLoop, callback: Callable[..., object], answer: Any) -> None:
+        disk = self._disk
+        if name == "reader":
+            loop.call_later(disk.delay_s(), self._unless_dead, callback, answer)
+        elif disk.has_crashed:
+            return
+        elif self._writing is not None and self._writing.in_transaction:
+            self._unless_dead(callback, answer)  # the loop goes on while the disk works: heard before the COMMIT
+        else:
+            self._answered_at = max(self._answered_at + 1e-6, loop.time() + disk.delay_s())
+            loop.call_at(self._answered_at, self._unless_dead, callback, answer)
+
+    def _unless_dead(self, callback: Callable[..., object], answer: Any) -> None:
+        if not self._disk.dead:
+            callback(answer)
+
+
+class Worker:
+    """Takes its turns when the loop says so; nothing more once the process is dead."""
 
     def __init__(
         self,
-        connection: WriterConnection,
-        on_commit: OnCommit,
-        files: OpenFiles,
+        loop: asyncio.AbstractEventLoop,
         disk: Disk,
+        queue: WakingQueue,
+        turn: Callable[[], bool],
         crashed: Callable[[], None],
+        *,
+        is_alone: bool,
     ) -> None:
-        self._disk = disk
-        self._crashed = crashed
+        self._loop, self._disk, self._queue, self._turn, self._crashed = loop, disk, queue, turn, crashed
+        self._is_alone = is_alone  # one turn serves all that waits; otherwise each job has a turn of its own
         self._is_due = self._is_over = False
-        self._answered_at = 0.0
-        super().__init__(connection, on_commit, files)  # type: ignore[arg-type]
 
-    def _start(self) -> None:
-        """No thread."""
+    def wake(self) -> None:
+        if not self._is_over and not (self._is_alone and self._is_due):
+            self._is_due = True
+            self._loop.call_later(self._disk.delay_s(), self._take_turn)
 
-    def submit(self, work: Callable[[sqlite3.Connection], Any], *, goes_first: bool = False) -> asyncio.Future[Any]:
-        future = super().submit(work, goes_first=goes_first)
-        self._wake()
-        return future
-
-    def close(self) -> None:
-        self._queue.put(None)
-        while not self._is_over and self._turn():
-            pass
+    def finish(self) -> None:
+        while not self._is_over and not self._disk.dead:
+            self._is_over = not self._turn()
         self._is_over = True
 
-    def abandon(self) -> None:
-        """The process is gone: what is not committed is not."""
-        if not self._is_over:
-            self._is_over = True
-            self._connection.close()
-
-    def _wake(self) -> None:
-        if not self._is_due and not self._is_over:
-            self._is_due = True
-            self._loop.call_later(self._disk.delay_s(), self._serve_turn)
-
-    def _serve_turn(self) -> None:
+    def _take_turn(self) -> None:
         self._is_due = False
-        if self._is_over or self._queue.empty():
+        if self._is_over or self._disk.dead or self._queue.empty():
             return
-        if not self._turn():
-            self._is_over = True
+        self._is_over = not self._turn()
+        if not self._is_alone:
+            return
         if self._disk.has_crashed:
             self._crashed()
         elif not self._queue.empty():
-            self._wake()
-
-    def _answer(self, batch: list[_Job]) -> None:
-        if self._disk.has_crashed:
-            return
-        if self._connection.in_transaction:  # the loop goes on while the disk works: heard before the COMMIT
-            self._resolve(batch)
-            return
-        self._answered_at = max(self._answered_at + 1e-6, self._loop.time() + self._disk.delay_s())
-        self._loop.call_at(self._answered_at, self._resolve, batch)
-
-    def _resolve(self, batch: list[_Job]) -> None:
-        if not self._disk.dead:
-            super()._resolve(batch)
-
-
-class SimulatedReaders(Readers):
-    """The readers without their threads: a read sees the database at one moment, and its answer comes later."""
-
-    def __init__(self, connections: list[sqlite3.Connection], meet: Callable[[Exception], None], disk: Disk) -> None:
-        self._disk = disk
-        super().__init__(connections, meet)
-
-    def _start(self, connections: list[sqlite3.Connection]) -> None:
-        self._connections = connections
-
-    def submit(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
-        future = super().submit(work)
-        self._loop.call_later(self._disk.delay_s(), self._read_next)
-        return future
-
-    def close(self) -> None:
-        while not self._queue.empty():
-            self._read_next()
-        self.abandon()
-
-    def abandon(self) -> None:
-        """The process is gone: nobody hears the answers."""
-        for connection in self._connections:
-            connection.close()
-        self._connections = []
-
-    def _read_next(self) -> None:
-        if self._queue.empty() or self._disk.dead:
-            return
-        job = self._queue.get_nowait()
-        assert job is not None
-        self._serve(self._connections[0], job)
-        self._loop.call_later(self._disk.delay_s(), self._deliver, job)
-
-    def _deliver(self, job: _Job) -> None:
-        if not self._disk.dead:
-            job.resolve(job.outcome)
-
-
-class SimulatedStore(SqliteStore):
-    """The product's store, whose jobs are served by the loop."""
-
-    def __init__(self, path: str, on_commit: OnCommit, disk: Disk, crashed: Callable[[], None]) -> None:
-        super().__init__(path, on_commit)
-        self._disk = disk
-        self._crashed = crashed
-
-    def _start_threads(self, writing: sqlite3.Connection, reading: list[sqlite3.Connection]) -> None:
-        self._writer = SimulatedWriter(
-            WriterConnection(writing, self._disk), self._on_commit, self._files, self._disk, self._crashed
-        )
-        self._readers = SimulatedReaders(reading, self._writer.meet, self._disk)
-
-    def abandon(self) -> None:
-        """The process is gone."""
-        self._disk.dead = True
-        if isinstance(self._writer, SimulatedWriter) and isinstance(self._readers, SimulatedReaders):
-            self._writer.abandon()
-            self._readers.abandon()
-        self._writer = self._readers = None
-        self._lock.release()
+            self.wake()

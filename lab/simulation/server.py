@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Router
 
-from lab.simulation.disk import Disk, SimulatedStore
+from lab.simulation.disk import Disk, SimulatedCrew
 from lab.simulation.network import Connection
 from tidings.server.app import API_PREFIX, not_found, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S
 from tidings.server.identity.tokens import TokenIdentity
 from tidings.server.node import Node
-from tidings.server.store import Committed, Store
+from tidings.server.store import Committed, OnCommit, Store
 from tidings.server.store.open import open_maintenance
+from tidings.server.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from lab.simulation.world import World
@@ -31,36 +33,38 @@ class SimulatedNode(Node):
     """One process: the product's node, whose hints may be lost, late, doubled and out of order."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.config, owns_process=True)
-        self._rng = random.Random(world.rng.getrandbits(64))
+        rng = random.Random(world.rng.getrandbits(64))
+        super().__init__(world.config, owns_process=True, open_store=self.open_store, rng=rng)
         self.identity = TokenIdentity(world.config, None, clock=world.clock.wall)
         self.world = world
         self.disk = Disk(random.Random(world.rng.getrandbits(64)), world.clock.monotonic, world.committed)
+        self.crew = SimulatedCrew(world.loop, self.disk, world.host.crash)
         self.app = Router(routes(self, API_PREFIX), redirect_slashes=False, default=not_found)
         self.requests: dict[asyncio.Task[None], None] = {}
         self.connections: dict[Connection, None] = {}
         self.is_dead = False
 
-    def _open_store(self) -> Store:
-        path = str(self.world.host.path)
-        return SimulatedStore(path, self._committed, self.disk, self.world.host.crash)
+    def open_store(self, _url: str, on_commit: OnCommit) -> Store:
+        """The product's store, whose jobs are served by the loop and whose hints come as the seed wants."""
 
-    def _committed(self, events: Sequence[Committed]) -> None:
-        rng, hints = self.disk.rng, self.world.limits.hints
-        for event in events:
-            fate = rng.random()
-            if fate < hints.lost:
-                continue
-            delay_s = rng.uniform(0.0, LATE_HINT_S) if fate < hints.lost + hints.late else 0.0
-            for _ in range(2 if rng.random() < hints.doubled else 1):
-                if delay_s:
-                    self.world.loop.call_later(delay_s, self._hint, event)
-                else:
-                    self._hint(event)
+        def hint(event: Committed) -> None:
+            if not self.is_dead:
+                on_commit([event])
 
-    def _hint(self, event: Committed) -> None:
-        if not self.is_dead:
-            super()._committed([event])
+        def committed(events: Sequence[Committed]) -> None:
+            rng, hints = self.disk.rng, self.world.limits.hints
+            for event in events:
+                fate = rng.random()
+                if fate < hints.lost:
+                    continue
+                delay_s = rng.uniform(0.0, LATE_HINT_S) if fate < hints.lost + hints.late else 0.0
+                for _ in range(2 if rng.random() < hints.doubled else 1):
+                    if delay_s:
+                        self.world.loop.call_later(delay_s, hint, event)
+                    else:
+                        hint(event)
+
+        return SqliteStore(str(self.world.host.path), committed, self.crew)
 
 
 class Host:
@@ -132,16 +136,17 @@ class Host:
         self.is_up = self.is_listening = self.is_draining = False
         self.disturbed_at = self.world.clock.now_s
         node.is_dead = True
-        assert isinstance(node.store, SimulatedStore)
-        node.store.abandon()
+        node.crew.die()
+        at_once(node.store.close())
         for connection in node.connections:
             connection.crash()
         for task in node.requests:
             task.cancel()
             self._buried.append(task)
-        if node._running is not None:
-            node._running.cancel()
-            self._buried.append(node._running)
+        for task in asyncio.all_tasks(self.world.loop):
+            if task.get_name() == "tidings" and task not in self._buried:  # what runs beside the requests
+                task.cancel()
+                self._buried.append(task)
 
     async def drain(self) -> None:
         """Stop as ``tidings serve`` does at SIGTERM (server/http/serve.py), and start again."""
@@ -221,3 +226,10 @@ class Host:
         self.world.truth.close()
         if self._buried:
             await asyncio.wait(self._buried)
+
+
+def at_once(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end now: whatever it leaves to other threads happens at once here, so it waits for nothing."""
+    with contextlib.suppress(StopIteration):
+        coroutine.send(None)
+        raise AssertionError("it waits for something")

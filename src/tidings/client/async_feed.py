@@ -11,9 +11,9 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -95,7 +95,7 @@ class AsyncFeed(Following, OfOneProcess):
                 async with asyncio.timeout(self._left_s()):
                     happened = await self._happened.get()
             except TimeoutError:
-                self._follower.tick(monotonic())
+                self._follower.tick(time.monotonic())
             else:
                 happened()
         raise StopAsyncIteration
@@ -125,7 +125,7 @@ class AsyncFeed(Following, OfOneProcess):
 
     def _raise(self, generation: int, error: Exception) -> None:
         """The caller's token function failed."""
-        self._follower.abandon(generation, monotonic())
+        self._follower.abandon(generation, time.monotonic())
         raise error
 
     # In tasks of their own.

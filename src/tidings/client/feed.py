@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -106,7 +106,7 @@ class Feed(Following, OfOneProcess):
             try:
                 happened = self._happened.get(timeout=self._left_s())
             except queue.Empty:
-                self._follower.tick(monotonic())
+                self._follower.tick(time.monotonic())
             else:
                 happened()
         raise StopIteration
@@ -129,7 +129,7 @@ class Feed(Following, OfOneProcess):
         try:
             token = self._tokens.get(refresh=effect.token != "initial")
         except BaseException:
-            self._follower.abandon(generation, monotonic())
+            self._follower.abandon(generation, time.monotonic())
             raise
         job = self._jobs[generation] = _Job()
         if self._is_closed:
@@ -173,7 +173,7 @@ class Feed(Following, OfOneProcess):
     def _run_poll(self, generation: int, job: _Job, http: httpx2.Client, request: httpx2.Request) -> None:
         tell = self._happened.put
         try:
-            with within(monotonic() + POLL_TIMEOUT_S):
+            with within(time.monotonic() + POLL_TIMEOUT_S):
                 response = http.send(request, stream=True, follow_redirects=False)
                 try:
                     body = AnswerBody()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import Final, Literal
 
 import httpx2
@@ -98,7 +98,7 @@ class Following:
         """After a fork: what is open is the parent's."""
         self._tab = uuid.uuid4().hex
         self._problem = None
-        self._follower.disconnect(monotonic())
+        self._follower.disconnect(time.monotonic())
         self._follower.effects.clear()
 
     def _count_as_done(self) -> None:
@@ -122,11 +122,11 @@ class Following:
             if problem is not None:
                 raise problem
         if self._follower.status in ("idle", "refused", "closed"):
-            self._follower.connect(monotonic())
+            self._follower.connect(time.monotonic())
 
     def _left_s(self) -> float | None:
         """How long nothing is due; none if it is not known that anything ever will be."""
-        return self._follower.left_s(monotonic())
+        return self._follower.left_s(time.monotonic())
 
     def _next_job(self) -> Effect | None:
         """The next stream or poll to begin or to abort, after what is told by the way."""
@@ -159,7 +159,7 @@ class Following:
         self, http: httpx2.Client | httpx2.AsyncClient, generation: int, token: str, **extensions: object
     ) -> httpx2.Request:
         """The request for a stream, which goes out now."""
-        last_event_id = self._follower.stream_requested(generation, monotonic())
+        last_event_id = self._follower.stream_requested(generation, time.monotonic())
         headers = {
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
@@ -191,34 +191,34 @@ class Following:
             self._problem = read_problem(response, refusal)
         content_type, retry_after_s = response.headers.get("content-type", ""), read_retry_after_s(response)
         self._detail = ""
-        self._follower.stream_answered(generation, response.status_code, content_type, retry_after_s, monotonic())
+        self._follower.stream_answered(generation, response.status_code, content_type, retry_after_s, time.monotonic())
 
     def _stream_received(self, generation: int, chunk: bytes) -> None:
         """A piece of the stream came."""
-        self._take(self._follower.stream_received(generation, chunk, monotonic()))
+        self._take(self._follower.stream_received(generation, chunk, time.monotonic()))
 
     def _stream_ended(self, generation: int, trouble: Exception | None) -> None:
         """The body came to its regular end, or something happened to the connection."""
         if trouble is None:
-            self._follower.stream_ended(generation, Outcome("end"), "end", monotonic())
+            self._follower.stream_ended(generation, Outcome("end"), "end", time.monotonic())
         else:
             outcome, reason = self._outcome_of(trouble)
-            self._follower.stream_ended(generation, outcome, reason, monotonic())
+            self._follower.stream_ended(generation, outcome, reason, time.monotonic())
 
     def _poll_answered(self, generation: int, response: httpx2.Response, body: bytes) -> None:
         """A poll has its answer."""
         if response.status_code == 200:
-            self._take(self._follower.poll_answered(generation, body, monotonic()))
+            self._take(self._follower.poll_answered(generation, body, time.monotonic()))
             return
         self._problem, self._detail = read_problem(response, body), ""
         status, retry_after_s = response.status_code, read_retry_after_s(response)
         outcome = Outcome("status", status=status, retry_after_s=retry_after_s)
-        self._follower.poll_failed(generation, outcome, f"{status}", monotonic())
+        self._follower.poll_failed(generation, outcome, f"{status}", time.monotonic())
 
     def _poll_lost(self, generation: int, trouble: Exception) -> None:
         """A poll has none."""
         outcome, reason = self._outcome_of(trouble)
-        self._follower.poll_failed(generation, outcome, reason, monotonic())
+        self._follower.poll_failed(generation, outcome, reason, time.monotonic())
 
     def _take(self, events: list[Event]) -> None:
         self._queue.extend(events)

@@ -31,7 +31,7 @@ from tidings.server.live.hub import Hub
 from tidings.server.live.retain import retain_for_ever
 from tidings.server.live.watch import watch_for_ever
 from tidings.server.metrics import Metrics
-from tidings.server.store import Committed, Store
+from tidings.server.store import Committed, OnCommit, Store
 from tidings.server.store.open import open_store
 
 STREAM_OPENINGS_BURST_TIMES = 3  # a user may open all their streams so often at once: a network that comes and goes
@@ -56,8 +56,11 @@ class Node:
         people: People | None = None,
         report: TakeReport | None = None,
         owns_process: bool = False,
+        open_store: Callable[[str, OnCommit], Store] = open_store,
+        rng: random.Random | None = None,
     ) -> None:
         self.config = config
+        self._open_store = open_store
         self.metrics = Metrics()
         self.refusals = Refusals(Addresses(config.trusted_proxies), self.metrics, monotonic)
         self.identity = choose_identity(config, user, self.metrics)
@@ -69,7 +72,7 @@ class Node:
         self.takes_any_recipient = people is None or config.stranger_recipients
         self.typing_told: dict[tuple[UserId, UserId], float] = {}
         self._owns_process = owns_process
-        self._rng = random.Random()
+        self._rng = rng or random.Random()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Lock | None = None
         self._running: asyncio.Task[None] | None = None
@@ -110,7 +113,7 @@ class Node:
         async with self._starting:
             if self._running is not None:
                 return
-            store = self._open_store()
+            store = self._open_store(self.config.db, self._committed)
             await store.start()
             self.store = store
             self.identity.remember(await store.revocations())
@@ -179,9 +182,6 @@ class Node:
         self.unknown_person_rate = RateLimit(per_h / 3600, per_h, clock)
         self.stranger_profile_rate = RateLimit(STRANGER_PROFILES_PER_H / 3600, STRANGER_PROFILES_PER_H, clock)
         self.report_rate = RateLimit(REPORTS_PER_H / 3600, REPORTS_PER_H, clock)
-
-    def _open_store(self) -> Store:
-        return open_store(self.config.db, self._committed)
 
     def _committed(self, events: Sequence[Committed]) -> None:
         begun = perf_counter()

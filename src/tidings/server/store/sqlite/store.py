@@ -48,7 +48,7 @@ from tidings.server.store.sqlite.file import (
 from tidings.server.store.sqlite.lock import DatabaseLock
 from tidings.server.store.sqlite.log import heads, place, read_after
 from tidings.server.store.sqlite.place import OpenFiles
-from tidings.server.store.sqlite.threads import Readers, Writer, Written
+from tidings.server.store.sqlite.threads import Crew, Readers, Writer, Written
 from tidings.server.store.sqlite.trim import TRIM_PAUSE_S
 from tidings.server.store.sqlite.wal import FOLD_ABOVE_BYTES, check_log, fold, rescued_beside
 
@@ -81,9 +81,10 @@ _NOT_OURS_BY_FILE = {
 class SqliteStore:
     """One database file, served by this process alone."""
 
-    def __init__(self, path: str, on_commit: OnCommit) -> None:
+    def __init__(self, path: str, on_commit: OnCommit, crew: Crew | None = None) -> None:
         self._path = os.path.realpath(path)
         self._on_commit = on_commit
+        self._crew = crew or Crew()
         self._lock = DatabaseLock(self._path)
         self._writer: Writer | None = None
         self._readers: Readers | None = None
@@ -101,13 +102,10 @@ class SqliteStore:
     async def start(self) -> None:
         """Lock, open and migrate the file; see ``Store.start``."""
         writing = await asyncio.to_thread(self._open)
-        self._start_threads(writing, [connect(self._path, read_only=True) for _ in range(READER_THREADS)])
-        assert self._writer is not None
+        reading = [connect(self._path, read_only=True) for _ in range(READER_THREADS)]
+        self._writer = Writer(writing, self._on_commit, self._files, self._crew)
+        self._readers = Readers(reading, self._writer.meet, self._crew)
         self._died = self._writer.died
-
-    def _start_threads(self, writing: sqlite3.Connection, reading: list[sqlite3.Connection]) -> None:
-        self._writer = Writer(writing, self._on_commit, self._files)
-        self._readers = Readers(reading, self._writer.meet)
 
     async def close(self) -> None:
         """Finish what was accepted, and let go of the file."""

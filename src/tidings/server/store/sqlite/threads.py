@@ -81,6 +81,37 @@ class _Job:
             self.future.set_result(answer)
 
 
+class Crew:
+    """Those who do the store's jobs: threads. Another crew may do them at moments of its own."""
+
+    def queue(self) -> SimpleQueue[Any]:
+        """A queue that `start` is given."""
+        return SimpleQueue()
+
+    def connection(self, name: str, opened: sqlite3.Connection) -> sqlite3.Connection:
+        """The connection through which a writer or a reader works: the one that was opened for it."""
+        return opened
+
+    def start(self, name: str, queue: SimpleQueue[Any], turn: Callable[[], bool]) -> Callable[[], None]:
+        """Have `turn` take from the queue until it says that there is no more; what is returned waits for that."""
+
+        def take_turns() -> None:
+            while turn():
+                pass
+
+        thread = threading.Thread(target=take_turns, name=f"tidings-{name}", daemon=True)
+        thread.start()
+        return thread.join
+
+    def tell(self, name: str, loop: asyncio.AbstractEventLoop, callback: Callable[..., object], answer: Any) -> None:
+        """Let the event loop have an answer.
+
+        Raises:
+            RuntimeError: The loop is closed.
+        """
+        loop.call_soon_threadsafe(callback, answer)
+
+
 def _raise(failure: Exception, _connection: sqlite3.Connection) -> Written[None]:
     raise failure
 
@@ -101,22 +132,19 @@ def _primary_code(failure: BaseException) -> int:
 class Writer:
     """The only thread that writes."""
 
-    def __init__(self, connection: sqlite3.Connection, on_commit: OnCommit, files: OpenFiles) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, on_commit: OnCommit, files: OpenFiles, crew: Crew) -> None:
+        self._connection = crew.connection("writer", connection)
+        self._crew = crew
         self._on_commit = on_commit
         self._files = files
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Job | None] = crew.queue()
         self._stopped: str | None = None
         self._is_closing = False
         self._fold_above_bytes = FOLD_ABOVE_BYTES
         self.trouble: str | None = None  # why the last write was refused, if it was
         self.died: asyncio.Future[bool] = self._loop.create_future()  # whether another process may go on
-        self._start()
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
-        self._thread.start()
+        self._wait_for_end = crew.start("writer", self._queue, self._turn)
 
     def submit(
         self, work: Callable[[sqlite3.Connection], Written[T]], *, goes_first: bool = False
@@ -160,11 +188,7 @@ class Writer:
         """Finish what is queued, close the connection and end the thread."""
         self._is_closing = True
         self._queue.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        while self._turn():
-            pass
+        self._wait_for_end()
 
     def _turn(self) -> bool:
         """Serve what is queued; whether there will be another turn."""
@@ -323,7 +347,7 @@ class Writer:
 
     def _answer(self, batch: list[_Job]) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._resolve, batch)
+            self._crew.tell("writer", self._loop, self._resolve, batch)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.info("the event loop is gone; %d writes were not answered", len(batch))
 
@@ -358,19 +382,15 @@ class Writer:
 class Readers:
     """A few threads with read-only connections; each read is one snapshot."""
 
-    def __init__(self, connections: list[sqlite3.Connection], meet: Callable[[Exception], None]) -> None:
+    def __init__(self, connections: list[sqlite3.Connection], meet: Callable[[Exception], None], crew: Crew) -> None:
         self._loop = asyncio.get_running_loop()
         self._meet = meet  # told, in the event loop, of damage
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._start(connections)
-
-    def _start(self, connections: list[sqlite3.Connection]) -> None:
-        self._threads = [
-            threading.Thread(target=self._run, args=(connection,), name="tidings-reader", daemon=True)
-            for connection in connections
+        self._crew = crew
+        self._queue: SimpleQueue[_Job | None] = crew.queue()
+        self._wait_for_ends = [
+            crew.start("reader", self._queue, partial(self._turn, crew.connection("reader", each)))
+            for each in connections
         ]
-        for thread in self._threads:
-            thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Queue a read; the future resolves with what ``work`` returns."""
@@ -380,19 +400,19 @@ class Readers:
 
     def close(self) -> None:
         """Finish what is queued and end the threads."""
-        for _ in self._threads:
+        for _ in self._wait_for_ends:
             self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
+        for wait_for_end in self._wait_for_ends:
+            wait_for_end()
 
-    def _run(self, connection: sqlite3.Connection) -> None:
-        while (job := self._queue.get()) is not None:
+    def _turn(self, connection: sqlite3.Connection) -> bool:
+        if (job := self._queue.get()) is not None:
             self._serve(connection, job)
-            try:
-                self._loop.call_soon_threadsafe(job.resolve, job.outcome)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                break
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._crew.tell("reader", self._loop, job.resolve, job.outcome)
+                return True
         connection.close()
+        return False
 
     def _serve(self, connection: sqlite3.Connection, job: _Job) -> None:
         try:
