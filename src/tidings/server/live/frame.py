@@ -7,7 +7,6 @@ never move a reader's position. Source: PROTOCOL.md, Frames.
 
 from __future__ import annotations
 
-from msgspec import Struct
 from starlette.types import Message
 
 from tidings.protocol.cursor import format_cursor
@@ -60,33 +59,31 @@ def connected(data: Connected, *, cursor: str | None, retry_ms: int) -> bytes:
 
 def reset(reason: str, head_cursor: str) -> bytes:
     """Tells that a position cannot be served: reload the snapshots and go on from ``cursor``."""
-    return encode_event(_payload(RESET, Reset(reason=reason, cursor=head_cursor)), id=head_cursor.encode())
+    return encode_event(
+        encode_payload(RESET, encode_json(Reset(reason=reason, cursor=head_cursor))), id=head_cursor.encode()
+    )
 
 
 def caught_up(cursor: str) -> bytes:
     """Tells that everything up to here has been sent."""
-    return encode_event(_payload(CAUGHT_UP, Reached(cursor)))
+    return encode_event(encode_payload(CAUGHT_UP, encode_json(Reached(cursor))))
 
 
 def heartbeat(cursor: str) -> bytes:
     """Shows that the stream lives, and where it stands."""
-    return encode_event(_payload(HEARTBEAT, Reached(cursor)))
+    return encode_event(encode_payload(HEARTBEAT, encode_json(Reached(cursor))))
 
 
 def typing(chat_user_id: str) -> bytes:
     """Tells that the other one is typing; kept in no log."""
-    return encode_event(_payload(TYPING, Typing(chat_user_id)))
+    return encode_event(encode_payload(TYPING, encode_json(Typing(chat_user_id))))
 
 
 def presence(chat_user_id: str, online: bool) -> bytes:
     """Tells that the other one has come or gone; kept in no log."""
-    return encode_event(_payload(PRESENCE, PresenceChange(chat_user_id, online)))
+    return encode_event(encode_payload(PRESENCE, encode_json(PresenceChange(chat_user_id, online))))
 
 
 def goodbye(reason: str, retry_ms: int) -> bytes:
     """The last frame: why the server ends the stream, and when to come back."""
-    return encode_event(_payload(GOODBYE, Goodbye(reason, retry_ms)), retry_ms=retry_ms)
-
-
-def _payload(type: str, data: Struct) -> bytes:
-    return encode_payload(type, encode_json(data))
+    return encode_event(encode_payload(GOODBYE, encode_json(Goodbye(reason, retry_ms))), retry_ms=retry_ms)
