@@ -188,6 +188,17 @@ def test_the_rules_of_all_stores_are_pure(module: str) -> None:
     assert [] == [name for name in imports(module) if name.startswith("tidings.server.store.sqlite")]
 
 
+def test_a_limit_stands_beside_its_use() -> None:
+    """config.py has the settings, and only those limits that several modules keep."""
+    config = MODULES["tidings.server.config"]
+    names = [node for node in ast.walk(ast.parse(text_of(config))) if isinstance(node, ast.Name)]
+    limits = {name.id for name in names if name.id.isupper() and isinstance(name.ctx, ast.Store)}
+    kept_here = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+    others = [text_of(path) for path in MODULES.values() if path != config]
+
+    assert [] == [limit for limit in limits - kept_here if sum(limit in text for text in others) < 2]
+
+
 def test_every_module_is_used() -> None:
     """A module that nothing imports is an entry point or dead."""
     used = {name for module in MODULES for name in imports(module) if name != module}
