@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from lab.node import Node, Person, refused
 from tidings import Config, Tidings
-from tidings.server.node import STRANGER_PROFILES_PER_H
+from tidings.server.identity.rates import STRANGER_PROFILES_PER_H
 from tidings.server.store.sqlite.file import connect
 
 PROFILES = {

@@ -24,7 +24,7 @@ from tidings.server.identity.access_log import hide_tokens_in_access_log
 from tidings.server.identity.address import Addresses
 from tidings.server.identity.auth import IdentifyUser, choose_identity
 from tidings.server.identity.cross_site import trusted_origins
-from tidings.server.identity.rates import RATE_USERS_MAX, RateLimit
+from tidings.server.identity.rates import Rates
 from tidings.server.identity.refusals import Refusals
 from tidings.server.live.ending import end_streams
 from tidings.server.live.hub import Hub
@@ -34,10 +34,6 @@ from tidings.server.metrics import Metrics
 from tidings.server.store import Committed, OnCommit, Store
 from tidings.server.store.open import open_store
 
-STREAM_OPENINGS_BURST_TIMES = 3  # a user may open all their streams so often at once: a network that comes and goes
-REPORTS_PER_H = 10  # reports of one user; a person reads each of them
-STRANGER_PROFILES_PER_H = 60  # of strangers, for one user where they are told at all: to find a few, and not everybody
-
 log = logging.getLogger("tidings.node")
 
 
@@ -45,6 +41,7 @@ class Node:
     """The parts that the routes work with. Use it in one event loop."""
 
     hub: Hub
+    rates: Rates
     store: Store
 
     def __init__(
@@ -70,7 +67,6 @@ class Node:
         self.people = people
         self.report = report
         self.takes_any_recipient = people is None or config.stranger_recipients
-        self.typing_told: dict[tuple[UserId, UserId], float] = {}
         self._owns_process = owns_process
         self._rng = rng or random.Random()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,7 +74,6 @@ class Node:
         self._running: asyncio.Task[None] | None = None
         self._host: HostShutdown | None = None
         self._ready_in: asyncio.AbstractEventLoop | None = None
-        self._new_limits(lambda: 0.0)
         hide_tokens_in_access_log()
 
     async def ready(self, scope: Scope) -> None:
@@ -120,7 +115,7 @@ class Node:
             self.metrics.write_queue.set_function(lambda: store.write_queue)
             self.metrics.database_bytes.set_function(lambda: store.size_bytes)
             self.hub = Hub(self.config, store, self.metrics, self._rng)
-            self._new_limits(loop.time)
+            self.rates = Rates(self.config, loop.time)
             started = loop.create_future()
             # Its context is not that of the first request: what runs for all is in nobody's name.
             self._running = loop.create_task(
@@ -160,28 +155,6 @@ class Node:
         if until is not None:
             await self.store.revoke(user, until)
         return ended
-
-    def remember_typing(self, sender: UserId, recipient: UserId, now: float) -> None:
-        """Note when a typing frame was sent, so that the next one waits."""
-        if len(self.typing_told) >= RATE_USERS_MAX:
-            self.typing_told.clear()
-        self.typing_told[sender, recipient] = now
-
-    def _new_limits(self, clock: Callable[[], float]) -> None:
-        config = self.config
-        self.send_rate = RateLimit(config.sends_per_s, config.sends_burst, clock)
-        self.opening_rate = RateLimit(
-            config.stream_openings_per_s, STREAM_OPENINGS_BURST_TIMES * config.streams_per_user_max, clock
-        )
-        self.receipt_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
-        self.typing_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
-        self.presence_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
-        self.block_rate = RateLimit(config.signals_per_s, config.signals_per_s, clock)
-        per_h = config.new_conversations_per_h
-        self.stranger_block_rate = RateLimit(per_h / 3600, per_h, clock)
-        self.unknown_person_rate = RateLimit(per_h / 3600, per_h, clock)
-        self.stranger_profile_rate = RateLimit(STRANGER_PROFILES_PER_H / 3600, STRANGER_PROFILES_PER_H, clock)
-        self.report_rate = RateLimit(REPORTS_PER_H / 3600, REPORTS_PER_H, clock)
 
     def _committed(self, events: Sequence[Committed]) -> None:
         begun = perf_counter()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.types import Receive, Scope
 
+from tidings.errors import TooManyRequests
 from tidings.protocol.encoding import encode_json
 from tidings.protocol.shapes import Presence
 from tidings.server.api.answer import ACCEPTED, Answer
@@ -14,16 +17,13 @@ from tidings.server.live.presence import PRESENCE_WATCH_S
 from tidings.server.node import Node
 from tidings.server.store import Relation
 
-TYPING_FRAME_GAP_S = 1.0  # typing to the same person within this adds nothing
-
 
 async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Tell the other side that the caller types, if it is there and has written back; the answer is the same."""
     user, peer = await posted_about(node, scope, receive)
-    node.typing_rate.take(user)
-    now = node.hub.loop.time()
-    if node.typing_told.get((user, peer), 0.0) + TYPING_FRAME_GAP_S <= now:
-        node.remember_typing(user, peer, now)
+    node.rates.typing.take(user)
+    with contextlib.suppress(TooManyRequests):  # the other side was told a moment ago
+        node.rates.typing_frames.take((user, peer))
         # Whether the other one is here or not: else the time of the answer would tell a stranger.
         relation = await node.store.relation(user, peer)
         peer_log = node.hub.find(peer)
@@ -35,7 +35,7 @@ async def post_typing(node: Node, scope: Scope, receive: Receive) -> Answer:
 async def post_presence(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Whether the other one is online, and frames for PRESENCE_WATCH_S when that changes."""
     user, peer = await posted_about(node, scope, receive)
-    node.presence_rate.take(user)
+    node.rates.presence.take(user)
     presence = node.hub.presence
     if presence is None:
         return Answer(200, encode_json(Presence(online=None, watch_s=0)))

@@ -37,7 +37,7 @@ async def _may_know(node: Node, caller: UserId, user: UserId, relation: Relation
     if node.people is None or not node.config.stranger_profiles:
         return False
     try:
-        node.stranger_profile_rate.take(caller)
+        node.rates.stranger_profiles.take(caller)
         return await may_write(node.may_send, caller, user)
     except Problem:
         return False

@@ -33,11 +33,11 @@ async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
     several = body.get("receipts")
     if several is None:
         receipt = _read_receipt(body, user)
-        node.receipt_rate.take(user)
+        node.rates.receipts.take(user)
         watermarks = await advance(*receipt)
         return Answer(200, encode_json(Received(watermarks=watermarks)))
     receipts = [_read_receipt(each, user) for each in _read_list(several)]
-    node.receipt_rate.take(user)
+    node.rates.receipts.take(user)
     # Together, so that the writer has them in one commit.
     advanced = await asyncio.gather(*(advance(*each) for each in receipts), return_exceptions=True)
     told = [_told(receipt.peer, each) for receipt, each in zip(receipts, advanced, strict=True)]

@@ -30,11 +30,11 @@ log = logging.getLogger("tidings.block")
 async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Block somebody: when this is answered, no send between both is accepted any more."""
     user, peer = await posted_about(node, scope, receive)
-    node.block_rate.take(user)
+    node.rates.blocks.take(user)
     relation = await node.store.relation(user, peer)
     if not (relation.has_written or relation.was_written_to or relation.blocks):
         # It makes rows, of a user too if there was none: as many an hour as first messages may.
-        node.stranger_block_rate.take(user)
+        node.rates.stranger_blocks.take(user)
     await block(node, user, peer)
     return Answer(200, ACCEPTED)
 
@@ -42,7 +42,7 @@ async def post_block(node: Node, scope: Scope, receive: Receive) -> Answer:
 async def post_unblock(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Take a block back."""
     user, peer = await posted_about(node, scope, receive)
-    node.block_rate.take(user)
+    node.rates.blocks.take(user)
     await node.store.unblock(user, peer)
     return Answer(200, ACCEPTED)
 
@@ -67,7 +67,7 @@ async def post_report(node: Node, scope: Scope, receive: Receive) -> Answer:
         raise Unprocessable("control_characters", "The reason contains control characters other than TAB, LF and CR.")
     if seq is not None and not 1 <= seq <= SEQ_MAX:
         raise BadRequest("wrong_type", "seq is a message number from 1.")
-    node.report_rate.take(user)
+    node.rates.reports.take(user)
     before = None if seq is None else seq + 1
     page = await node.store.history(user, peer, before=before, after=None, limit=REPORT_MESSAGES_MAX)
     if seq is not None and (not page.messages or page.messages[-1].seq != seq):

@@ -40,7 +40,7 @@ async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
         sent.client_id,
         opening_limit_per_h=node.config.new_conversations_per_h,
     )
-    node.send_rate.take(user)
+    node.rates.sends.take(user)
     # The store refuses, and at the same place as for a block: after what this client_id has sent before.
     if not await may_write(node.may_send, new.sender, new.recipient):
         new = new._replace(is_refused=True)
@@ -96,10 +96,10 @@ async def _append_to_known(node: Node, new: NewMessage) -> Message:
     try:
         return await append(node, new._replace(may_begin=False))
     except BeginsConversation:
-        node.unknown_person_rate.check(new.sender)
+        node.rates.unknown_people.check(new.sender)
         # Whoever may not write does not learn either whether there is anybody.
         if not new.is_refused and new.recipient not in await ask_people(node.people, [new.recipient]):
-            node.unknown_person_rate.take(new.sender)
+            node.rates.unknown_people.take(new.sender)
             raise
     return await append(node, new)
 

@@ -53,7 +53,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
     hub = node.hub
     refuse_while_draining(hub)
     refuse_when_full(hub)
-    node.opening_rate.take(caller.user)
+    node.rates.openings.take(caller.user)
 
     connection = own_connection(scope)
     user_log = hub.hold(caller.user)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from math import ceil
 
 from tidings.errors import TooManyRequests
+from tidings.server.config import Config
 
 RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
+STREAM_OPENINGS_BURST_TIMES = 3  # a user may open all their streams so often at once: a network that comes and goes
+REPORTS_PER_H = 10  # reports of one user; a person reads each of them
+STRANGER_PROFILES_PER_H = 60  # of strangers, for one user where they are told at all: to find a few, and not everybody
+TYPING_FRAME_GAP_S = 1.0  # typing to the same person within this adds nothing
 
 _ROUNDING = 1e-6  # of an interval: what sums of floats may be off by
 
@@ -26,10 +31,10 @@ class RateLimit:
             max(1.0, burst) - 1.0
         ) * self._interval_s  # from a bucket with the last one in it to a full one
         self._clock = clock
-        self._young: dict[str, float] = {}
-        self._old: dict[str, float] = {}
+        self._young: dict[Hashable, float] = {}
+        self._old: dict[Hashable, float] = {}
 
-    def check(self, name: str) -> None:
+    def check(self, name: Hashable) -> None:
         """Nothing, if there is one in the bucket of this name; it stays there.
 
         Raises:
@@ -37,7 +42,7 @@ class RateLimit:
         """
         self._full_at(name)
 
-    def take(self, name: str) -> None:
+    def take(self, name: Hashable) -> None:
         """Take one from the bucket of this name.
 
         Raises:
@@ -48,7 +53,7 @@ class RateLimit:
             self._old, self._young = self._young, {}
         self._young[name] = full_at
 
-    def _full_at(self, name: str) -> float:
+    def _full_at(self, name: Hashable) -> float:
         now = self._clock()
         full_at = self._young.get(name)
         if full_at is None:
@@ -60,3 +65,25 @@ class RateLimit:
                 "rate_limited", f"That was too often; go on in {retry_after_s} s.", retry_after_s=retry_after_s
             )
         return max(now, full_at)
+
+
+class Rates:
+    """The rates of a node's users, each kind by itself."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        def signals() -> RateLimit:
+            return RateLimit(config.signals_per_s, config.signals_per_s, clock)
+
+        def hourly(most: int) -> RateLimit:
+            return RateLimit(most / 3600, most, clock)
+
+        self.sends = RateLimit(config.sends_per_s, config.sends_burst, clock)
+        self.openings = RateLimit(
+            config.stream_openings_per_s, STREAM_OPENINGS_BURST_TIMES * config.streams_per_user_max, clock
+        )
+        self.receipts, self.typing, self.presence, self.blocks = signals(), signals(), signals(), signals()
+        self.typing_frames = RateLimit(1 / TYPING_FRAME_GAP_S, 1, clock)  # by both people: what is more is not told
+        self.stranger_blocks = hourly(config.new_conversations_per_h)
+        self.unknown_people = hourly(config.new_conversations_per_h)
+        self.stranger_profiles = hourly(STRANGER_PROFILES_PER_H)
+        self.reports = hourly(REPORTS_PER_H)
