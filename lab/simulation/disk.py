@@ -66,15 +66,20 @@ class WriterConnection:
         return self._real.in_transaction
 
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        self._fail_if_it_is_time(sql)
+        return self._commit() if sql == "COMMIT" else self._real.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any) -> sqlite3.Cursor:
+        self._fail_if_it_is_time(sql)
+        return self._real.executemany(sql, parameters)
+
+    def _fail_if_it_is_time(self, sql: str) -> None:
         disk = self._disk
         if sql.startswith("INSERT") and disk.clock() < disk.full_until:
             raise failure("database or disk is full", sqlite3.SQLITE_FULL)
         if disk.poisons and sql.startswith("INSERT INTO feed"):
             disk.poisons -= 1
             raise failure("a defect in one write", sqlite3.SQLITE_ERROR)
-        if sql == "COMMIT":
-            return self._commit()
-        return self._real.execute(sql, parameters)
 
     def close(self) -> None:
         self._real.close()

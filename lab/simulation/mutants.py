@@ -125,12 +125,15 @@ def _one(name: str, about: str, place: str, code: str, instead: str) -> Mutant:
 
 
 HUB, STREAM, FOLLOW = "server/live/hub.py", "server/live/stream.py", "server/api/stream_route.py"
-SEND, RECEIPTS = (f"server/store/sqlite/{name}.py" for name in ("send", "receipts"))
+SEND, AUDIENCE = (f"server/store/sqlite/{name}.py" for name in ("send", "audience"))
+RECEIPTS = "server/store/sqlite/receipts.py"
 TRIM, RULES, ROWS = "server/store/sqlite/trim.py", "server/store/rules.py", "server/store/rows.py"
 THREADS, COPIES, EVENTS = "server/store/sqlite/threads.py", "server/store/sqlite/copies.py", "server/api/poll.py"
 SCHEMA = "server/store/sqlite/migrations/0001_start.sql"
 CORE, FOLLOWING = "client/core.py", "client/following.py"
-RAISE_HEADS = 'connection.execute("UPDATE users SET head = head + 1 WHERE uid IN (?, ?)", (sender, recipient))'
+RAISE_HEADS = """connection.executemany(
+    "UPDATE users SET head = ? WHERE uid = ?", [(head + 1, uid) for uid, _chat, _name, head in sides]
+)"""
 READ, PAGE = "self._hub.store.read_after", "EVENTS_PAGE_DEFAULT, FRAME_BATCH_MAX_BYTES"
 
 MUTANTS = [
@@ -145,7 +148,7 @@ MUTANTS = [
     _one(
         "two-transactions",
         "the sender's and the recipient's log are written in two transactions, each under a lock of its own",
-        SEND,
+        AUDIENCE,
         RAISE_HEADS,
         f'{RAISE_HEADS}\nconnection.execute("COMMIT")\nconnection.execute("BEGIN IMMEDIATE")',
     ),
@@ -170,27 +173,22 @@ MUTANTS = [
         "the next position is counted in memory, and a rollback leaves a hole",
         (
             (
-                SEND,
-                "last_seq + 1, sender_head + 1, recipient_head + 1",
-                "last_seq + 1, _next(sender, sender_head), _next(recipient, recipient_head)",
-            ),
-            (
-                SEND,
-                RAISE_HEADS,
+                AUDIENCE,
+                "mid = conversation << SEQ_BITS | seq",
                 """
-                connection.execute("UPDATE users SET head = ? WHERE uid = ?", (sender_position, sender))
-                connection.execute("UPDATE users SET head = ? WHERE uid = ?", (recipient_position, recipient))
+                sides = [(uid, chat, name, _last(uid, head)) for uid, chat, name, head in sides]
+                mid = conversation << SEQ_BITS | seq
                 """,
             ),
             (
-                SEND,
+                AUDIENCE,
                 "",
                 """
                 _heads: dict[int, int] = {}
 
-                def _next(user: int, head: int) -> int:
+                def _last(user: int, head: int) -> int:
                     _heads[user] = max(_heads.get(user, 0), head) + 1
-                    return _heads[user]
+                    return _heads[user] - 1
                 """,
             ),
         ),
@@ -347,7 +345,10 @@ MUTANTS = [
         "own-devices-not-told",
         "what was read on one device stays unread on the others",
         RECEIPTS,
-        "committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, after.read, now_ms))",
+        """
+        positions = enter(connection, own, conversation, KIND_READ_BY_OWNER, after.read, now_ms)
+        committed += rows.receipts(positions, peer, KIND_READ_BY_OWNER, after.read, now_ms)
+        """,
         "pass",
     ),
     _one(

@@ -165,7 +165,7 @@ class Truth:
         if head == known:
             return
         found = probe.execute(
-            "SELECT cur, kind, peers.name, mid, ts FROM feed JOIN users AS peers ON peers.uid = feed.peer"
+            "SELECT cur, kind, peers.name, mid, ts FROM feed JOIN users AS peers ON peers.uid = feed.chat"
             " WHERE feed.uid = ? AND cur > ? ORDER BY cur",
             (uid, known),
         ).fetchall()
@@ -199,7 +199,7 @@ class Truth:
             "SELECT id, senders.name, recipients.name, client_id, body FROM messages"
             f" JOIN members ON members.cid = id >> {SEQ_BITS} AND members.uid = sender"
             " JOIN users AS senders ON senders.uid = sender"
-            " JOIN users AS recipients ON recipients.uid = members.peer ORDER BY id"
+            " JOIN users AS recipients ON recipients.uid = members.chat ORDER BY id"
         ).fetchall():
             self._keep_message(mid, sender, recipient, client_id, text)
 
@@ -231,8 +231,7 @@ class Truth:
         self, probe: sqlite3.Connection, names: dict[int, str], before: dict[str, int], is_first: bool
     ) -> None:
         rows = probe.execute(
-            "SELECT uid, peer, read_seq, dlv_seq, recv_n, read_n, last_seq, told_read, told_dlv, ifnull(tag, cid)"
-            " FROM members"
+            "SELECT uid, chat, read_seq, dlv_seq, recv_n, read_n, last_seq, told_read, told_dlv, tag FROM members"
         ).fetchall()
         received_by = {(names[uid], names[peer]): values[2] for uid, peer, *values in rows}
         for uid, peer_uid, *values in rows:

@@ -295,6 +295,10 @@ def test_state_that_a_client_holds_of_an_earlier_database_stays_true(tmp_path: P
 def _as_before(path: Path) -> None:
     """Take a database back to the schema of version 4."""
     with closing(connect(str(path))) as connection:
+        connection.execute("DROP VIEW sides")
+        connection.execute("DROP INDEX members_audience")
+        for table in ("members", "feed"):
+            connection.execute(f"ALTER TABLE {table} RENAME COLUMN chat TO peer")
         for column in ("tag", "told_dlv", "told_read"):
             connection.execute(f"ALTER TABLE members DROP COLUMN {column}")
         connection.execute("DROP INDEX blocks_recent")

@@ -201,11 +201,11 @@ def tidings_database() -> Callable[[Path], None]:
         migrate(connection)
         connection.executescript("""
             INSERT INTO users(uid, name, head) VALUES (1, 'ada', 4), (2, 'ben', 3);
-            INSERT INTO members(uid, peer, cid) VALUES (1, 2, 1), (2, 1, 1);
+            INSERT INTO members(uid, chat, cid, tag) VALUES (1, 2, 1, 1), (2, 1, 1, 1);
             INSERT INTO messages(id, sender, nth, client_id, type, ts, body) VALUES
                 (16777217, 1, 1, 'c1', 'text', 1, 'one'), (16777218, 1, 2, 'c2', 'text', 2, 'two'),
                 (16777219, 2, 1, NULL, 'text', 3, 'three');
-            INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES
+            INSERT INTO feed(uid, cur, kind, chat, mid, ts) VALUES
                 (1, 1, 1, 2, 16777217, 1), (1, 2, 1, 2, 16777218, 2), (1, 3, 2, 2, 16777218, 2),
                 (1, 4, 1, 2, 16777219, 3),
                 (2, 1, 1, 1, 16777217, 1), (2, 2, 1, 1, 16777218, 2), (2, 3, 1, 1, 16777219, 3);

@@ -105,7 +105,7 @@ def test_a_database_of_version_1_is_migrated_with_what_is_in_it(tmp_path: Path) 
         connection.executescript(first.read_text("utf-8"))
         connection.execute("INSERT INTO meta(k, v) VALUES ('epoch', 'abc')")
         connection.execute("PRAGMA user_version = 1")
-        _converse(connection, "one", "other", 3)
+        _converse(connection, "one", "other", 3, chat="peer")
         connection.commit()
     assert "schema version 1" in tidings("migrate", "--check", db=database, code=1)
     assert "was 1" in tidings("migrate", db=database)
@@ -539,8 +539,11 @@ def _first_cursor(person: Person) -> str:
     return f"{person.head().partition('-')[0]}-0-0"
 
 
-def _converse(connection: sqlite3.Connection, one: str, other: str, count: int) -> None:
-    """Write a whole conversation, every message by ``one``, as a server would have: quicker than by sending."""
+def _converse(connection: sqlite3.Connection, one: str, other: str, count: int, chat: str = "chat") -> None:
+    """Write a whole conversation, every message by ``one``, as a server would have: quicker than by sending.
+
+    Version 1 of the schema has ``peer`` for ``chat``.
+    """
     ids = []
     for name in (one, other):
         connection.execute("INSERT OR IGNORE INTO users(name) VALUES (?)", (name,))
@@ -554,15 +557,17 @@ def _converse(connection: sqlite3.Connection, one: str, other: str, count: int) 
         [(cid << 24 | n, sender, n, now_ms, f"text {n}") for n in numbers],
     )
     connection.executemany(
-        "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, 1, ?, ?, ?)",
+        f"INSERT INTO feed(uid, cur, kind, {chat}, mid, ts) VALUES (?, ?, 1, ?, ?, ?)",
         [(sender, head + n, recipient, cid << 24 | n, now_ms) for n in numbers]
         + [(recipient, recipient_head + n, sender, cid << 24 | n, now_ms) for n in numbers],
     )
     connection.executemany(
-        "INSERT INTO members(uid, peer, cid, last_cur, last_seq, recv_n) VALUES (?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO members(uid, {chat}, cid, last_cur, last_seq, recv_n) VALUES (?, ?, ?, ?, ?, ?)",
         [
             (sender, recipient, cid, head + count, count, 0),
             (recipient, sender, cid, recipient_head + count, count, count),
         ],
     )
+    if chat == "chat":
+        connection.execute("UPDATE members SET tag = cid WHERE cid = ?", (cid,))
     connection.executemany("UPDATE users SET head = head + ? WHERE uid = ?", [(count, sender), (count, recipient)])

@@ -286,7 +286,7 @@ def test_a_send_looks_up_by_indexes_alone(tmp_path: Path) -> None:
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LOOK}", ("ada", "bo", "1"))]
     connection.close()
     tables = [step for step in plan if "subquery" not in step.lower() and step != "SCAN CONSTANT ROW"]
-    assert 7 == len(tables)
+    assert 6 == len(tables)
     assert all(step.startswith("SEARCH ") and " USING " in step for step in tables), tables
 
 

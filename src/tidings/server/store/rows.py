@@ -79,6 +79,13 @@ def receipt(owner: UserId, other: UserId, kind: int, upto: int, position: int, a
     return LogEvent(position, tag_of(at_ms), data, TYPE_OF_KIND[kind])
 
 
+def receipts(
+    positions: Iterable[tuple[UserId, int]], other: UserId, kind: int, upto: int, at_ms: int
+) -> list[Committed]:
+    """Return a receipt at these positions of the logs that it entered; each names the conversation by ``other``."""
+    return [Committed(user, receipt(user, other, kind, upto, position, at_ms)) for user, position in positions]
+
+
 def appended(
     new: NewMessage, tag: int, seq: int, at_ms: int, positions: Iterable[tuple[UserId, int]]
 ) -> tuple[Appended, list[Committed]]:

@@ -31,14 +31,12 @@ class Found(NamedTuple):
     """All that a send depends on, as the database has it in one look; None where there is nothing yet."""
 
     sender: int | None
-    sender_head: int
     recipient: int | None
-    recipient_head: int
     erased_ms: int | None  # the recipient has left
     conversation: int | None
     tag: int
     last_seq: int
-    sent: int  # messages of the sender in it
+    received: int  # messages that the sender received in it; all others are the sender's own
     stored: int | None  # the message that the sender stored under this client_id
     blocks: bool  # the sender blocks the recipient
     is_blocked: bool
@@ -120,7 +118,7 @@ def check_same(stored_digest: bytes | None, sent_digest: bytes | None) -> None:
 
 def tells_first(found: Found) -> bool:
     """Whether this is the sender's first answer: receipts that were kept from a stranger are told before it."""
-    return found.conversation is not None and found.sent == 0 and not found.blocks
+    return found.conversation is not None and found.last_seq == found.received and not found.blocks
 
 
 # What does a receipt raise?

@@ -33,13 +33,11 @@ def read_after(
     """A page of a log; see ``Store.read_after``."""
     found = connection.execute(
         """
-        SELECT feed.cur, feed.kind, feed.mid & ?, feed.ts, peers.name,
-               ifnull(mine.tag, mine.cid), messages.sender = feed.uid, messages.client_id, messages.type,
-               messages.ts, messages.body, mine.read_seq, mine.dlv_seq, theirs.told_read, theirs.told_dlv
+        SELECT feed.cur, feed.kind, feed.mid & ?, feed.ts, sides.name,
+               sides.tag, messages.sender = feed.uid, messages.client_id, messages.type, messages.ts, messages.body,
+               sides.read_seq, sides.dlv_seq, sides.told_read, sides.told_dlv
         FROM feed
-        JOIN users AS peers ON peers.uid = feed.peer
-        JOIN members AS mine ON mine.uid = feed.uid AND mine.peer = feed.peer
-        JOIN members AS theirs ON theirs.uid = feed.peer AND theirs.peer = feed.uid
+        JOIN sides ON sides.uid = feed.uid AND sides.chat = feed.chat
         LEFT JOIN messages ON feed.kind = ? AND messages.id = feed.mid
         WHERE feed.uid = ? AND feed.cur > ? ORDER BY feed.cur LIMIT ?
         """,

@@ -1,26 +1,19 @@
-"""The watermarks of a reader rise, and the other side is told: inside the writer's transaction."""
+"""The watermarks of a reader rise, and the others are told: inside the writer's transaction."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from typing import NamedTuple
 
 from tidings.protocol.events import KIND_READ_BY_OWNER
 from tidings.protocol.shapes import Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.store import Committed, rows
 from tidings.server.store.rules import SEQ_BITS, SEQ_MAX, Marks, check_receipt, received_upto
+from tidings.server.store.sqlite.audience import audience, enter
 from tidings.server.store.sqlite.safety import blockers
 from tidings.server.store.sqlite.schema import find_user, read_watermarks
 from tidings.server.store.sqlite.threads import Written
-
-
-class Side(NamedTuple):
-    """One of the two in a conversation: the name on the wire and the number here."""
-
-    name: UserId
-    uid: int
 
 
 def advance(
@@ -33,80 +26,62 @@ def advance(
     tells_strangers: bool,
 ) -> Written[Watermarks]:
     """Raise watermarks; see ``Store.advance``."""
-    reader_uid, peer_uid = find_user(connection, reader), find_user(connection, peer)
+    user, chat = find_user(connection, reader), find_user(connection, peer)
     found = connection.execute(
-        "SELECT mine.cid, mine.last_seq, theirs.recv_n, mine.dlv_seq, mine.read_seq, mine.told_dlv, mine.told_read"
-        " FROM members AS mine"
-        " JOIN members AS theirs ON theirs.uid = mine.peer AND theirs.peer = mine.uid"
-        " WHERE mine.uid = ? AND mine.peer = ?",
-        (reader_uid, peer_uid),
+        "SELECT cid, last_seq, recv_n, dlv_seq, read_seq, told_dlv, told_read FROM members WHERE uid = ? AND chat = ?",
+        (user, chat),
     ).fetchone()
     check_receipt(0 if found is None else found[1], delivered_upto, read_upto)
-    if found is None or reader_uid is None or peer_uid is None:
+    if found is None or user is None or chat is None:
         return Written(Watermarks(), [])
-    if reader_uid in blockers(connection, reader_uid, peer_uid):
-        return Written(read_watermarks(connection, reader_uid, peer_uid), [])
+    if user in blockers(connection, user, chat):
+        return Written(read_watermarks(connection, user, chat), [])
 
+    conversation, last_seq, received, *marks = found
     now_ms = time.time_ns() // 1_000_000
-    own, other = Side(reader, reader_uid), Side(peer, peer_uid)
-    conversation, _, sent, *marks = found
     before = Marks(*marks)
     after = before.raised(delivered_upto, read_upto)
     committed: list[Committed] = []
     if after != before:
         connection.execute(
-            "UPDATE members SET dlv_seq = ?, read_seq = ? WHERE uid = ? AND peer = ?",
-            (after.delivered, after.read, reader_uid, peer_uid),
+            "UPDATE members SET dlv_seq = ?, read_seq = ? WHERE uid = ? AND chat = ?",
+            (after.delivered, after.read, user, chat),
         )
     if after.read > before.read:
         # A row that a disk has lost is passed over: refused, the receipt would be sent again for ever.
         message_id, sender, nth = connection.execute(
             "SELECT id, sender, nth FROM messages WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT 1",
             (conversation << SEQ_BITS, conversation << SEQ_BITS | after.read),
-        ).fetchone() or (conversation << SEQ_BITS, reader_uid, 0)
+        ).fetchone() or (conversation << SEQ_BITS, user, 0)
         connection.execute(
-            "UPDATE members SET read_n = ? WHERE uid = ? AND peer = ?",
-            (received_upto(message_id & SEQ_MAX, nth, is_own=sender == reader_uid), reader_uid, peer_uid),
+            "UPDATE members SET read_n = ? WHERE uid = ? AND chat = ?",
+            (received_upto(message_id & SEQ_MAX, nth, is_own=sender == user), user, chat),
         )
-        committed.append(_record(connection, own, other, KIND_READ_BY_OWNER, conversation, after.read, now_ms))
-    if sent > 0 or tells_strangers:
-        committed += tell(connection, own, other, now_ms)
-    return Written(read_watermarks(connection, reader_uid, peer_uid), committed)
+        own = [side for side in audience(connection, conversation) if side[0] == user]
+        positions = enter(connection, own, conversation, KIND_READ_BY_OWNER, after.read, now_ms)
+        committed += rows.receipts(positions, peer, KIND_READ_BY_OWNER, after.read, now_ms)
+    if tells_strangers or last_seq > received:  # the reader has written
+        committed += tell(connection, conversation, user, reader, now_ms)
+    return Written(read_watermarks(connection, user, chat), committed)
 
 
-def tell(connection: sqlite3.Connection, reader: Side, peer: Side, now_ms: int) -> list[Committed]:
-    """Tell the peer how far the reader has read and received, where it was not told so far."""
-    conversation, *marks = connection.execute(
-        "SELECT cid, dlv_seq, read_seq, told_dlv, told_read FROM members WHERE uid = ? AND peer = ?",
-        (reader.uid, peer.uid),
+def tell(
+    connection: sqlite3.Connection, conversation: int, user: int | None, reader: UserId, now_ms: int
+) -> list[Committed]:
+    """Tell the others how far the reader has read and received, where they were not told so far."""
+    assert user is not None
+    side = (user, conversation)
+    marks = connection.execute(
+        "SELECT dlv_seq, read_seq, told_dlv, told_read FROM members WHERE uid = ? AND cid = ?", side
     ).fetchone()
     rising = Marks(*marks).untold()
     if rising:
         connection.execute(
-            "UPDATE members SET told_dlv = dlv_seq, told_read = read_seq WHERE uid = ? AND peer = ?",
-            (reader.uid, peer.uid),
+            "UPDATE members SET told_dlv = dlv_seq, told_read = read_seq WHERE uid = ? AND cid = ?", side
         )
-    return [_record(connection, peer, reader, kind, conversation, upto, now_ms) for kind, upto in rising]
-
-
-def _record(
-    connection: sqlite3.Connection,
-    owner: Side,
-    other: Side,
-    kind: int,
-    conversation: int,
-    upto: int,
-    now_ms: int,
-) -> Committed:
-    """Put a receipt into the owner's log."""
-    position = _next_position(connection, owner.uid)
-    connection.execute(
-        "INSERT INTO feed(uid, cur, kind, peer, mid, ts) VALUES (?, ?, ?, ?, ?, ?)",
-        (owner.uid, position, kind, other.uid, conversation << SEQ_BITS | upto, now_ms),
-    )
-    return Committed(owner.name, rows.receipt(owner.name, other.name, kind, upto, position, now_ms))
-
-
-def _next_position(connection: sqlite3.Connection, user: int) -> int:
-    row = connection.execute("UPDATE users SET head = head + 1 WHERE uid = ? RETURNING head", (user,)).fetchone()
-    return int(row[0])
+    committed: list[Committed] = []
+    for kind, upto in rising:
+        others = [side for side in audience(connection, conversation) if side[0] != user]
+        positions = enter(connection, others, conversation, kind, upto, now_ms)
+        committed += rows.receipts(positions, reader, kind, upto, now_ms)
+    return committed

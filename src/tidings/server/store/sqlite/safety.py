@@ -85,11 +85,9 @@ def relation(connection: sqlite3.Connection, owner: UserId, peer_name: UserId) -
     user, peer = find_user(connection, owner), find_user(connection, peer_name)
     if user is None or peer is None:
         return Relation()
-    found = connection.execute(
-        "SELECT uid, recv_n FROM members WHERE uid = ? AND peer = ?"
-        " UNION ALL SELECT uid, recv_n FROM members WHERE uid = ? AND peer = ?",
-        (user, peer, peer, user),
-    )
-    received: dict[int, int] = dict(found.fetchall())
+    row = connection.execute(
+        "SELECT last_seq - recv_n, recv_n FROM members WHERE uid = ? AND chat = ?", (user, peer)
+    ).fetchone()
+    sent, received = row or (0, 0)
     who = blockers(connection, user, peer)
-    return Relation(received.get(peer, 0) > 0, received.get(user, 0) > 0, user in who, peer in who)
+    return Relation(sent > 0, received > 0, user in who, peer in who)

@@ -21,13 +21,10 @@ def add_user(connection: sqlite3.Connection, name: UserId) -> int:
     return int(row[0])
 
 
-def read_watermarks(connection: sqlite3.Connection, user: int, peer: int) -> Watermarks:
+def read_watermarks(connection: sqlite3.Connection, user: int, chat: int) -> Watermarks:
     """The watermarks of both sides, as ``user`` sees them: of the other one what was told."""
     row = connection.execute(
-        "SELECT mine.read_seq, mine.dlv_seq, theirs.told_read, theirs.told_dlv FROM members AS mine"
-        " JOIN members AS theirs ON theirs.uid = mine.peer AND theirs.peer = mine.uid"
-        " WHERE mine.uid = ? AND mine.peer = ?",
-        (user, peer),
+        "SELECT read_seq, dlv_seq, told_read, told_dlv FROM sides WHERE uid = ? AND chat = ?", (user, chat)
     ).fetchone()
     return Watermarks(*(row or ()))
 

@@ -43,9 +43,9 @@ class SqliteSnapshot:
 
     def entries_after(self, user: UserId, position: int) -> Iterator[Entry]:
         found = self._connection.execute(
-            "SELECT feed.cur, ifnull(members.tag, members.cid), feed.mid & ?, senders.name, messages.client_id"
+            "SELECT feed.cur, members.tag, feed.mid & ?, senders.name, messages.client_id"
             " FROM feed JOIN messages ON messages.id = feed.mid JOIN users AS senders ON senders.uid = messages.sender"
-            " JOIN members ON members.uid = feed.uid AND members.peer = feed.peer"
+            " JOIN members ON members.uid = feed.uid AND members.chat = feed.chat"
             " WHERE feed.uid = ? AND feed.cur > ? AND feed.kind = ?",
             (SEQ_MAX, find_user(self._connection, user), position, KIND_MESSAGE),
         )
@@ -57,7 +57,7 @@ class SqliteSnapshot:
         if not 0 < tag <= _NUMBER_MAX:
             return False
         row = self._connection.execute(
-            "SELECT 1 FROM members JOIN messages ON messages.id = (cid << ? | ?) WHERE ifnull(tag, cid) = ?",
+            "SELECT 1 FROM members JOIN messages ON messages.id = (cid << ? | ?) WHERE tag = ?",
             (SEQ_BITS, seq, tag),
         ).fetchone()
         return row is not None
