@@ -325,6 +325,9 @@ class Device:
                 continue
             if page.reset is not None:
                 yield Event(RESET, page.reset, page.cursor)
+            elif self._cursor is None and page.events:
+                # Without a cursor a poll begins at the head that it meets, then waits: its first event says where.
+                self.position = _position(page.events[0]["id"]) - 1
             for event in page.events:
                 yield Event(event["type"], event["data"], event["id"])
                 self._cursor = event["id"]
