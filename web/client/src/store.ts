@@ -38,6 +38,12 @@ export class Store<T> implements Readable<T> {
 
   readonly getSnapshot = (): T => this.#value;
 
+  /** The same members are the same value. */
+  change(value: T): void {
+    const keys = Object.keys(value as object) as (keyof T)[];
+    if (keys.some((key) => value[key] !== this.#value[key])) this.set(value);
+  }
+
   set(value: T): void {
     if (Object.is(value, this.#value)) return;
     this.#value = value;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { applyEvent, applyMessage, applyNewest, applyOlder, emptyConversation } from "../src/state/conversation.js";
 import type { Message, Watermarks } from "../src/types.js";
+import { readEvent, type ConversationEvent } from "../src/wire/events.js";
 import type { Frame, HistoryPage } from "../src/wire/shapes.js";
-import { Ledger, seeded } from "./ledger.js";
+import { eventOf, Ledger, seeded } from "./ledger.js";
 import { readVectors } from "./vectors.js";
 
 type Page = Omit<HistoryPage, "user" | "blocked">;
@@ -41,7 +42,8 @@ function replay(given: Case) {
         if ("reply" in step) return applyMessage(to, complete(step.reply));
         const { event } = step;
         const data = event.type === "new_message" ? complete(event.data as Message) : event.data;
-        return applyEvent(to, { ...event, data });
+        const read = readEvent({ ...event, data }, () => given.peer);
+        return read.type === "other" ? to : applyEvent(to, read as ConversationEvent);
       };
       state = apply(state);
       if (renewed) renewed = apply(renewed);
@@ -64,7 +66,7 @@ describe("one conversation", () => {
   it("messages that nothing happened to stay the same objects", () => {
     const ledger = new Ledger(seeded(3)).write(20);
     const before = applyNewest(emptyConversation("bob"), ledger.page(20));
-    const after = applyEvent(before, ledger.next());
+    const after = applyEvent(before, eventOf(ledger.next()));
     const kept = after.messages.filter((message) => before.messages.includes(message));
     expect(kept.length).toBeGreaterThan(0);
   });
@@ -83,9 +85,9 @@ describe("replay (I4)", () => {
       const doubled = [...log, ...log.filter(() => random() < 0.3)].sort(() => random() - 0.5);
       const cut = Math.floor(random() * doubled.length);
       let state = emptyConversation("bob");
-      for (const event of doubled.slice(0, cut)) state = applyEvent(state, event);
+      for (const event of doubled.slice(0, cut)) state = applyEvent(state, eventOf(event));
       state = applyNewest(state, ledger.page(from));
-      for (const event of doubled.slice(cut)) state = applyEvent(state, event);
+      for (const event of doubled.slice(cut)) state = applyEvent(state, eventOf(event));
       expect(state.messages).toEqual(head.messages);
       expect(state.watermarks).toEqual(head.watermarks);
     },

@@ -10,7 +10,7 @@ import {
 } from "../src/state/inbox.js";
 import type { Message } from "../src/types.js";
 import type { InboxPage } from "../src/wire/shapes.js";
-import { cursorAt, Ledger, seeded } from "./ledger.js";
+import { cursorAt, eventOf, Ledger, seeded } from "./ledger.js";
 
 const person = (id: string) => ({ id, name: id.toUpperCase(), avatar_url: null });
 const marks = (read_upto = 0) => ({ read_upto, delivered_upto: read_upto, peer_read_upto: 0, peer_delivered_upto: 0 });
@@ -52,10 +52,10 @@ const page = (at: number, ...conversations: InboxPage["conversations"]): InboxPa
 });
 
 const arrives = (state: InboxState, at: number, of: Message, peer: string) =>
-  applyInboxEvent(state, { id: cursorAt(at), type: "new_message", data: of }, peer);
+  applyInboxEvent(state, eventOf({ id: cursorAt(at), type: "new_message", data: of }, peer));
 
 const reads = (state: InboxState, at: number, by: string, upto: number) =>
-  applyInboxEvent(state, { id: cursorAt(at), type: "message_read", data: { chat_user_id: "bob", by, upto } }, "bob");
+  applyInboxEvent(state, eventOf({ id: cursorAt(at), type: "message_read", data: { chat_user_id: "bob", by, upto } }));
 
 const summary = (state: InboxState) => state.rows.map((one) => [one.user.id, one.unread, one.lastMessage?.seq]);
 
@@ -134,9 +134,10 @@ describe("the inbox", () => {
 
     it("has the server count when one of them was read elsewhere, or is blocked", () => {
       const data = { chat_user_id: "zoe", by: "ada", upto: 9 };
-      expect(applyInboxEvent(more, { id: cursorAt(6), type: "message_read", data }, "zoe").stale).toBe(true);
+      const read = eventOf({ id: cursorAt(6), type: "message_read", data });
+      expect(applyInboxEvent(more, read).stale).toBe(true);
       expect(applyBlocked(more, "zoe", true).stale).toBe(true);
-      expect(applyInboxEvent(start, { id: cursorAt(6), type: "message_read", data }, "zoe")).toBe(start);
+      expect(applyInboxEvent(start, read)).toBe(start);
     });
   });
 
@@ -154,7 +155,7 @@ describe("the inbox", () => {
       const from = Math.floor(random() * ledger.head);
       let state = applyPage(EMPTY_INBOX, ledger.inbox(from), false);
       ledger.events.forEach((event, index) => {
-        state = applyInboxEvent(state, event, "bob");
+        state = applyInboxEvent(state, eventOf(event));
         if (state.stale) state = applyPage(state, ledger.inbox(index + 1), false);
       });
       const head = applyPage(EMPTY_INBOX, ledger.inbox(ledger.head), false).rows[0];

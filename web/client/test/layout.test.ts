@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 
 /** Each room, and those that it may import from beside itself; ARCHITECTURE.md, "Layout", says what they hold. */
 const MAY_IMPORT: Record<string, string[]> = {
-  // Public types, those of the wire, and values that can be watched.
+  // Public types, those of the wire, values that can be watched, and what an application hears.
   ground: [],
   wire: ["ground"],
   http: ["ground", "wire"],
@@ -34,7 +34,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
 };
 const ENTRIES = ["index.ts", "guide.ts", "react/index.ts"];
-const GROUND = ["types.ts", "wire/types.ts", "store.ts"];
+const GROUND = ["types.ts", "wire/types.ts", "store.ts", "listeners.ts"];
 
 const source = fileURLToPath(new URL("../src/", import.meta.url));
 const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(

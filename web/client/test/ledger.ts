@@ -1,4 +1,5 @@
 import type { Message, Watermarks } from "../src/types.js";
+import { readEvent, type ConversationEvent } from "../src/wire/events.js";
 import type { Frame, HistoryPage, InboxPage } from "../src/wire/shapes.js";
 
 /** Draws from [0, 1) that a seed repeats. */
@@ -100,6 +101,11 @@ export class Ledger {
     }
     return marks;
   }
+}
+
+/** What the reducers are given of this frame, which is an event of the conversation with `peerId`. */
+export function eventOf(frame: Frame, peerId = "bob"): ConversationEvent {
+  return readEvent(frame, () => peerId) as ConversationEvent;
 }
 
 export function cursorAt(position: number, epoch = "e"): string {

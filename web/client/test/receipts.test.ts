@@ -1,4 +1,7 @@
 import { expect, it } from "vitest";
+import type { Api } from "../src/http/api.js";
+import { Listeners } from "../src/listeners.js";
+import { Log } from "../src/state/log.js";
 import { Receipts } from "../src/state/receipts.js";
 import type { Environment } from "../src/types.js";
 
@@ -14,13 +17,17 @@ it("a receipt is told though the timer fires a fraction of a millisecond early, 
     clearTimer: () => undefined,
   } as unknown as Environment;
   const told: number[] = [];
-  const receipts = new Receipts(environment, RETRY, {
-    post: (upto) => {
-      told.push(upto.get("ben")?.read_upto ?? 0);
-      return Promise.resolve(new Map());
+  const api = {
+    environment,
+    retry: RETRY,
+    address: () => "",
+    post: (_: string, { receipts }: { receipts: { chatUserId: string; read_upto?: number }[] }) => {
+      told.push(receipts[0]?.read_upto ?? 0);
+      return Promise.resolve({ receipts });
     },
-    acknowledged: () => undefined,
-  });
+  } as unknown as Api;
+  const log = new Log({ userId: null }, new Listeners(), { moved: () => undefined, conversations: new Set() });
+  const receipts = new Receipts({ api, log });
   const known = { delivered_upto: 0, read_upto: 0 };
   for (const seq of [1, 2, 3]) {
     receipts.note("ben", { read_upto: seq }, known);

@@ -1,23 +1,24 @@
 /**
- * Runs the state machine: timers, streams, polls, page events; holds the cursor; and shares all that with the other tabs.
- *
- * The cursor moves only after an event was applied, and only to the next position: a log is dense, so a hole means that
- * something was lost on the way, and the stream is opened again from the last position that was applied.
+ * Runs the state machine: timers, streams, polls, page events; hands frames to the log; and shares all that with the other
+ * tabs.
  *
  * Where tabs share one stream (`tabs.ts`), the leader's connection runs the machine and relays what it tells its handlers
  * to the followers (`follower.ts`). Who becomes leader goes on from its own cursor.
  */
 import { outcomeOf, type Api } from "../http/api.js";
-import { succession } from "../wire/cursor.js";
 import { randomId } from "../http/environment.js";
-import { Follower, type Relay, type Told } from "./follower.js";
+import { Follower, type AppliedLog, type Relay, type Told } from "./follower.js";
 import { step } from "./machine.js";
 import { deadline, INITIAL, statusOf, type Effect, type MachineEvent, type MachineOptions } from "./machine-state.js";
+import { announce } from "./announce.js";
+import type { Listeners } from "../listeners.js";
 import { Store } from "../store.js";
 import { readStream } from "./stream.js";
 import { Tabs } from "./tabs.js";
-import type { ConnectionSnapshot, PageEvent, TimerHandle, TokenReason } from "../types.js";
-import { ProtocolViolation, readConnected, readCursor, readEvents, readGoodbye, type Frame } from "../wire/shapes.js";
+import { Alarm } from "../http/alarm.js";
+import type { ConnectionSnapshot, PageEvent, TokenReason } from "../types.js";
+import { readStreamFrame } from "../wire/events.js";
+import { ProtocolViolation, readEvents, type Frame } from "../wire/shapes.js";
 
 /** What 16 KiB of text are until a server tells its own limit. */
 const TEXT_BYTES_MAX = 16_384;
@@ -30,19 +31,12 @@ const YIELD_INTERVAL_MS = 30_000;
 const TABS_VERSION = 1;
 
 export interface ConnectionHandlers {
-  /** Resolves when what was kept of this user has been restored; nothing is requested before. */
-  ready(): Promise<void>;
-  /** One event of the log, in order and once, or a frame that is in no log. Must not throw. */
-  apply(frame: Frame): void;
-  /** From here on events are applied without a hole; state read before `cursor` must be loaded again. */
-  based(cursor: string, why: "begin" | "reset"): void;
-  /** The cursor is another one. */
-  moved(): void;
+  /** Nothing is requested before what this device keeps of the user has been restored. */
+  readonly device: { readonly ready: Promise<void> };
   /** The server says who this is. */
   identified(userId: string): void;
-  effect(effect: Exclude<Effect, { generation: number }>, connected: unknown): void;
-  /** A frame about the stream itself: heartbeat, caught_up, goodbye, reset. */
-  told(frame: Frame): void;
+  /** The server answers again: what waits need wait no longer. */
+  reached(): void;
   /** Something happened to the page; called after the connection has seen to it. */
   page(event: PageEvent): void;
   /** Another tab says. */
@@ -50,12 +44,11 @@ export interface ConnectionHandlers {
 }
 
 export class Connection extends Store<ConnectionSnapshot> {
-  #cursor: string | null = null;
   #tab: string | null = null;
   #state = INITIAL;
   #textBytesMax = TEXT_BYTES_MAX;
   #connected: unknown = null;
-  #timer: TimerHandle | null = null;
+  readonly #alarm: Alarm;
   #unwatch: (() => void) | null = null;
   readonly #running = new Map<number, AbortController>();
   readonly #queue: MachineEvent[] = [];
@@ -69,6 +62,8 @@ export class Connection extends Store<ConnectionSnapshot> {
 
   constructor(
     private readonly api: Api,
+    private readonly log: AppliedLog,
+    private readonly listeners: Listeners,
     private readonly options: MachineOptions & { shareStream: boolean },
     private readonly handlers: ConnectionHandlers,
   ) {
@@ -82,10 +77,9 @@ export class Connection extends Store<ConnectionSnapshot> {
       textBytesMax: TEXT_BYTES_MAX,
       role: "solo",
     });
-    this.#follower = new Follower(api, options.retry, {
-      cursor: () => this.#cursor,
-      read: (cursor, signal) => api.get(this.#eventsAddress(cursor), signal),
-      takePage: (body, asked, current) => this.#takePage(body, asked, current),
+    this.#alarm = new Alarm(api.environment);
+    this.#follower = new Follower(api, log, {
+      readOn: (signal) => this.#readOn(signal, () => !signal.aborted),
       take: (told) => this.#take(told),
       mirror: (snapshot) => {
         const before = this.getSnapshot();
@@ -96,24 +90,15 @@ export class Connection extends Store<ConnectionSnapshot> {
     });
   }
 
-  get userId(): string | null {
-    return this.api.userId;
-  }
-
-  /** Position after the last event that was applied. */
-  get cursor(): string | null {
-    return this.#cursor;
-  }
-
-  set cursor(cursor: string | null) {
-    if (cursor === this.#cursor) return;
-    this.#cursor = cursor;
-    this.handlers.moved();
-  }
-
   /** Whether this tab speaks for its browser: it has the stream, or would have it. */
   get leads(): boolean {
     return this.#tabs === null || this.#tabs.leads;
+  }
+
+  /** Whether requests are answered now. */
+  get reaches(): boolean {
+    const { status } = this.getSnapshot();
+    return status === "connected" || status === "polling";
   }
 
   /** Connect as this user; null lets the token decide. Connected already: nothing happens. */
@@ -158,9 +143,8 @@ export class Connection extends Store<ConnectionSnapshot> {
     this.#tabs?.tell(body);
   }
 
-  /** Forget user and position. */
+  /** Forget the user. */
   forget(): void {
-    this.#cursor = null;
     this.api.userId = null;
     this.#connected = null;
   }
@@ -182,7 +166,7 @@ export class Connection extends Store<ConnectionSnapshot> {
       relayed: (body) => this.#follower.hear(body as Relay),
       asked: (body) => this.#asked(body),
       state: (): Relay => {
-        return { type: "state", snapshot: this.getSnapshot(), cursor: this.#cursor, connected: this.#connected };
+        return { type: "state", snapshot: this.getSnapshot(), cursor: this.log.cursor, connected: this.#connected };
       },
       seen: (visible) => this.#dispatch({ type: visible ? "visible" : "hidden" }),
       doubted: () => this.#dispatch({ type: "tick" }),
@@ -190,7 +174,7 @@ export class Connection extends Store<ConnectionSnapshot> {
     }));
     this.set({ ...this.getSnapshot(), status: "connecting", userId: this.api.userId, role: "follower", reason: null });
     // A follower has to know its own place before it hears of others.
-    void this.handlers.ready().then(() => {
+    void this.handlers.device.ready.then(() => {
       if (this.#tabs === tabs) tabs.open();
     });
   }
@@ -224,27 +208,26 @@ export class Connection extends Store<ConnectionSnapshot> {
     this.handlers.page(type);
   }
 
-  /** Tell the handlers, and the followers the same. */
+  /** Tell the listeners, and the followers the same. */
   #say(told: Told): void {
     this.#take(told);
-    this.#tabs?.relay(told);
+    this.#relay(told);
+  }
+
+  #relay(relay: Relay): void {
+    this.#tabs?.relay(relay);
   }
 
   #take(told: Told): void {
-    switch (told.type) {
-      case "frame":
-        this.handlers.apply(told.frame);
-        if (told.frame.id !== null) this.cursor = told.frame.id;
-        return;
-      case "told":
-        return this.handlers.told(told.frame);
-      case "based":
-        this.cursor = told.cursor;
-        return this.handlers.based(told.cursor, told.why);
-      case "effect":
-        this.#connected = told.connected ?? this.#connected;
-        return this.handlers.effect(told.effect, told.connected);
-    }
+    if (told.type === "told") return this.listeners.emit(told.frame.type, told.frame.data);
+    this.#connected = told.connected ?? this.#connected;
+    announce(this.listeners, told.effect, this.api.userId, told.connected);
+    if (told.effect.type === "connected" || told.effect.type === "reachable") this.handlers.reached();
+  }
+
+  #begin(cursor: string, why: "begin" | "reset"): void {
+    this.log.begin(cursor, why);
+    this.#relay({ type: "based", cursor, why });
   }
 
   /**
@@ -282,16 +265,10 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   #arm(): void {
-    const { environment } = this.api;
-    if (this.#timer !== null) environment.clearTimer(this.#timer);
     const at = deadline(this.#state);
-    this.#timer =
-      at === null
-        ? null
-        : environment.setTimer(
-            () => this.#dispatch({ type: "tick" }),
-            Math.min(TIMER_MAX_MS, Math.max(0, Math.ceil(at - this.#now()))),
-          );
+    if (at === null) return this.#alarm.clear();
+    const wait = Math.min(TIMER_MAX_MS, Math.max(0, Math.ceil(at - this.#now())));
+    this.#alarm.set(wait, () => this.#dispatch({ type: "tick" }));
   }
 
   #publish(): void {
@@ -308,11 +285,8 @@ export class Connection extends Store<ConnectionSnapshot> {
       textBytesMax: this.#textBytesMax,
       role: this.#tabs === null ? "solo" : "leader",
     };
-    const current = this.getSnapshot();
-    const keys = Object.keys(next) as (keyof ConnectionSnapshot)[];
-    if (!keys.some((key) => next[key] !== current[key])) return;
-    this.set(next);
-    this.#tabs?.relay({ type: "snapshot", snapshot: next } satisfies Relay);
+    this.change(next);
+    if (this.getSnapshot() === next) this.#relay({ type: "snapshot", snapshot: next });
   }
 
   #run(effect: Effect): void {
@@ -346,9 +320,9 @@ export class Connection extends Store<ConnectionSnapshot> {
   async #stream(generation: number, token: TokenReason): Promise<void> {
     const controller = new AbortController();
     this.#running.set(generation, controller);
-    await this.handlers.ready();
+    await this.handlers.device.ready;
     if (controller.signal.aborted) return;
-    const { cursor } = this;
+    const { cursor } = this.log;
     const end = await readStream(this.api, {
       address: this.api.address(["sse", this.api.userId ?? "me"], {
         tab: (this.#tab ??= randomId(this.api.environment)),
@@ -367,10 +341,11 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   #frame(generation: number, asked: string | null, frame: Frame): void {
-    switch (frame.type) {
+    const read = readStreamFrame(frame);
+    switch (read.type) {
       case "connected": {
-        const connected = readConnected(frame.data);
-        const isAsked = connected.user_id === (this.userId ?? connected.user_id);
+        const { connected } = read;
+        const isAsked = connected.user_id === (this.api.userId ?? connected.user_id);
         if (!isAsked || (connected.resumed && connected.cursor !== (asked ?? connected.cursor))) {
           throw new ProtocolViolation("the stream is another one than was asked for");
         }
@@ -378,51 +353,48 @@ export class Connection extends Store<ConnectionSnapshot> {
         this.api.userId = connected.user_id;
         this.#textBytesMax = connected.text_bytes_max ?? this.#textBytesMax;
         this.#connected = frame.data;
-        if (asked === null) this.#say({ type: "based", cursor: connected.cursor, why: "begin" });
+        if (asked === null) this.#begin(connected.cursor, "begin");
         return this.#dispatch({ type: "stream_connected", generation, heartbeatMs: connected.heartbeat_ms });
       }
       case "reset":
-        this.#say({ type: "based", cursor: readCursor(frame.data), why: "reset" });
+        this.#begin(read.cursor, "reset");
         return this.#say({ type: "told", frame });
       case "heartbeat": {
-        const inStep = readCursor(frame.data) === this.cursor;
+        const inStep = read.cursor === this.log.cursor;
         this.#say({ type: "told", frame });
         return this.#dispatch({ type: "stream_heartbeat", generation, inStep });
       }
       case "goodbye": {
-        const { reason, retry_ms: retryMs } = readGoodbye(frame.data);
+        const { reason, retry_ms: retryMs } = read;
         this.#say({ type: "told", frame });
         return this.#dispatch({ type: "stream_goodbye", generation, retryMs, reason });
       }
       case "caught_up":
         return this.#say({ type: "told", frame });
-      default:
+      case "event":
         return this.#event(frame);
     }
   }
 
   #event(frame: Frame): void {
-    const follows = frame.id === null ? "unknown" : succession(this.#cursor, frame.id);
-    // A stream that replaces polls begins where it was asked to, and the polls have gone on since.
-    if (follows === "old") return;
-    if (follows === "gap") throw new ProtocolViolation("events are missing before this one");
-    this.#say({ type: "frame", frame });
-  }
-
-  #eventsAddress(cursor: string | null): string {
-    return this.api.address(["events", this.api.userId ?? "me"], { cursor, wait: 0, limit: POLL_LIMIT });
+    switch (this.log.apply(frame)) {
+      case "applied":
+        return this.#relay({ type: "frame", frame });
+      case "old":
+        // A stream that replaces polls begins where it was asked to, and the polls have gone on since.
+        return;
+      case "gap":
+        throw new ProtocolViolation("events are missing before this one");
+    }
   }
 
   async #poll(generation: number, token: TokenReason): Promise<void> {
     const controller = new AbortController();
     this.#running.set(generation, controller);
-    await this.handlers.ready();
+    await this.handlers.device.ready;
     const current = () => this.#state.poll?.generation === generation;
     try {
-      const asked = this.cursor;
-      const body = await this.api.get(this.#eventsAddress(asked), controller.signal, token);
-      if (!current()) return;
-      const more = this.#takePage(body, asked, current);
+      const more = await this.#readOn(controller.signal, current, token);
       if (current()) this.#dispatch({ type: "poll_done", generation, more });
     } catch (error) {
       this.#dispatch({ type: "poll_failed", generation, ...outcomeOf(error) });
@@ -432,24 +404,28 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   /**
-   * Apply the page of the log after `asked`; whether there is more of it. Stops when a listener made it not `current` any more.
+   * Apply the page of the log after the cursor; whether there is more of it. Stops when it is not `current` any more, which a
+   * listener may bring about.
    */
-  #takePage(body: unknown, asked: string | null, current: () => boolean): boolean {
+  async #readOn(signal: AbortSignal, current: () => boolean, token?: TokenReason): Promise<boolean> {
+    const { cursor } = this.log;
+    const address = this.api.address(["events", this.api.userId ?? "me"], { cursor, wait: 0, limit: POLL_LIMIT });
+    const body = await this.api.get(address, signal, token);
+    if (!current()) return false;
     const page = readEvents(body);
     if (page.reset) {
       this.#say({ type: "told", frame: { id: null, type: "reset", data: page.reset } });
-      this.#say({ type: "based", cursor: page.reset.cursor, why: "reset" });
+      this.#begin(page.reset.cursor, "reset");
       return page.has_more;
     }
     // A cursor that its events do not lead to would skip what lies between.
-    const reached = page.events.at(-1)?.id ?? asked;
+    const reached = page.events.at(-1)?.id ?? cursor;
     if (reached !== null && reached !== page.cursor) throw new ProtocolViolation("the page is not what was asked for");
     for (const event of page.events) {
       this.#event(event);
-      // A listener may have closed the connection, or changed the user.
       if (!current()) return false;
     }
-    if (this.cursor === null) this.#say({ type: "based", cursor: page.cursor, why: "begin" });
+    if (this.log.cursor === null) this.#begin(page.cursor, "begin");
     return page.has_more;
   }
 }

@@ -4,30 +4,34 @@
  */
 import type { Api } from "../http/api.js";
 import { Backoff } from "../http/backoff.js";
-import { isBefore, succession } from "../wire/cursor.js";
+import { isBefore } from "../wire/cursor.js";
 import type { Effect } from "./machine-state.js";
-import type { RetryOptions } from "../wire/retry.js";
 import type { ConnectionSnapshot } from "../types.js";
 import { readCursor, type Frame } from "../wire/shapes.js";
 
-/** What happened on a stream, told to the handlers of a connection and relayed to the followers. */
+/** What a stream says of itself, for the listeners, and what has become of the connection. */
 export type Told =
-  | { type: "frame" | "told"; frame: Frame }
-  | { type: "based"; cursor: string; why: "begin" | "reset" }
+  | { type: "told"; frame: Frame }
   | { type: "effect"; effect: Exclude<Effect, { generation: number }>; connected: unknown };
 
 /** What a leader tells its followers; `state` is for newcomers. */
 export type Relay =
   | Told
+  | { type: "frame"; frame: Frame }
+  | { type: "based"; cursor: string; why: "begin" | "reset" }
   | { type: "snapshot"; snapshot: ConnectionSnapshot }
   | { type: "state"; snapshot: ConnectionSnapshot; cursor: string | null; connected: unknown };
 
+/** The user's log as this page has applied it, which owns the cursor: `state/log.ts`. */
+export interface AppliedLog {
+  readonly cursor: string | null;
+  apply(frame: Frame): "applied" | "old" | "gap";
+  begin(cursor: string, why: "begin" | "reset"): void;
+}
+
 export interface FollowerHandlers {
-  cursor(): string | null;
-  /** The page of the log after this cursor. */
-  read(cursor: string | null, signal: AbortSignal): Promise<unknown>;
-  /** Apply the page after `asked` while `current`; whether there is more. */
-  takePage(body: unknown, asked: string | null, current: () => boolean): boolean;
+  /** Apply what the log has after the cursor; whether there is more. */
+  readOn(signal: AbortSignal): Promise<boolean>;
   take(told: Told): void;
   /** Show the leader's state; answers what was shown before. */
   mirror(snapshot: ConnectionSnapshot): ConnectionSnapshot;
@@ -39,14 +43,14 @@ export class Follower {
 
   constructor(
     private readonly api: Api,
-    private readonly retryOptions: RetryOptions,
+    private readonly log: AppliedLog,
     private readonly handlers: FollowerHandlers,
   ) {}
 
   /** The leader says. */
   hear(relay: Relay): void {
     const { handlers } = this;
-    const cursor = handlers.cursor();
+    const { cursor } = this.log;
     switch (relay.type) {
       case "snapshot":
         handlers.mirror(relay.snapshot);
@@ -54,7 +58,7 @@ export class Follower {
       case "state": {
         const before = handlers.mirror(relay.snapshot);
         if (relay.cursor !== null && cursor === null) {
-          handlers.take({ type: "based", cursor: relay.cursor, why: "begin" });
+          this.log.begin(relay.cursor, "begin");
         } else if (relay.cursor !== null && relay.cursor !== cursor) {
           this.#catchUp();
         }
@@ -63,15 +67,12 @@ export class Follower {
         }
         return;
       }
-      case "frame": {
-        const follows = relay.frame.id === null ? "unknown" : succession(cursor, relay.frame.id);
-        if (follows === "gap") this.#catchUp();
-        else if (follows !== "old") handlers.take(relay);
+      case "frame":
+        if (this.log.apply(relay.frame) === "gap") this.#catchUp();
         return;
-      }
       case "based":
         // The first stream of a new leader begins where this tab has been already, or later than it.
-        if (relay.why === "reset" || cursor === null) handlers.take(relay);
+        if (relay.why === "reset" || cursor === null) this.log.begin(relay.cursor, relay.why);
         else if (isBefore(cursor, relay.cursor)) this.#catchUp();
         return;
       case "told":
@@ -96,14 +97,12 @@ export class Follower {
 
   async #catch(controller: AbortController): Promise<void> {
     const { signal } = controller;
-    const backoff = new Backoff(this.api.environment, this.retryOptions);
+    const backoff = new Backoff(this.api);
     while (this.#again && !signal.aborted) {
       this.#again = false;
       try {
-        const asked = this.handlers.cursor();
-        const body = await this.handlers.read(asked, signal);
-        if (signal.aborted) return;
-        this.#again ||= this.handlers.takePage(body, asked, () => !signal.aborted);
+        const more = await this.handlers.readOn(signal);
+        this.#again ||= more;
         backoff.reset();
       } catch (error) {
         if (signal.aborted) return;

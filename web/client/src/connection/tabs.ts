@@ -12,7 +12,8 @@
  * 4. Before a page is frozen or put into the back/forward cache it lets go of everything (`close`).
  */
 import { randomId } from "../http/environment.js";
-import type { Channel, Environment, Locks, TimerHandle } from "../types.js";
+import { Alarm } from "../http/alarm.js";
+import type { Channel, Environment, Locks } from "../types.js";
 import { SharedLock } from "./shared-lock.js";
 
 const BEAT_MS = 5000;
@@ -62,7 +63,7 @@ export class Tabs {
   #channel: Channel | null = null;
   #visible = false;
   #fence = 0;
-  #timer: TimerHandle | null = null;
+  readonly #alarm: Alarm;
   #heardAt = 0;
   #askedAt: number | null = null;
   /** The followers, and whether the user can see them. */
@@ -74,6 +75,7 @@ export class Tabs {
     private readonly handlers: TabsHandlers,
   ) {
     this.#id = randomId(environment);
+    this.#alarm = new Alarm(environment);
     this.#lock = new SharedLock(environment.locks, {
       held: () => this.#lead(),
       forbidden: () => this.#lead(),
@@ -81,10 +83,6 @@ export class Tabs {
       lost: () => this.#fallBack(),
     });
     this.#open = environment.channel;
-  }
-
-  get isOpen(): boolean {
-    return this.#channel !== null;
   }
 
   /** Take part, first as a follower. */
@@ -123,8 +121,7 @@ export class Tabs {
 
   /** Let another tab try, and wait behind it. */
   yield(): void {
-    if (!this.canYield) return;
-    this.#fallBack();
+    if (this.canYield) this.#fallBack();
   }
 
   /** As leader, to the followers. */
@@ -152,8 +149,7 @@ export class Tabs {
 
   #stop(): void {
     this.leads = false;
-    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
-    this.#timer = null;
+    this.#alarm.clear();
     this.#followers.clear();
     this.#lock.leave();
   }
@@ -230,21 +226,17 @@ export class Tabs {
   }
 
   #arm(): void {
-    const { environment } = this;
-    if (this.#timer !== null) environment.clearTimer(this.#timer);
-    this.#timer = null;
-    if (this.#channel === null) return;
-    const now = environment.monotonic();
+    if (this.#channel === null) return this.#alarm.clear();
+    const now = this.environment.monotonic();
     const at = this.leads
       ? now + BEAT_MS
       : this.#askedAt !== null
         ? this.#askedAt + ANSWER_MS
         : this.#heardAt + DOUBT_MS;
-    this.#timer = environment.setTimer(() => this.#wake(), Math.max(0, at - now));
+    this.#alarm.set(Math.max(0, at - now), () => this.#wake());
   }
 
   #wake(): void {
-    this.#timer = null;
     const now = this.environment.monotonic();
     if (this.leads) {
       this.#post({ type: "beat", fence: this.#fence });

@@ -4,7 +4,8 @@
  * A holder that falls silent (frozen, stopped) would keep the others waiting for ever; after `SILENCE_MS` without a word
  * from it the lock is stolen. That two may then do the same thing is harmless here: a repeated send is the same send.
  */
-import type { Environment, TimerHandle } from "../types.js";
+import { Alarm } from "../http/alarm.js";
+import type { Environment } from "../types.js";
 import { SharedLock } from "./shared-lock.js";
 
 /** More than a request and the wait after it take; a holder at work tells each attempt. */
@@ -13,23 +14,24 @@ const SILENCE_MS = 50_000;
 export class Turn {
   #name: string | null = null;
   readonly #lock: SharedLock | null;
-  #timer: TimerHandle | null = null;
+  readonly #silence: Alarm;
 
   constructor(
-    private readonly environment: Pick<Environment, "locks" | "setTimer" | "clearTimer">,
+    environment: Pick<Environment, "locks" | "setTimer" | "clearTimer">,
     begun: () => void,
     lost: () => void,
   ) {
+    this.#silence = new Alarm(environment);
     this.#lock =
       environment.locks &&
       new SharedLock(environment.locks, {
         held: () => {
-          this.#clear();
+          this.#silence.clear();
           begun();
         },
         // Everybody for themselves.
         forbidden: () => {
-          this.#clear();
+          this.#silence.clear();
           this.#name = null;
           begun();
         },
@@ -52,13 +54,13 @@ export class Turn {
   }
 
   leave(): void {
-    this.#clear();
+    this.#silence.clear();
     this.#lock?.leave();
   }
 
   /** The holder lives. */
   heard(): void {
-    if (this.#timer !== null) this.#watch();
+    if (this.#silence.isSet) this.#watch();
   }
 
   #contend(steal: boolean): void {
@@ -68,15 +70,6 @@ export class Turn {
   }
 
   #watch(): void {
-    this.#clear();
-    this.#timer = this.environment.setTimer(() => {
-      this.#timer = null;
-      this.#contend(true);
-    }, SILENCE_MS);
-  }
-
-  #clear(): void {
-    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
-    this.#timer = null;
+    this.#silence.set(SILENCE_MS, () => this.#contend(true));
   }
 }

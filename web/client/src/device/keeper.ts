@@ -10,7 +10,8 @@
  * the conversations that it belongs to: what is stored never claims events that are not in it.
  */
 import { warn } from "../store.js";
-import type { ClientStorage, Environment, TimerHandle } from "../types.js";
+import { Alarm } from "../http/alarm.js";
+import type { ClientStorage, Environment } from "../types.js";
 
 export const INTERVAL_MS = 250;
 
@@ -20,7 +21,7 @@ type Make = () => unknown;
 export class Keeper {
   #owner: string | null = null;
   #dirty = new Map<string, Make>();
-  #timer: TimerHandle | null = null;
+  readonly #alarm: Alarm;
   #tail: Promise<void> = Promise.resolve();
   /** What the storage was given and has not answered, oldest first. */
   readonly #underWay = new Set<ReadonlyMap<string, unknown>>();
@@ -31,12 +32,14 @@ export class Keeper {
 
   constructor(
     private readonly storage: ClientStorage,
-    private readonly environment: Pick<Environment, "setTimer" | "clearTimer">,
+    environment: Pick<Environment, "setTimer" | "clearTimer">,
     /** Rows that may be given up when there is no room, so that the others fit. */
     private readonly expendable: (key: string) => boolean,
     /** Rows that nobody else has. */
     private readonly precious: (key: string) => boolean,
-  ) {}
+  ) {
+    this.#alarm = new Alarm(environment);
+  }
 
   /** Whose rows are kept; null keeps nothing, and what is marked waits for an owner. */
   get owner(): string | null {
@@ -81,14 +84,14 @@ export class Keeper {
 
   /** Write what is waiting. Resolves when all writes so far have ended, well or not. */
   flush(): Promise<void> {
-    this.#disarm();
+    this.#alarm.clear();
     this.#writeAll();
     return this.#tail;
   }
 
   /** The page is hidden or left: see above. Resolves as `flush` does. */
   leave(): Promise<void> {
-    this.#disarm();
+    this.#alarm.clear();
     const owner = this.#owner;
     if (owner === null) return this.#tail;
     const rows = new Map([...this.#underWay].flatMap((batch) => [...batch]));
@@ -123,7 +126,7 @@ export class Keeper {
     this.#owner = null;
     this.#dirty.clear();
     this.#underWay.clear();
-    this.#disarm();
+    this.#alarm.clear();
     if (owner === null) return;
     this.#tail = this.#tail
       .then(() => this.storage.clear(owner))
@@ -142,17 +145,11 @@ export class Keeper {
 
   /** What changes after a pause is written at once; what follows within the interval, together at its end. */
   #arm(): void {
-    if (this.#timer !== null) return;
-    this.#timer = this.environment.setTimer(() => {
-      this.#timer = null;
+    if (this.#alarm.isSet) return;
+    this.#alarm.set(INTERVAL_MS, () => {
       if (this.#dirty.size > 0) this.#arm();
-    }, INTERVAL_MS);
+    });
     queueMicrotask(() => this.#writeAll());
-  }
-
-  #disarm(): void {
-    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
-    this.#timer = null;
   }
 
   #writeAll(): void {

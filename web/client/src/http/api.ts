@@ -5,7 +5,7 @@
  * one) or `ProtocolViolation`. An aborted request fails with `RequestLost`, reason `aborted`.
  */
 import { deadlineSignal } from "./environment.js";
-import { isTemporary, NOT_YOURS, type Outcome } from "../wire/retry.js";
+import { isTemporary, NOT_YOURS, type Outcome, type RetryOptions } from "../wire/retry.js";
 import { TokenSource } from "./token.js";
 import type { Environment, TokenReason } from "../types.js";
 import { parseJson, ProtocolViolation } from "../wire/shapes.js";
@@ -24,10 +24,6 @@ export class ServerProblem extends Error {
     readonly retryAfterS: number | undefined,
   ) {
     super(message);
-  }
-
-  get temporary(): boolean {
-    return isTemporary(this.status);
   }
 }
 
@@ -58,7 +54,7 @@ export function outcomeOf(error: unknown): { outcome: Outcome; reason: string } 
 /** Whether the same request may succeed later. One that nobody, or somebody else, made may: the user signs in again. */
 export function mayRetry(error: unknown): boolean {
   if (!(error instanceof ServerProblem)) return true;
-  return error.temporary || error.status === 401 || error.code === NOT_YOURS;
+  return isTemporary(error.status) || error.status === 401 || error.code === NOT_YOURS;
 }
 
 /** Seconds of a `Retry-After`, which may be a date (RFC 9110 10.2.3): by the clock of who wrote it, where that is told. */
@@ -91,6 +87,8 @@ export class Api {
     url: string,
     readonly environment: Environment,
     getToken: ConstructorParameters<typeof TokenSource>[0],
+    /** The waits of those that ask again. */
+    readonly retry: RetryOptions,
   ) {
     this.#base = url.replace(/\/+$/, "");
     this.tokens = new TokenSource(getToken, {

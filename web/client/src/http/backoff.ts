@@ -1,19 +1,16 @@
 /** The waits between the attempts of one request: they grow with each failure in a row, and a success makes them short again. */
-import type { Environment } from "../types.js";
-import { nextAttempt, NOT_YOURS, type NextAttempt, type RetryOptions } from "../wire/retry.js";
-import { outcomeOf, ServerProblem } from "./api.js";
+import { nextAttempt, NOT_YOURS, type NextAttempt } from "../wire/retry.js";
+import { outcomeOf, ServerProblem, type Api } from "./api.js";
 
 export class Backoff {
   #failures = 0;
 
-  constructor(
-    private readonly environment: Pick<Environment, "random">,
-    private readonly options: RetryOptions,
-  ) {}
+  constructor(private readonly api: Pick<Api, "environment" | "retry">) {}
 
   /** When the request that failed with `error` is made again; a fresh token has been tried already. */
   failed(error: unknown): NextAttempt {
-    const next = nextAttempt(this.#failures, afterRefresh(error), this.environment.random(), this.options);
+    const { environment, retry } = this.api;
+    const next = nextAttempt(this.#failures, afterRefresh(error), environment.random(), retry);
     this.#failures = next.failures;
     return next;
   }

@@ -1,6 +1,7 @@
 /** One conversation as a screen holds it: the reducer's state, what is pending, loading, receipts and typing. */
 import { mayRetry, type Api } from "../http/api.js";
 import { isBefore } from "../wire/cursor.js";
+import type { ConversationEvent } from "../wire/events.js";
 import {
   applyEvent,
   applyMessage,
@@ -12,13 +13,18 @@ import {
   type ConversationState,
 } from "./conversation.js";
 import { Loader } from "./loader.js";
+import type { Fold, Happening, Log } from "./log.js";
+import type { Connection } from "../connection/connection.js";
+import type { Device } from "../device/device.js";
+import type { Listeners } from "../listeners.js";
 import type { Outbox } from "./outbox.js";
 import { PeerPresence } from "./presence.js";
 import type { Receipts } from "./receipts.js";
-import type { RetryOptions } from "../wire/retry.js";
 import { Store } from "../store.js";
-import type { Conversation, ConversationSnapshot, Message, TimerHandle, Watermarks } from "../types.js";
-import { readHistory, readMessage, readWatermarks, type Frame, type HistoryPage } from "../wire/shapes.js";
+import { Typing } from "./typing.js";
+import { isKept, keptOf } from "./kept-conversation.js";
+import type { Conversation, ConversationSnapshot, Message } from "../types.js";
+import { readHistory, type HistoryPage } from "../wire/shapes.js";
 
 const PAGE_SIZE = 50;
 /** The most that the server gives at once. */
@@ -29,39 +35,18 @@ const PAGE_MAX = 200;
  */
 const LATEST_COUNT = 500;
 const LATEST_MAX = 1000;
-/** How long a `typing` frame is shown (PROTOCOL 13.0.4); senders repeat it every `TYPING_INTERVAL_MS`. */
-const TYPING_SHOWN_MS = 5000;
-const TYPING_INTERVAL_MS = 3000;
 
-export interface ConversationDependencies {
+export interface ConversationParts {
   api: Api;
-  retry: RetryOptions;
+  log: Log;
+  listeners: Listeners;
+  device: Device;
+  connection: Connection;
   outbox: Outbox;
   receipts: Receipts;
-  /** From where events are applied without a hole; null before that is known. */
-  base(): string | null;
-  /** A snapshot was read at this cursor. */
-  loadedAt(cursor: string): void;
-  failed(message: string): void;
-  /** Whether the server can be reached now; `hurry` is called when it can again. */
-  reaches(): boolean;
-  /** The user has blocked this person, or has taken it back. */
-  blocked(blocked: boolean): void;
-  /** Whether this tab acknowledges what arrives on the stream; of several that share one, one is enough. */
-  acknowledges(): boolean;
-  /** Something that was pending is acknowledged. */
-  settled(): void;
-  /** What `kept` answers is different now. */
-  changed(): void;
-  getDraft(): string;
-  setDraft(text: string): void;
 }
 
-/** Messages of one conversation that are kept on the device, the latest ones, and their text together. */
-const KEPT_MAX = 50;
-const KEPT_TEXT_MAX = 100_000;
-
-export class ConversationStore extends Store<ConversationSnapshot> implements Conversation {
+export class ConversationStore extends Store<ConversationSnapshot> implements Conversation, Fold {
   #state: ConversationState;
   /** After a reset: what arrives while the newest page is loaded, and will be laid upon it in place of `#state`. */
   #renewed: ConversationState | null = null;
@@ -73,9 +58,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   #loadingOlder = false;
   #olderError: string | null = null;
   #controller = new AbortController();
-  #typing = false;
-  #typingTimer: TimerHandle | null = null;
-  #typingToldAt = -Infinity;
+  readonly #typing: Typing;
   readonly #presence: PeerPresence;
   #blocked = false;
   /** What is shown was kept by an earlier page. */
@@ -85,7 +68,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
 
   constructor(
     readonly peerId: string,
-    private readonly deps: ConversationDependencies,
+    private readonly parts: ConversationParts,
   ) {
     const state = emptyConversation(peerId);
     super({
@@ -104,18 +87,12 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       error: null,
     });
     this.#state = this.#known = state;
-    this.#presence = new PeerPresence(
-      deps.api,
-      peerId,
-      () => deps.reaches(),
-      () => this.publish(),
-    );
+    this.#typing = new Typing(parts.api, peerId, () => this.publish());
+    this.#presence = new PeerPresence(parts, peerId, () => this.publish());
     this.#newest = new Loader(
-      deps.api.environment,
-      deps.retry,
+      parts,
       (signal) => this.#loadNewest(signal),
       () => this.publish(),
-      deps.failed,
     );
   }
 
@@ -146,24 +123,26 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   }
 
   send(text: string, options: { message_type?: string } = {}): string {
-    this.#typingToldAt = -Infinity;
-    return this.deps.outbox.add(this.peerId, text, options.message_type ?? "text");
+    this.#typing.sent();
+    return this.parts.outbox.add(this.peerId, text, options.message_type ?? "text");
   }
 
   retry(clientId: string): void {
-    this.deps.outbox.retry(this.peerId, clientId);
+    this.parts.outbox.retry(clientId);
   }
 
   getDraft(): string {
-    return this.deps.getDraft();
+    return this.parts.device.getDraft(this.peerId);
   }
 
   setDraft(text: string): void {
-    this.deps.setDraft(text);
+    const { device, log } = this.parts;
+    device.setDraft(this.peerId, text);
+    log.tell({ type: "draft", peerId: this.peerId });
   }
 
   discard(clientId: string): void {
-    this.deps.outbox.discard(this.peerId, clientId);
+    this.parts.outbox.discard(clientId);
   }
 
   markRead(upto: number): void {
@@ -172,53 +151,48 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     const { messages, watermarks } = this.#state;
     // The server refuses a receipt beyond the last message.
     const read_upto = Math.min(upto, messages.at(-1)?.seq ?? 0);
-    if (read_upto > watermarks.read_upto) this.deps.receipts.note(this.peerId, { read_upto }, watermarks);
+    if (read_upto > watermarks.read_upto) this.parts.receipts.note(this.peerId, { read_upto }, watermarks);
   }
 
   typing(): void {
-    const { api } = this.deps;
-    const now = api.environment.monotonic();
-    if (now - this.#typingToldAt < TYPING_INTERVAL_MS) return;
-    this.#typingToldAt = now;
-    // Worth nothing later, so it is not repeated.
-    api.post(api.address(["typing"]), { chatUserId: this.peerId }, this.#controller.signal).catch(() => undefined);
+    this.#typing.tell(this.#controller.signal);
   }
 
   watch(): () => void {
     return this.#presence.watch();
   }
 
-  async block(): Promise<void> {
-    await this.#ask("block");
-    this.deps.blocked(true);
+  block(): Promise<void> {
+    return this.#block("block");
   }
 
-  async unblock(): Promise<void> {
-    await this.#ask("unblock");
-    this.deps.blocked(false);
+  unblock(): Promise<void> {
+    return this.#block("unblock");
   }
 
   report(reason: string, seq?: number): Promise<void> {
     return this.#ask("report", { reason, ...(seq === undefined ? {} : { seq }) });
   }
 
+  async #block(route: "block" | "unblock"): Promise<void> {
+    await this.#ask(route);
+    const fact = { type: "blocked", peerId: this.peerId, blocked: route === "block" } as const;
+    this.parts.log.tell(fact);
+    this.parts.connection.tell(fact);
+  }
+
   /** The user blocks this person, or does not any more: told by this tab, another one, or a refused send. */
-  setBlocked(blocked: boolean): void {
+  #setBlocked(blocked: boolean): void {
     if (blocked === this.#blocked) return;
     this.#blocked = blocked;
     this.publish();
     if (blocked) {
       this.#presence.forget();
-      this.#stopTyping();
+      this.#typing.stop();
     } else {
       this.#presence.ask();
       if (this.#newest.loaded) void this.#newest.reload({ after: true });
     }
-  }
-
-  /** A frame told whether the other one is online. */
-  peerIs(online: boolean): void {
-    this.#presence.told(online);
   }
 
   /** The page is seen again. */
@@ -226,43 +200,52 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.#presence.ask();
   }
 
-  /** An event of the log, given once and in order. */
-  apply(frame: Frame): void {
-    this.#state = applyEvent(this.#state, frame);
-    if (this.#renewed) this.#renewed = applyEvent(this.#renewed, frame);
-    if (frame.type === "new_message") {
-      const message = readMessage(frame.data);
+  apply(happening: Happening): void {
+    switch (happening.type) {
+      case "new_message":
+      case "message_delivered":
+      case "message_read":
+        return this.#event(happening);
+      case "sent":
+        return this.#acknowledged(happening.message);
+      case "watermarks":
+        this.#state = applyWatermarks(this.#state, happening.watermarks);
+        return this.publish();
+      case "blocked":
+        return this.#setBlocked(happening.blocked);
+      case "typing":
+        return this.#typing.told();
+      case "presence":
+        return this.#presence.told(happening.online);
+      case "pending":
+        return this.publish();
+      case "draft":
+      case "other":
+        return;
+    }
+  }
+
+  #event(event: ConversationEvent): void {
+    this.#state = applyEvent(this.#state, event);
+    if (this.#renewed) this.#renewed = applyEvent(this.#renewed, event);
+    if (event.type === "new_message") {
+      const { message } = event;
       this.#settlePending([message]);
-      if (this.deps.acknowledges()) this.#arrived([message]);
-      if (message.sender_id === this.peerId) this.#stopTyping();
+      if (this.parts.connection.leads) this.#arrived([message]);
+      if (message.sender_id === this.peerId) this.#typing.stop();
       this.#letGo();
     }
     this.publish();
     if (this.#state.stale) void this.#newest.reload({ after: true });
   }
 
-  /** The answer to a send. */
-  acknowledged(message: Message): void {
+  #acknowledged(message: Message): void {
     this.#state = applyMessage(this.#state, message);
     if (this.#renewed) this.#renewed = applyMessage(this.#renewed, message);
     this.#settlePending([message]);
     this.publish();
   }
 
-  raise(watermarks: Watermarks): void {
-    this.#state = applyWatermarks(this.#state, watermarks);
-    this.publish();
-  }
-
-  peerTypes(): void {
-    const { environment } = this.deps.api;
-    if (this.#typingTimer !== null) environment.clearTimer(this.#typingTimer);
-    this.#typingTimer = environment.setTimer(() => this.#stopTyping(), TYPING_SHOWN_MS);
-    this.#typing = true;
-    this.publish();
-  }
-
-  /** Events before `base` may be missing: load again what was read earlier; after a reset, instead of what is held. */
   rebase(base: string, why: "begin" | "reset"): void {
     const { loaded, loading } = this.#newest;
     if (why === "reset" && (loaded || loading)) {
@@ -279,22 +262,6 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.#state = this.#known = this.#state.messages.reduce(applyMessage, kept);
     this.#stored = true;
     this.publish();
-  }
-
-  /** What the next page may show at once; undefined while that is nothing. */
-  kept(): ConversationState | undefined {
-    const { messages, cursor } = this.#state;
-    if (cursor === null) return undefined;
-    let text = 0;
-    let from = messages.length;
-    while (from > 0 && messages.length - from < KEPT_MAX && text <= KEPT_TEXT_MAX) {
-      text += (messages[--from] as Message).text.length;
-    }
-    return {
-      ...this.#state,
-      messages: messages.slice(from),
-      hasOlder: this.#state.hasOlder || from > 0,
-    };
   }
 
   /** The server is back. */
@@ -316,7 +283,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     this.#blocked = false;
     this.#presence.forget();
     this.#state = this.#known = emptyConversation(this.peerId);
-    this.#stopTyping();
+    this.#typing.stop();
     this.publish();
   }
 
@@ -325,19 +292,19 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     const { loaded, loading, error } = this.#newest;
     if (this.#state !== this.#known) {
       this.#known = this.#state;
-      this.deps.changed();
+      this.parts.device.keepConversation(peerId, () => keptOf(this.#state));
     }
     this.set({
       peerId,
       peer,
       messages,
-      pending: this.deps.outbox.list(peerId),
+      pending: this.parts.outbox.list(peerId),
       watermarks,
       loaded: loaded || this.#stored,
       stored: this.#stored && !loaded,
       loading: loading || this.#loadingOlder,
       hasOlder,
-      peerTyping: this.#typing,
+      peerTyping: this.#typing.peerTypes,
       peerOnline: this.#presence.online,
       blocked: this.#blocked,
       error: error ?? this.#olderError,
@@ -345,21 +312,19 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   }
 
   async #loadNewest(signal: AbortSignal): Promise<void> {
-    const { api } = this.deps;
+    const { api } = this.parts;
     const body = await api.get(api.address([this.peerId], { limit: PAGE_SIZE }), signal);
     if (signal.aborted) return;
     const page = readHistory(body, this.peerId);
-    this.deps.loadedAt(page.cursor);
+    this.parts.log.readAt(page.cursor);
     this.#blocked = page.blocked;
     this.#take(applyNewest(this.#renewed ?? this.#state, page), page);
     this.#renewed = null;
-    const base = this.deps.base();
-    // Read before events began to be applied; those between are in neither.
-    if (base !== null && isBefore(page.cursor, base)) void this.#newest.reload({ after: true });
+    if (this.parts.log.isMissed(page.cursor)) void this.#newest.reload({ after: true });
   }
 
   async #loadOlder(before: number, count: number, signal: AbortSignal): Promise<void> {
-    const { api } = this.deps;
+    const { api } = this.parts;
     this.#loadingOlder = true;
     this.#olderError = null;
     this.publish();
@@ -378,7 +343,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     } catch (error) {
       if (signal.aborted) return;
       this.#olderError = error instanceof Error ? error.message : String(error);
-      if (!mayRetry(error)) this.deps.failed(this.#olderError);
+      if (!mayRetry(error)) this.parts.listeners.notify("load_failed", this.#olderError);
     } finally {
       if (!signal.aborted) {
         this.#older = null;
@@ -389,7 +354,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   }
 
   async #ask(route: string, more: Record<string, unknown> = {}): Promise<void> {
-    const { api } = this.deps;
+    const { api } = this.parts;
     await api.post(api.address([route]), { chatUserId: this.peerId, ...more }, this.#controller.signal);
   }
 
@@ -402,10 +367,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   /** Messages of the other side are here: say so. */
   #arrived(messages: readonly Message[]): void {
     const last = messages.filter((message) => message.sender_id === this.peerId).at(-1);
-    if (!last || this.#blocked) return;
-    if (last.seq > this.#state.watermarks.delivered_upto) {
-      this.deps.receipts.note(this.peerId, { delivered_upto: last.seq }, this.#state.watermarks);
-    }
+    if (last && !this.#blocked) this.parts.receipts.arrived(last, this.#state.watermarks);
   }
 
   /** What nobody looks at need not be in memory; beyond a margin, so that not each message costs a copy. */
@@ -415,30 +377,6 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   }
 
   #settlePending(messages: readonly Message[]): void {
-    let settled = false;
-    for (const { client_id } of messages) {
-      if (client_id !== null && this.deps.outbox.settle(this.peerId, client_id)) settled = true;
-    }
-    if (settled) this.deps.settled();
-  }
-
-  #stopTyping(): void {
-    if (this.#typingTimer !== null) this.deps.api.environment.clearTimer(this.#typingTimer);
-    this.#typingTimer = null;
-    if (!this.#typing) return;
-    this.#typing = false;
-    this.publish();
-  }
-}
-
-/** Whether this is a row that `kept` made: another version of this file may have made another one. */
-function isKept(row: unknown): row is ConversationState {
-  try {
-    const of = row as ConversationState;
-    of.messages.map(readMessage);
-    readWatermarks(of.watermarks);
-    return true;
-  } catch {
-    return false;
+    for (const { client_id } of messages) if (client_id !== null) this.parts.outbox.settle(this.peerId, client_id);
   }
 }

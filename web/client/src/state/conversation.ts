@@ -7,7 +7,8 @@
  */
 import { contains, placeOf } from "../wire/cursor.js";
 import type { Message, Person, Watermarks } from "../types.js";
-import { readMessage, readReceipt, type Frame, type HistoryPage } from "../wire/shapes.js";
+import type { ConversationEvent } from "../wire/events.js";
+import type { HistoryPage } from "../wire/shapes.js";
 
 export interface ConversationState {
   peerId: string;
@@ -61,12 +62,12 @@ export function applyOlder(state: ConversationState, page: HistoryPage): Convers
   });
 }
 
-/** An event of this conversation; others change nothing. */
-export function applyEvent(state: ConversationState, frame: Frame): ConversationState {
-  if (contains(state.cursor, frame.id)) return state;
-  switch (frame.type) {
+/** An event of this conversation. */
+export function applyEvent(state: ConversationState, event: ConversationEvent): ConversationState {
+  if (contains(state.cursor, event.frame.id)) return state;
+  switch (event.type) {
     case "new_message": {
-      const message = readMessage(frame.data);
+      const { message } = event;
       const last = state.messages.at(-1)?.seq ?? 0;
       const hole = state.cursor !== null && message.seq > last + 1;
       const next = applyMessage(state, message);
@@ -74,8 +75,8 @@ export function applyEvent(state: ConversationState, frame: Frame): Conversation
     }
     case "message_delivered":
     case "message_read": {
-      const { by, upto } = readReceipt(frame.data);
-      const read = frame.type === "message_read" ? upto : 0;
+      const { by, upto } = event;
+      const read = event.type === "message_read" ? upto : 0;
       return applyWatermarks(
         state,
         by === state.peerId
@@ -83,8 +84,6 @@ export function applyEvent(state: ConversationState, frame: Frame): Conversation
           : { ...NO_WATERMARKS, delivered_upto: upto, read_upto: read },
       );
     }
-    default:
-      return state;
   }
 }
 
@@ -132,18 +131,17 @@ export function keepLatest(state: ConversationState, count: number): Conversatio
   return { ...state, messages: state.messages.slice(-count), hasOlder: true };
 }
 
+/** The message with the ticks that follow from the watermarks; the same object where they are there. */
+export function ticked(message: Message, peerId: string, marks: Watermarks): Message {
+  const theirs = message.sender_id === peerId;
+  const read = message.read || message.seq <= (theirs ? marks.read_upto : marks.peer_read_upto);
+  const upto = theirs ? marks.delivered_upto : marks.peer_delivered_upto;
+  const delivered = message.delivered || read || message.seq <= upto;
+  return read === message.read && delivered === message.delivered ? message : { ...message, read, delivered };
+}
+
 /** Derive the ticks; messages that do not change stay the same objects, so that screens need not draw them again. */
 function settle(state: ConversationState): ConversationState {
-  const { watermarks: marks, peerId } = state;
-  let changed = false;
-  const messages = state.messages.map((message) => {
-    const theirs = message.sender_id === peerId;
-    const read = message.read || message.seq <= (theirs ? marks.read_upto : marks.peer_read_upto);
-    const delivered =
-      message.delivered || read || message.seq <= (theirs ? marks.delivered_upto : marks.peer_delivered_upto);
-    if (read === message.read && delivered === message.delivered) return message;
-    changed = true;
-    return { ...message, read, delivered };
-  });
-  return changed ? { ...state, messages } : state;
+  const messages = state.messages.map((message) => ticked(message, state.peerId, state.watermarks));
+  return messages.some((message, at) => message !== state.messages[at]) ? { ...state, messages } : state;
 }

@@ -2,7 +2,12 @@
 import type { Api } from "../http/api.js";
 import { NO_WATERMARKS } from "./conversation.js";
 import { contains, isBefore } from "../wire/cursor.js";
-import type { Draft } from "../device/device.js";
+import type { ConversationEvent } from "../wire/events.js";
+import type { Connection } from "../connection/connection.js";
+import type { Device } from "../device/device.js";
+import type { Listeners } from "../listeners.js";
+import type { Conversations } from "./conversations.js";
+import type { Receipts } from "./receipts.js";
 import {
   applyBlocked,
   applyInboxEvent,
@@ -15,63 +20,53 @@ import {
   type Row,
 } from "./inbox.js";
 import { Loader } from "./loader.js";
+import type { Fold, Happening, Log } from "./log.js";
 import type { Outbox } from "./outbox.js";
-import type { RetryOptions } from "../wire/retry.js";
 import { Store } from "../store.js";
-import type { Inbox, InboxEntry, InboxSnapshot, Message, Person, TimerHandle } from "../types.js";
-import { readInbox, type Frame, type InboxPage } from "../wire/shapes.js";
+import { Alarm } from "../http/alarm.js";
+import type { Inbox, InboxEntry, InboxSnapshot } from "../types.js";
+import { readInbox, type InboxPage } from "../wire/shapes.js";
 
 const PAGE_SIZE = 50;
 /** A draft that is being typed is shown anew at most this often. */
 const DRAFT_INTERVAL_MS = 500;
 
-export interface InboxDependencies {
+interface InboxParts {
   api: Api;
-  retry: RetryOptions;
-  outbox: Pick<Outbox, "people" | "list">;
-  drafts: ReadonlyMap<string, Draft>;
-  /** Of whom the server's list says nothing. */
-  person(peerId: string): Person;
-  userId(): string | null;
-  base(): string | null;
-  loadedAt(cursor: string): void;
-  arrived(page: InboxPage): void;
-  failed(message: string): void;
-  /** What `kept` answers is different now. */
-  changed(): void;
+  log: Log;
+  listeners: Listeners;
+  device: Device;
+  connection: Connection;
+  outbox: Outbox;
+  receipts: Receipts;
+  conversations: Conversations;
 }
 
 const KEPT_MAX = 200;
 
-interface Happened {
-  frame: Frame;
-  peerId: string;
-}
-
-export class InboxStore extends Store<InboxSnapshot> implements Inbox {
+export class InboxStore extends Store<InboxSnapshot> implements Inbox, Fold {
   #state: InboxState = EMPTY_INBOX;
   #cursor: string | null = null;
   /** Events since a page was asked for; the page may have been read before some of them. */
-  #since: Happened[] = [];
+  #since: ConversationEvent[] = [];
   #replace = false;
   /** What is shown was kept by an earlier page. */
   #stored = false;
   /** The state that `changed` was told of. */
   #known: InboxState = EMPTY_INBOX;
   #shown: ReadonlyMap<string, { row: Row; entry: InboxEntry }> = new Map();
-  #draftTimer: TimerHandle | null = null;
+  readonly #draftAlarm: Alarm;
   readonly #first: Loader;
   #further: Loader;
 
-  constructor(private readonly deps: InboxDependencies) {
+  constructor(private readonly parts: InboxParts) {
     super({ entries: [], unread: 0, loaded: false, loading: false, hasMore: false, error: null });
+    this.#draftAlarm = new Alarm(parts.api.environment);
     const loader = (further: boolean) =>
       new Loader(
-        deps.api.environment,
-        deps.retry,
+        parts,
         (signal) => this.#load(signal, further),
         () => this.publish(),
-        deps.failed,
       );
     this.#first = loader(false);
     this.#further = loader(true);
@@ -86,37 +81,43 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
     return this.#further.reload();
   }
 
-  /** An event of the log, given once and in order. */
-  apply(frame: Frame, peerId: string): void {
+  apply(happening: Happening): void {
     const { loaded, loading } = this.#first;
-    if (loading || this.#further.loading) this.#since.push({ frame, peerId });
-    if (!loaded && !this.#stored) return;
-    this.#state = applyInboxEvent(this.#state, frame, peerId);
+    switch (happening.type) {
+      case "new_message":
+      case "message_delivered":
+      case "message_read":
+        if (loading || this.#further.loading) this.#since.push(happening);
+        if (!loaded && !this.#stored) return;
+        this.#state = applyInboxEvent(this.#state, happening);
+        break;
+      case "sent":
+        this.#state = applySent(this.#state, happening.message);
+        return this.publish();
+      case "blocked":
+        this.#state = applyBlocked(this.#state, happening.peerId, happening.blocked);
+        break;
+      case "pending":
+        return this.publish();
+      case "draft":
+        return this.#drafted(happening.peerId);
+      case "watermarks":
+      case "typing":
+      case "presence":
+      case "other":
+        return;
+    }
     this.publish();
     if (loaded && this.#state.stale) void this.#first.reload({ after: true });
   }
 
-  /** The answer to a send. */
-  acknowledged(message: Message): void {
-    this.#state = applySent(this.#state, message);
-    this.publish();
-  }
-
-  /** See `ConversationStore.setBlocked`. */
-  setBlocked(peerId: string, blocked: boolean): void {
-    this.#state = applyBlocked(this.#state, peerId, blocked);
-    this.publish();
-    if (this.#first.loaded && this.#state.stale) void this.#first.reload({ after: true });
-  }
-
   /** The draft for this person changed. */
-  drafted(peerId: string): void {
+  #drafted(peerId: string): void {
     const shown = this.#shown.get(peerId)?.entry.draft ?? "";
-    if ((shown === "") !== !this.deps.drafts.has(peerId)) return this.publish();
-    this.#draftTimer ??= this.deps.api.environment.setTimer(() => this.publish(), DRAFT_INTERVAL_MS);
+    if ((shown === "") !== !this.parts.device.drafts.has(peerId)) return this.publish();
+    if (!this.#draftAlarm.isSet) this.#draftAlarm.set(DRAFT_INTERVAL_MS, () => this.publish());
   }
 
-  /** See `ConversationStore.rebase`. */
   rebase(base: string, why: "begin" | "reset"): void {
     const { loaded, loading } = this.#first;
     if (why === "reset" && (loaded || loading)) {
@@ -163,17 +164,14 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
   }
 
   async #load(signal: AbortSignal, further: boolean): Promise<void> {
-    const { api } = this.deps;
+    const { api } = this.parts;
     const before = further ? this.#state.before : null;
-    const body = await api.get(
-      api.address(["inbox", this.deps.userId() ?? "me"], { before, limit: PAGE_SIZE }),
-      signal,
-    );
+    const body = await api.get(api.address(["inbox", api.userId ?? "me"], { before, limit: PAGE_SIZE }), signal);
     if (signal.aborted) return;
     const page = readInbox(body);
     // A reset came while a further page was on its way: it belongs to what is being replaced.
     if (further && this.#replace) return;
-    this.deps.loadedAt(page.cursor);
+    this.parts.log.readAt(page.cursor);
     if (!further) this.#cursor = page.cursor;
     const stale = this.#state.stale;
     // A row that only this device remembers may be gone at the server.
@@ -182,43 +180,46 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
     this.#replace &&= further;
     // Rows that the page has not brought saw these events already.
     const brought = new Set(page.conversations.map((row) => row.user.id));
-    for (const { frame, peerId } of this.#since) {
-      const known = this.#state.rows.some((row) => row.user.id === peerId);
-      if (brought.has(peerId) || !known) this.#state = applyInboxEvent(this.#state, frame, peerId);
+    for (const event of this.#since) {
+      const known = this.#state.rows.some((row) => row.user.id === event.peerId);
+      if (brought.has(event.peerId) || !known) this.#state = applyInboxEvent(this.#state, event);
       // It is counted in that row and not in the page's sum.
-      else if (!contains(page.cursor, frame.id)) this.#state = { ...this.#state, stale: true };
+      else if (!contains(page.cursor, event.frame.id)) this.#state = { ...this.#state, stale: true };
     }
     if (further) this.#state = { ...this.#state, stale: this.#state.stale || stale };
     if (!this.#first.loading || !this.#further.loading) this.#since = [];
-    this.deps.arrived(page);
-    const base = this.deps.base();
-    const early = base !== null && isBefore(page.cursor, base);
-    if (early || this.#state.stale) void this.#first.reload({ after: true });
+    this.#acknowledge(page);
+    if (this.parts.log.isMissed(page.cursor) || this.#state.stale) void this.#first.reload({ after: true });
+  }
+
+  /** Last messages that have arrived with this page, and of which their senders do not know that yet. */
+  #acknowledge(page: InboxPage): void {
+    for (const { user, last_message, watermarks } of page.conversations) {
+      if (last_message?.sender_id === user.id) this.parts.receipts.arrived(last_message, watermarks);
+    }
   }
 
   publish(): void {
-    if (this.#draftTimer !== null) this.deps.api.environment.clearTimer(this.#draftTimer);
-    this.#draftTimer = null;
+    this.#draftAlarm.clear();
     if (this.#state !== this.#known) {
       this.#known = this.#state;
-      this.deps.changed();
+      const { connection, device, log } = this.parts;
+      if (connection.leads) device.keepInbox(() => this.kept(log.cursor));
     }
-    const before = this.getSnapshot();
-    const next: InboxSnapshot = {
-      entries: this.#entries(before.entries),
+    this.change({
+      entries: this.#entries(this.getSnapshot().entries),
       unread: unreadOf(this.#state),
       loaded: this.#first.loaded || this.#stored,
       loading: this.#first.loading || this.#further.loading,
       hasMore: this.#state.hasMore,
       error: this.#first.error ?? this.#further.error,
-    };
-    const keys = Object.keys(next) as (keyof InboxSnapshot)[];
-    if (keys.some((key) => next[key] !== before[key])) this.set(next);
+    });
   }
 
   /** What is the same as before is the same object. */
   #entries(before: readonly InboxEntry[]): readonly InboxEntry[] {
-    const { drafts, outbox } = this.deps;
+    const { outbox } = this.parts;
+    const { drafts } = this.parts.device;
     const shown = new Map<string, { row: Row; entry: InboxEntry }>();
     const show = (row: Row): InboxEntry => {
       const peerId = row.user.id;
@@ -241,9 +242,9 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox {
 
   /** Of somebody of whom the server's list says nothing yet. */
   #rowOf(peerId: string): Row {
-    const user = this.deps.person(peerId);
-    const at = this.deps.drafts.get(peerId)?.at;
-    const updatedAt = this.deps.outbox.list(peerId).at(-1)?.createdAt ?? (at ? new Date(at).toISOString() : "");
+    const user = this.parts.conversations.person(peerId);
+    const at = this.parts.device.drafts.get(peerId)?.at;
+    const updatedAt = this.parts.outbox.list(peerId).at(-1)?.createdAt ?? (at ? new Date(at).toISOString() : "");
     const row = this.#shown.get(peerId)?.row;
     if (row?.user === user && row.updatedAt === updatedAt) return row;
     return { user, lastMessage: null, unread: 0, watermarks: NO_WATERMARKS, updatedAt, blocked: false, cursor: null };

@@ -6,9 +6,10 @@
  * or a person is new, the state says `stale` and the caller loads it again.
  */
 import { contains } from "../wire/cursor.js";
-import { NO_WATERMARKS, raise } from "./conversation.js";
+import { NO_WATERMARKS, raise, ticked } from "./conversation.js";
 import type { InboxEntry, Message } from "../types.js";
-import { readMessage, readReceipt, type Frame, type InboxPage } from "../wire/shapes.js";
+import type { ConversationEvent } from "../wire/events.js";
+import type { InboxPage } from "../wire/shapes.js";
 
 /** What the server, or an event, told of one conversation. */
 export interface Row extends Omit<InboxEntry, "draft" | "pending"> {
@@ -52,14 +53,14 @@ export function applyPage(state: InboxState, page: InboxPage, further: boolean):
   };
 }
 
-/** An event of the log; `peerId` is its other party. */
-export function applyInboxEvent(state: InboxState, frame: Frame, peerId: string): InboxState {
+/** An event of the log. */
+export function applyInboxEvent(state: InboxState, event: ConversationEvent): InboxState {
+  const { peerId } = event;
   const row = state.rows.find((one) => one.user.id === peerId);
-  if (row && contains(row.cursor, frame.id)) return state;
-  if (frame.type === "new_message") return applyNewMessage(state, row, readMessage(frame.data), peerId);
-  if (frame.type !== "message_delivered" && frame.type !== "message_read") return state;
-  const { by, upto } = readReceipt(frame.data);
-  const read = frame.type === "message_read" ? upto : 0;
+  if (row && contains(row.cursor, event.frame.id)) return state;
+  if (event.type === "new_message") return applyNewMessage(state, row, event.message, peerId);
+  const { by, upto } = event;
+  const read = event.type === "message_read" ? upto : 0;
   // Not on the pages that are loaded; its page will know. How many are unread, the server has to count.
   if (!row) return by !== peerId && read > 0 ? recounted(state) : state;
   if (by === peerId) {
@@ -112,22 +113,10 @@ function withLast(row: Row, message: Message): Row {
   return { ...row, lastMessage: message, updatedAt: message.createdAt };
 }
 
-/** `delivered` and `read` of the last message follow from the watermarks. */
-function ticked(row: Row): Row {
-  const { lastMessage: last, watermarks: marks } = row;
-  if (last === null) return row;
-  const theirs = last.sender_id === row.user.id;
-  const read = last.read || last.seq <= (theirs ? marks.read_upto : marks.peer_read_upto);
-  const upto = theirs ? marks.delivered_upto : marks.peer_delivered_upto;
-  const delivered = last.delivered || read || last.seq <= upto;
-  return read === last.read && delivered === last.delivered
-    ? row
-    : { ...row, lastMessage: { ...last, read, delivered } };
-}
-
 function replace(state: InboxState, row: Row): InboxState {
   const rows = state.rows.filter((one) => one.user.id !== row.user.id);
-  return { ...state, rows: sorted([...rows, ticked(row)]) };
+  const last = row.lastMessage && ticked(row.lastMessage, row.user.id, row.watermarks);
+  return { ...state, rows: sorted([...rows, last === row.lastMessage ? row : { ...row, lastMessage: last }]) };
 }
 
 /** The latest first. */

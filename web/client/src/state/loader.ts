@@ -1,7 +1,7 @@
-import { mayRetry } from "../http/api.js";
+import { mayRetry, type Api } from "../http/api.js";
 import { Backoff } from "../http/backoff.js";
-import type { RetryOptions } from "../wire/retry.js";
-import type { Environment, TimerHandle } from "../types.js";
+import type { Listeners } from "../listeners.js";
+import { Alarm } from "../http/alarm.js";
 
 /** Loads one piece of state: once at a time, again when asked to, and again by itself after temporary failures. */
 export class Loader {
@@ -12,18 +12,17 @@ export class Loader {
   #running: Promise<void> | null = null;
   #again = false;
   #controller = new AbortController();
-  #timer: TimerHandle | null = null;
+  readonly #alarm: Alarm;
   readonly #backoff: Backoff;
 
   /** `run` loads and applies; `changed` is called whenever a field of this object changed. */
   constructor(
-    private readonly environment: Environment,
-    retry: RetryOptions,
+    private readonly parts: { api: Api; listeners: Listeners },
     private readonly run: (signal: AbortSignal) => Promise<void>,
     private readonly changed: () => void,
-    private readonly failed: (message: string) => void,
   ) {
-    this.#backoff = new Backoff(environment, retry);
+    this.#alarm = new Alarm(parts.api.environment);
+    this.#backoff = new Backoff(parts.api);
   }
 
   /** Load if that has not been done; resolves after the first attempt, well or not. */
@@ -37,21 +36,21 @@ export class Loader {
       this.#again ||= after;
       return this.#running;
     }
-    this.#clearTimer();
+    this.#alarm.clear();
     this.#running = this.#attempt(this.#controller.signal);
     return this.#running;
   }
 
   /** Do not wait for the next attempt. */
   hurry(): void {
-    if (this.#timer !== null) void this.reload();
+    if (this.#alarm.isSet) void this.reload();
   }
 
   /** Back to nothing loaded; what is in flight is given up. */
   reset(): void {
     this.#controller.abort();
     this.#controller = new AbortController();
-    this.#clearTimer();
+    this.#alarm.clear();
     this.#running = null;
     this.#again = false;
     this.#backoff.reset();
@@ -88,16 +87,8 @@ export class Loader {
   #fail(failure: unknown): void {
     const first = this.error === null;
     this.error = failure instanceof Error ? failure.message : String(failure);
-    if (first) this.failed(this.error);
+    if (first) this.parts.listeners.notify("load_failed", this.error);
     if (!mayRetry(failure)) return;
-    this.#timer = this.environment.setTimer(() => {
-      this.#timer = null;
-      void this.reload();
-    }, this.#backoff.failed(failure).wait_ms);
-  }
-
-  #clearTimer(): void {
-    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
-    this.#timer = null;
+    this.#alarm.set(this.#backoff.failed(failure).wait_ms, () => void this.reload());
   }
 }

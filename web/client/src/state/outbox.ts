@@ -14,9 +14,14 @@
  */
 import { mayRetry, ServerProblem } from "../http/api.js";
 import { Backoff } from "../http/backoff.js";
-import type { RetryOptions } from "../wire/retry.js";
 import { Turn } from "../connection/turn.js";
-import type { Environment, Message, PendingMessage, TimerHandle } from "../types.js";
+import type { Device } from "../device/device.js";
+import type { Listeners } from "../listeners.js";
+import { clientIds } from "./client-ids.js";
+import { find, send, type SendParts } from "./send-requests.js";
+import { Alarm } from "../http/alarm.js";
+import { Store } from "../store.js";
+import type { Environment, Message, OutboxSnapshot, PendingMessage, UnsentMessages } from "../types.js";
 
 const EXPIRES_AFTER_MS = 48 * 3_600_000;
 const EXPIRED = { code: "expired", message: "It could not be sent for 48 hours." };
@@ -28,25 +33,16 @@ export type OutboxNews =
   | { type: "gone"; peerId: string; clientId: string; message: Message | null }
   | { type: "hurry"; peerId: string };
 
-export interface OutboxHandlers {
-  post(message: PendingMessage, signal: AbortSignal): Promise<Message>;
-  /** The message that the server has under this `client_id`, if any. */
-  find(message: PendingMessage, signal: AbortSignal): Promise<Message | null>;
-  /** The server answered with the message; it is still listed, and `settle` removes it. */
-  acknowledged(message: Message): void;
-  /** What is pending for this person changed. */
-  changed(peerId: string): void;
-  failed(message: string): void;
-  /** Keep this row, or delete it (null). */
-  keep(clientId: string, message: PendingMessage | null): void;
-  /** Tell the other tabs. */
-  tell(news: OutboxNews): void;
+export interface OutboxParts extends SendParts {
+  device: Device;
+  listeners: Listeners;
 }
 
 interface Lane {
   items: readonly PendingMessage[];
   sending: { clientId: string; controller: AbortController } | null;
-  timer: TimerHandle | null;
+  /** Rings when the next attempt is due. */
+  alarm: Alarm;
   /** The server asked this sender to be slower; hurrying would only be refused again. */
   asked: boolean;
   backoff: Backoff;
@@ -54,18 +50,18 @@ interface Lane {
 
 const NOTHING: readonly PendingMessage[] = [];
 
-export class Outbox {
+export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
   readonly #lanes = new Map<string, Lane>();
   readonly #turn: Turn;
+  readonly #name: ReturnType<typeof clientIds>;
+  readonly #environment: Environment;
   #paused = false;
-  #lastAt = 0;
-  #count = 0;
 
-  constructor(
-    private readonly environment: Environment,
-    private readonly retryOptions: RetryOptions,
-    private readonly handlers: OutboxHandlers,
-  ) {
+  constructor(private readonly parts: OutboxParts) {
+    super({ pending: NOTHING });
+    const { environment } = parts.api;
+    this.#environment = environment;
+    this.#name = clientIds(environment);
     this.#turn = new Turn(
       environment,
       () => this.#pumpAll(),
@@ -83,11 +79,6 @@ export class Outbox {
   /** Those for whom something is pending. */
   people(): string[] {
     return [...this.#lanes].flatMap(([peerId, { items }]) => (items.length > 0 ? [peerId] : []));
-  }
-
-  /** What is pending for anybody, oldest first. */
-  all(): readonly PendingMessage[] {
-    return inOrder([...this.#lanes.values()].flatMap((lane) => lane.items));
   }
 
   /** Send. `turn` names what the tabs of this browser take turns at; null where they do not. */
@@ -110,12 +101,12 @@ export class Outbox {
     for (const lane of this.#lanes.values()) this.#halt(lane);
     this.#lanes.clear();
     this.#turn.leave();
-    for (const peerId of peers) this.handlers.changed(peerId);
+    for (const peerId of peers) this.#changed(peerId);
   }
 
   /** Queue a message; answers its `client_id`. */
   add(peerId: string, text: string, messageType: string): string {
-    const { id: client_id, at } = this.#next();
+    const { id: client_id, at } = this.#name();
     const message: PendingMessage = {
       client_id,
       recipient_id: peerId,
@@ -150,13 +141,14 @@ export class Outbox {
       // It may have gone out just before the page did, and that was not written down any more.
       lane.items = inOrder([...lane.items, { ...idle(message), attempts: Math.max(1, message.attempts) }]);
     }
-    for (const peerId of changed) this.handlers.changed(peerId);
+    for (const peerId of changed) this.#changed(peerId);
     this.hurry();
   }
 
   /** Keep all of it: until now nobody knew whose it is. */
   keepAll(): void {
-    for (const lane of this.#lanes.values()) lane.items.forEach((item) => this.handlers.keep(item.client_id, item));
+    for (const lane of this.#lanes.values())
+      lane.items.forEach((item) => this.parts.device.keepUnsent(item.client_id, item));
   }
 
   /** News from another tab. */
@@ -170,77 +162,66 @@ export class Outbox {
         : inOrder([...lane.items, message]);
       if (message.state === "cancelling") this.#abort(lane, message.client_id);
       this.#turn.heard();
-      this.handlers.changed(message.recipient_id);
+      this.#changed(message.recipient_id);
       this.#pump(message.recipient_id, lane);
     } else if (news.type === "gone") {
-      if (news.message) this.handlers.acknowledged(news.message);
+      if (news.message) this.#acknowledged(news.message);
       this.#turn.heard();
-      if (this.#drop(news.peerId, news.clientId)) this.handlers.changed(news.peerId);
+      if (this.#drop(news.peerId, news.clientId)) this.#changed(news.peerId);
     } else {
       const lane = this.#lanes.get(news.peerId);
       if (!lane) return;
-      this.#clearTimer(lane);
+      lane.alarm.clear();
       this.#pump(news.peerId, lane);
     }
   }
 
-  retry(peerId: string, clientId: string): void {
-    const lane = this.#lanes.get(peerId);
-    const item = lane?.items.find((one) => one.client_id === clientId);
-    if (!lane || !item || item.state === "sending" || item.state === "cancelling") return;
+  retry(clientId: string): void {
+    const found = this.#find(clientId);
+    if (!found) return;
+    const { peerId, lane, item } = found;
+    if (item.state === "sending" || item.state === "cancelling") return;
     if (item.state === "failed") {
       // Asked for anew: its 48 hours begin now, and it comes after what is queued already.
-      const createdAt = new Date(this.#next().at).toISOString();
+      const createdAt = new Date(this.#name().at).toISOString();
       lane.items = [...lane.items.filter((one) => one !== item), item];
       this.#replace(lane, { ...item, createdAt, state: "queued", error: null });
     }
-    this.#clearTimer(lane);
-    this.handlers.tell({ type: "hurry", peerId });
+    lane.alarm.clear();
+    this.#tell({ type: "hurry", peerId });
     this.#pump(peerId, lane);
   }
 
   /** Take a message back. If it may be on its way, the server is asked first. */
-  discard(peerId: string, clientId: string): void {
-    const lane = this.#lanes.get(peerId);
-    const item = lane?.items.find((one) => one.client_id === clientId);
-    if (!lane || !item || item.state === "cancelling") return;
+  discard(clientId: string): void {
+    const found = this.#find(clientId);
+    if (!found) return;
+    const { peerId, lane, item } = found;
+    if (item.state === "cancelling") return;
     const refused = item.state === "failed" && item.error?.code !== EXPIRED.code;
     if (item.attempts === 0 || refused) {
       this.settle(peerId, clientId);
-      this.handlers.changed(peerId);
-      this.handlers.tell({ type: "gone", peerId, clientId, message: null });
+      this.#tell({ type: "gone", peerId, clientId, message: null });
       return;
     }
     this.#abort(lane, clientId);
-    this.#clearTimer(lane);
+    lane.alarm.clear();
     this.#replace(lane, { ...item, state: "cancelling", error: null });
-    this.handlers.tell({ type: "hurry", peerId });
+    this.#tell({ type: "hurry", peerId });
     this.#pump(peerId, lane);
   }
 
-  /** Take the message off the list: the server has it. Tells nobody; the caller shows both changes as one. */
-  settle(peerId: string, clientId: string): boolean {
-    if (!this.#drop(peerId, clientId)) return false;
-    this.handlers.keep(clientId, null);
-    return true;
+  /** Take the message off the list: the server has it, or nobody wants it sent. What the server has is shown before. */
+  settle(peerId: string, clientId: string): void {
+    if (!this.#drop(peerId, clientId)) return;
+    this.parts.device.keepUnsent(clientId, null);
+    this.#changed(peerId);
   }
 
   /** The network or the server is back: do not wait any longer, except where the server asked to. */
   hurry(): void {
-    for (const lane of this.#lanes.values()) if (!lane.asked) this.#clearTimer(lane);
+    for (const lane of this.#lanes.values()) if (!lane.asked) lane.alarm.clear();
     this.#pumpAll();
-  }
-
-  /** A moment, and an id that sorts by it: what was queued in one millisecond must keep its order in storage too. */
-  #next(): { id: string; at: number } {
-    const now = Math.max(this.environment.now(), this.#lastAt);
-    this.#count = now === this.#lastAt ? this.#count + 1 : 0;
-    this.#lastAt = now;
-    const random = Array.from(this.environment.randomBytes(8), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    return {
-      id: now.toString(16).padStart(12, "0") + this.#count.toString(16).padStart(4, "0").slice(-4) + random,
-      at: now,
-    };
   }
 
   #pumpAll(): void {
@@ -251,12 +232,12 @@ export class Outbox {
     if (this.#paused || this.#lanes.get(peerId) !== lane) return;
     const item = lane.items.find((one) => one.state !== "failed");
     if (!item) return this.#endTurn();
-    if (lane.sending || lane.timer !== null || !this.#turn.take()) return;
+    if (lane.sending || lane.alarm.isSet || !this.#turn.take()) return;
     if (item.state === "cancelling") return void this.#cancel(peerId, lane, item);
     // Not before it was tried: the clock may have been wrong when it was written.
-    if (item.attempts > 0 && this.environment.now() - Date.parse(item.createdAt) > EXPIRES_AFTER_MS) {
+    if (item.attempts > 0 && this.#environment.now() - Date.parse(item.createdAt) > EXPIRES_AFTER_MS) {
       this.#replace(lane, { ...item, state: "failed", error: EXPIRED });
-      this.handlers.failed(EXPIRED.message);
+      this.parts.listeners.notify("send_failed", EXPIRED.message);
       return this.#pump(peerId, lane);
     }
     void this.#send(peerId, lane, item);
@@ -271,7 +252,7 @@ export class Outbox {
     const item = { ...queued, state: "sending", attempts: queued.attempts + 1 } as const;
     this.#replace(lane, item);
     await this.#attempt(peerId, lane, item, async (signal) => {
-      const answer = await this.handlers.post(item, signal);
+      const answer = await send(this.parts, item, signal);
       return () => this.#sent(peerId, item.client_id, answer);
     });
   }
@@ -279,7 +260,7 @@ export class Outbox {
   /** Ask whether the server has it: then it is sent, else it is gone. */
   async #cancel(peerId: string, lane: Lane, item: PendingMessage): Promise<void> {
     await this.#attempt(peerId, lane, item, async (signal) => {
-      const found = await this.handlers.find(item, signal);
+      const found = await find(this.parts, item, signal);
       return () => this.#sent(peerId, item.client_id, found);
     });
   }
@@ -313,9 +294,9 @@ export class Outbox {
   }
 
   #sent(peerId: string, clientId: string, message: Message | null): void {
-    if (message !== null) this.handlers.acknowledged(message);
-    if (this.settle(peerId, clientId)) this.handlers.changed(peerId);
-    this.handlers.tell({ type: "gone", peerId, clientId, message });
+    if (message !== null) this.#acknowledged(message);
+    this.settle(peerId, clientId);
+    this.#tell({ type: "gone", peerId, clientId, message });
   }
 
   #fail(peerId: string, lane: Lane, item: PendingMessage, failure: unknown): void {
@@ -324,26 +305,48 @@ export class Outbox {
     if (!mayRetry(failure)) {
       lane.backoff.reset();
       this.#replace(lane, { ...item, state: "failed", error });
-      this.handlers.failed(message);
+      this.parts.listeners.notify("send_failed", message);
       return;
     }
     // A server that comes back is not what asked for the wait.
     lane.asked = failure instanceof ServerProblem && failure.status === 429;
-    lane.timer = this.environment.setTimer(() => {
-      lane.timer = null;
-      this.#pump(peerId, lane);
-    }, lane.backoff.failed(failure).wait_ms);
+    lane.alarm.set(lane.backoff.failed(failure).wait_ms, () => this.#pump(peerId, lane));
     this.#replace(lane, { ...idle(item), error });
   }
 
   #lane(peerId: string): Lane {
     let lane = this.#lanes.get(peerId);
     if (!lane) {
-      const backoff = new Backoff(this.environment, this.retryOptions);
-      lane = { items: NOTHING, sending: null, timer: null, asked: false, backoff };
+      const alarm = new Alarm(this.#environment);
+      const backoff = new Backoff(this.parts.api);
+      lane = { items: NOTHING, sending: null, alarm, asked: false, backoff };
       this.#lanes.set(peerId, lane);
     }
     return lane;
+  }
+
+  #acknowledged(message: Message): void {
+    this.parts.log.tell({ type: "sent", peerId: message.recipient_id, message });
+  }
+
+  #find(clientId: string): { peerId: string; lane: Lane; item: PendingMessage } | undefined {
+    for (const [peerId, lane] of this.#lanes) {
+      const item = lane.items.find((one) => one.client_id === clientId);
+      if (item) return { peerId, lane, item };
+    }
+    return undefined;
+  }
+
+  #changed(peerId: string): void {
+    const before = this.getSnapshot().pending;
+    const pending = inOrder([...this.#lanes.values()].flatMap((lane) => lane.items));
+    const isSame = pending.length === before.length && pending.every((message, at) => message === before[at]);
+    if (!isSame) this.set({ pending });
+    this.parts.log.tell({ type: "pending", peerId });
+  }
+
+  #tell(news: OutboxNews): void {
+    this.parts.connection.tell({ type: "outbox", news });
   }
 
   #replace(lane: Lane, item: PendingMessage): void {
@@ -352,9 +355,9 @@ export class Outbox {
   }
 
   #put(item: PendingMessage): void {
-    this.handlers.keep(item.client_id, item);
-    this.handlers.tell({ type: "put", message: item });
-    this.handlers.changed(item.recipient_id);
+    this.parts.device.keepUnsent(item.client_id, item);
+    this.#tell({ type: "put", message: item });
+    this.#changed(item.recipient_id);
   }
 
   #drop(peerId: string, clientId: string): boolean {
@@ -363,7 +366,7 @@ export class Outbox {
     lane.items = lane.items.filter((one) => one.client_id !== clientId);
     if (lane.sending?.clientId === clientId) lane.sending = null;
     lane.backoff.reset();
-    this.#clearTimer(lane);
+    lane.alarm.clear();
     queueMicrotask(() => this.#pump(peerId, lane));
     return true;
   }
@@ -375,17 +378,12 @@ export class Outbox {
   }
 
   #halt(lane: Lane): void {
-    this.#clearTimer(lane);
+    lane.alarm.clear();
     const { sending } = lane;
     if (!sending) return;
     lane.sending = null;
     sending.controller.abort();
     lane.items = lane.items.map((one) => (one.client_id === sending.clientId ? idle(one) : one));
-  }
-
-  #clearTimer(lane: Lane): void {
-    if (lane.timer !== null) this.environment.clearTimer(lane.timer);
-    lane.timer = null;
   }
 }
 

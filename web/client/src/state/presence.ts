@@ -3,7 +3,8 @@
  * as neither can be relied upon.
  */
 import { mayRetry, type Api } from "../http/api.js";
-import type { TimerHandle } from "../types.js";
+import type { Connection } from "../connection/connection.js";
+import { Alarm } from "../http/alarm.js";
 import { readPresenceAnswer } from "../wire/shapes.js";
 
 /** The server tells of changes for `watch_s`; asked again when this part of it is over. */
@@ -13,16 +14,17 @@ const RETRY_MS = 15_000;
 export class PeerPresence {
   #online: boolean | null = null;
   #watchers = 0;
-  #timer: TimerHandle | null = null;
+  readonly #alarm: Alarm;
   #controller: AbortController | null = null;
 
   constructor(
-    private readonly api: Api,
+    /** When the server can be reached again, `ask` is called. */
+    private readonly parts: { api: Api; connection: Connection },
     private readonly peerId: string,
-    /** Whether the server can be reached; when it can again, `ask` is called. */
-    private readonly reaches: () => boolean,
     private readonly changed: () => void,
-  ) {}
+  ) {
+    this.#alarm = new Alarm(parts.api.environment);
+  }
 
   get online(): boolean | null {
     return this.#online;
@@ -44,15 +46,13 @@ export class PeerPresence {
   /** Ask now: a watch begins or has to be renewed, the connection is new, the page is seen again. */
   ask(): void {
     this.#stop();
-    const { environment } = this.api;
-    if (this.#watchers === 0 || !this.reaches()) return;
+    const { api, connection } = this.parts;
+    if (this.#watchers === 0 || !connection.reaches) return;
     // Nobody looks: it is asked again when the page is seen.
-    if (environment.hidden()) return this.#set(null);
+    if (api.environment.hidden()) return this.#set(null);
     const controller = (this.#controller = new AbortController());
-    const again = (ms: number): void => {
-      this.#timer = environment.setTimer(() => this.ask(), ms);
-    };
-    this.api.post(this.api.address(["presence"]), { chatUserId: this.peerId }, controller.signal).then(
+    const again = (ms: number): void => this.#alarm.set(ms, () => this.ask());
+    api.post(api.address(["presence"]), { chatUserId: this.peerId }, controller.signal).then(
       (body) => {
         if (this.#controller !== controller) return;
         this.#controller = null;
@@ -81,8 +81,7 @@ export class PeerPresence {
   }
 
   #stop(): void {
-    if (this.#timer !== null) this.api.environment.clearTimer(this.#timer);
-    this.#timer = null;
+    this.#alarm.clear();
     this.#controller?.abort();
     this.#controller = null;
   }

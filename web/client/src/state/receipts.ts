@@ -2,10 +2,12 @@
  * Tells the server how far messages have arrived here and have been read: the highest only, at most once a second per
  * conversation, many conversations in one request, and what was read first. A page that is left tells the rest at once.
  */
-import { mayRetry } from "../http/api.js";
+import { mayRetry, type Api } from "../http/api.js";
 import { Backoff } from "../http/backoff.js";
-import type { RetryOptions } from "../wire/retry.js";
-import type { Environment, TimerHandle, Watermarks } from "../types.js";
+import { Alarm } from "../http/alarm.js";
+import type { Message, Watermarks } from "../types.js";
+import { readReceiptAnswer } from "../wire/shapes.js";
+import type { Log } from "./log.js";
 
 const INTERVAL_MS = 1000;
 /** What the server takes at once. */
@@ -16,11 +18,9 @@ export interface Upto {
   read_upto: number;
 }
 
-export interface ReceiptHandlers {
-  /** Answers where both sides stand now; without those that the server refused for good. */
-  post(upto: ReadonlyMap<string, Partial<Upto>>, signal: AbortSignal): Promise<ReadonlyMap<string, Watermarks>>;
-  /** The server has it. */
-  acknowledged(peerId: string, watermarks: Watermarks): void;
+interface ReceiptParts {
+  api: Api;
+  log: Log;
 }
 
 interface Lane {
@@ -33,17 +33,15 @@ interface Lane {
 export class Receipts {
   readonly #lanes = new Map<string, Lane>();
   readonly #running = new Set<AbortController>();
-  #timer: TimerHandle | null = null;
+  readonly #alarm: Alarm;
   #notBefore = 0;
   readonly #backoff: Backoff;
   #paused = false;
 
-  constructor(
-    private readonly environment: Environment,
-    retryOptions: RetryOptions,
-    private readonly handlers: ReceiptHandlers,
-  ) {
-    this.#backoff = new Backoff(environment, retryOptions);
+  constructor(private readonly parts: ReceiptParts) {
+    const { api } = parts;
+    this.#alarm = new Alarm(api.environment);
+    this.#backoff = new Backoff(api);
   }
 
   /** `known` is what the server has already. */
@@ -53,6 +51,11 @@ export class Receipts {
     lane.told = highest(lane.told, known);
     lane.wanted = highest(highest(lane.wanted, known), { delivered_upto: 0, read_upto: 0, ...wanted });
     this.#arm();
+  }
+
+  /** This message of the other side is here. */
+  arrived({ sender_id, seq }: Message, known: Upto): void {
+    if (seq > known.delivered_upto) this.note(sender_id, { delivered_upto: seq }, known);
   }
 
   open(): void {
@@ -86,30 +89,29 @@ export class Receipts {
   }
 
   #arm(): void {
-    if (this.#timer !== null) this.environment.clearTimer(this.#timer);
-    this.#timer = null;
+    this.#alarm.clear();
     if (this.#paused || this.#running.size > 0) return;
     const due = [...this.#lanes.values()].filter(isDirty).map((lane) => lane.nextAt);
     if (due.length === 0) return;
     const at = Math.max(this.#notBefore, Math.min(...due));
-    const wait = Math.max(0, at - this.environment.monotonic());
-    this.#timer = this.environment.setTimer(() => {
-      this.#timer = null;
-      // A timer may fire a fraction of a millisecond early: what it was set for is due.
-      void this.#post(Math.max(at, this.environment.monotonic()));
-    }, wait);
+    const wait = Math.max(0, at - this.parts.api.environment.monotonic());
+    // A timer may fire a fraction of a millisecond early: what it was set for is due.
+    this.#alarm.set(wait, () => void this.#post(Math.max(at, this.parts.api.environment.monotonic())));
   }
 
   /** Tell what may be told at `at`. */
   async #post(at: number): Promise<void> {
-    const batch = new Map<string, { lane: Lane; wanted: Upto; body: Partial<Upto> }>();
+    const { api, log } = this.parts;
+    const batch = new Map<string, { lane: Lane; wanted: Upto }>();
+    const receipts: ({ chatUserId: string } & Partial<Upto>)[] = [];
     for (const [peerId, lane] of this.#due(at)) {
       const wanted = { ...lane.wanted };
-      const body: Partial<Upto> = {};
-      if (wanted.delivered_upto > lane.told.delivered_upto) body.delivered_upto = wanted.delivered_upto;
-      if (isNewlyRead(lane)) body.read_upto = wanted.read_upto;
-      lane.nextAt = this.environment.monotonic() + INTERVAL_MS;
-      batch.set(peerId, { lane, wanted, body });
+      const receipt: (typeof receipts)[0] = { chatUserId: peerId };
+      if (wanted.delivered_upto > lane.told.delivered_upto) receipt.delivered_upto = wanted.delivered_upto;
+      if (isNewlyRead(lane)) receipt.read_upto = wanted.read_upto;
+      receipts.push(receipt);
+      lane.nextAt = api.environment.monotonic() + INTERVAL_MS;
+      batch.set(peerId, { lane, wanted });
     }
     if (batch.size === 0) return;
     const controller = new AbortController();
@@ -117,20 +119,22 @@ export class Receipts {
     let answer: ReadonlyMap<string, Watermarks> = new Map();
     let failure: unknown = null;
     try {
-      answer = await this.handlers.post(new Map([...batch].map(([id, { body }]) => [id, body])), controller.signal);
+      // The page may be left before the answer.
+      const body = await api.post(api.address(["receipts"]), { receipts }, controller.signal, true);
+      answer = readReceiptAnswer(body, [...batch.keys()]);
     } catch (error) {
       failure = error;
     }
     if (!this.#running.delete(controller)) return;
     if (failure !== null && mayRetry(failure)) {
-      this.#notBefore = this.environment.monotonic() + this.#backoff.failed(failure).wait_ms;
+      this.#notBefore = api.environment.monotonic() + this.#backoff.failed(failure).wait_ms;
     } else {
       this.#backoff.reset();
       for (const [peerId, { lane, wanted }] of batch) {
         // What is refused for good is not said again: it would not help.
         lane.told = highest(lane.told, wanted);
         const watermarks = answer.get(peerId);
-        if (watermarks) this.handlers.acknowledged(peerId, watermarks);
+        if (watermarks) log.tell({ type: "watermarks", peerId, watermarks });
       }
     }
     this.#arm();
