@@ -87,11 +87,11 @@ types: .venv/.dev .venv/.installed
 
 # Two devices, light and dark, both directions of writing. Emoji need a font: apt-get install fonts-noto-color-emoji
 screenshots: setup .venv/.dev test-programs
-	.venv/bin/python tests/browser/screenshots.py screenshots
+	.venv/bin/python -m tests.browser.screenshots screenshots
 
 # The pictures of the README and its recording of a cut, from the real page. Look at them before you commit them.
 pictures: setup .venv/.dev .venv/.pictures test-programs
-	.venv/bin/python tests/browser/pictures.py
+	.venv/bin/python -m tests.browser.pictures
 
 # Hashes without addresses: the same files install from any index or mirror.
 lock: .venv/.dev node

@@ -26,7 +26,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -78,7 +78,7 @@ class Node(Program):
         self.streams: list[Stream] = []
         self.http = httpx2.Client(trust_env=False, timeout=PATIENCE_S)
 
-    def __enter__(self) -> Node:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

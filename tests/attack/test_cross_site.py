@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from routes import BODIES, Call, every_call
 
 from lab.demo import Demo
 from lab.node import API, Node, Person, refused
+from tests.attack.routes import BODIES, Call, every_call
 
 EVIL = "https://evil.example"
 FROM_ELSEWHERE: dict[str, dict[str, str]] = {

@@ -9,15 +9,16 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import jwt
 import pytest
-from routes import BODIES, Call, every_call
 from starlette.routing import Route
 
 from lab.key_server import public_jwk, public_pem, signed
 from lab.node import API, SECRET, Node, Person, refused
+from tests.attack.routes import BODIES, Call, every_call
 from tidings import Config
 from tidings.server.app import routes
 from tidings.server.http.serve import served
@@ -130,7 +131,8 @@ def test_a_token_elsewhere_is_none(node: Node, alice: Person, bob: Person, calls
             if call.method == "POST":
                 answer = nobody.posts(f"{path}?{name}={alice.token}", {**BODIES[call.path], name: alice.token})
             else:
-                answer = nobody.gets(path, **{name: alice.token})
+                query: dict[str, Any] = {name: alice.token}
+                answer = nobody.gets(path, **query)
             refused(answer, 401, "unauthorized")
 
 

@@ -7,9 +7,9 @@ import json
 import time
 
 import pytest
-from routes import BODIES
 
 from lab.node import Node, Person, refused
+from tests.attack.routes import BODIES
 
 DEEP = 30_000
 

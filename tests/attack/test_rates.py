@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import httpx2
 import pytest
-from routes import Call, every_call
 
 from lab.node import API, Node, refused
+from tests.attack.routes import Call, every_call
 
 TRIES = 30  # more than any burst of this node
 
@@ -32,7 +33,7 @@ def test_every_post_has_a_rate_of_its_user(strict: Node, posts: list[Call]) -> N
         for each in (ada, eve):
             each.sends(ben, "hello")
             ben.sends(each, "hello")
-        answers = []
+        answers: list[httpx2.Response] = []
         while len(answers) < TRIES and (not answers or answers[-1].status_code != 429):
             through = {"X-Forwarded-For": f"198.51.100.{len(answers)}"}
             answers.append(call.made_by(ada, "me", ben.id, **through))

@@ -6,7 +6,6 @@ Still ones in both themes, and a recording of a network that is cut under one of
 from __future__ import annotations
 
 import io
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,15 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-sys.path.append(str(Path(__file__).parents[2]))  # which pytest's configuration adds for the tests
-
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, expect
-from window import Window
 
 from lab.browser.chromium import launched
 from lab.demo import Demo
 from lab.proxy import Proxy
+from tests.browser.window import Window
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

@@ -1,6 +1,6 @@
 """Pictures of every state of the page, for the eye: two devices, light and dark, both directions of writing.
 
-``make screenshots``, or ``python tests/browser/screenshots.py OUTDIR [STATE ...]``, which writes
+``make screenshots``, or ``python -m tests.browser.screenshots OUTDIR [STATE ...]``, which writes
 OUTDIR/STATE-DEVICE-SCHEME-DIRECTION.png. The tests assert their contents; whether they look right is for people.
 """
 
@@ -12,12 +12,10 @@ import time
 from pathlib import Path
 from typing import Literal
 
-sys.path.append(str(Path(__file__).parents[2]))  # which pytest's configuration adds for the tests
-
 from playwright.sync_api import Error, expect
-from states import SIZES, SLOW, STATES, Scene, Studio, Tour
 
 from lab.browser.chromium import launched
+from tests.browser.states import SIZES, SLOW, STATES, Scene, Studio, Tour
 
 PATIENCE_MS = 20_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -72,5 +70,5 @@ def main(folder: Path, names: list[str]) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(STATES):
-        raise SystemExit(f"usage: python tests/browser/screenshots.py OUTDIR [STATE ...]\nstates: {' '.join(STATES)}")
+        raise SystemExit(f"usage: python -m tests.browser.screenshots OUTDIR [STATE ...]\nstates: {' '.join(STATES)}")
     raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:] or list(STATES)))

@@ -16,11 +16,11 @@ from typing import Literal
 from urllib.parse import quote
 
 from playwright.sync_api import Browser, expect
-from window import Window
 
 from lab.demo import Demo
 from lab.node import Node
 from lab.proxy import Proxy
+from tests.browser.window import Window
 
 Device = Literal["desktop", "phone"]
 SIZES: dict[Device, tuple[int, int]] = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -555,7 +555,8 @@ def refused(scene: Scene) -> Iterator[None]:
     stranger = HTTPServer(("127.0.0.1", 0), _Stranger)
     thread = Thread(target=stranger.serve_forever, daemon=True)
     thread.start()
-    scene.on_leaving(lambda: (stranger.shutdown(), stranger.server_close()))
+    scene.on_leaving(stranger.server_close)
+    scene.on_leaving(stranger.shutdown)
     scene.network.target = ("127.0.0.1", stranger.server_port)
     scene.network.end_open()
     yield

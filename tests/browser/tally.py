@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from window import Window
+from functools import partial
 
 from lab.crowd import whole_history
 from lab.node import Person
+from tests.browser.window import Window
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def tally(written: Sequence[str], person: Person, peer: str, windows: Sequence[W
     stored = history()
     places = [stored]
     for window in windows:
-        window.is_waiting_for(lambda shown=window: len(shown.texts) >= len(stored), "as many as the server has")
+        window.is_waiting_for(partial(_shows, window, len(stored)), "as many as the server has")
         places.append(window.texts)
         assert stored == list(dict.fromkeys(places[-1])), "not in the server's order"
     counts = [Counter(place) for place in places]
@@ -45,3 +45,7 @@ def tally(written: Sequence[str], person: Person, peer: str, windows: Sequence[W
         lost=sum(text not in count for count in counts for text in written),
         doubled=sum(number - 1 for count in counts for number in count.values()),
     )
+
+
+def _shows(window: Window, count: int) -> bool:
+    return len(window.texts) >= count

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
-from window import Window
 
 from lab.demo import Demo
+from tests.browser.window import Window
 
 Profile = Callable[[], BrowserContext]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from window import Window
 
 from lab.node import Node
 from lab.proxy import Proxy
+from tests.browser.window import Window
 
 TRYING_AGAIN = re.compile(r"Trying again (in \d+ s|now)")
 NOTICE_POLLING = """() => {

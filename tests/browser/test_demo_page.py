@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from window import Window
 
 from lab.demo import Demo
+from tests.browser.window import Window
 
 Profile = Callable[[], BrowserContext]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
-from window import Window
 
 from lab.demo import Demo
 from lab.process import PATIENCE_S
+from tests.browser.window import Window
 
 Profile = Callable[[], BrowserContext]
 

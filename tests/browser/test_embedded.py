@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from embedding import embedded
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from window import Window
 
 from lab.host import Host
 from lab.node import Person
+from tests.browser.embedding import embedded
+from tests.browser.window import Window
 
 DROPPED = """() => {
     const screen = document.querySelector(".tidings-screen");

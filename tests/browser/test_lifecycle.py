@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from tally import NOTHING_LOST_OR_DOUBLED, tally
-from window import Window
 
 from lab.browser.chromium import LAN_NAME, with_real_tabs
 from lab.crowd import metric
 from lab.node import Node, Person
 from lab.proxy import Proxy
+from tests.browser.tally import NOTHING_LOST_OR_DOUBLED, tally
+from tests.browser.window import Window
 
 HEARTBEAT_S = 1
 LEEWAY_S = 30

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from window import Window
 
 from lab.client_build import install_packages, node_program
 from lab.host import Host
+from tests.browser.window import Window
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-from states import SIZES, SLOW, STATES, Scene, Studio, Tour
+
+from tests.browser.states import SIZES, SLOW, STATES, Scene, Studio, Tour
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 LOOK = Path(__file__).with_name("look.js")

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from kept_page import KeptPage
-from playwright.sync_api import Browser, BrowserContext, expect
-from tally import NOTHING_LOST_OR_DOUBLED, tally
-from window import Window
+from playwright.sync_api import Browser, BrowserContext, Request, expect
 
 from lab.browser.chromium import opened_on
 from lab.node import Node, Person
 from lab.process import wait_for
 from lab.proxy import Proxy
+from tests.browser.kept_page import KeptPage
+from tests.browser.tally import NOTHING_LOST_OR_DOUBLED, tally
+from tests.browser.window import Window
 
 BACK_MS = 20_000
 """How long what was broken may take: backoff included, which had time to grow."""
@@ -188,7 +189,12 @@ def test_a_browser_that_is_started_again_shows_what_it_had_at_once_and_goes_on_f
     second = opened_on(chromium, tmp_path)
     kept.stands_in(second)
     asked: list[str | None] = []
-    second.on("request", lambda sent: "/sse/" in sent.url and asked.append(sent.headers.get("last-event-id")))
+
+    def note(sent: Request) -> None:
+        if "/sse/" in sent.url:
+            asked.append(sent.headers.get("last-event-id"))
+
+    second.on("request", note)
     again = Window.as_user(second, proxy.url, alice)
     expect(again.entry(bob.id)).to_be_visible()
     again.chooses(bob.id)
@@ -256,13 +262,18 @@ def test_read_receipts_go_out_before_hundreds_of_delivered_ones_though_the_tab_i
         friend.sends(ada, "hi yourself")
     opened = friends[0]
     browser = profile()
-    asked: list[dict[str, object]] = []
-    browser.on("request", lambda sent: sent.url.endswith("/receipts") and asked.append(sent.post_data_json))
+    asked: list[Any] = []
+
+    def note(sent: Request) -> None:
+        if sent.url.endswith("/receipts"):
+            asked.append(sent.post_data_json)
+
+    browser.on("request", note)
     window = Window.as_user(browser, node.url, ada, opened.id)
     expect(window.message("hi yourself")).to_be_visible()
 
     def told() -> list[dict[str, object]]:
-        return [receipt for body in asked for receipt in body["receipts"]]  # type: ignore[attr-defined]
+        return [receipt for body in asked for receipt in body["receipts"]]
 
     window.is_waiting_for(lambda: [one for one in told() if "read_upto" in one], "it was read")
     window.page.close()

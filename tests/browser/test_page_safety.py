@@ -8,13 +8,13 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from named_host import NAMES, SECRET
 from playwright.sync_api import BrowserContext, expect
-from window import Window
 
 from lab.demo import Demo
 from lab.host import Host
 from lab.node import Node
+from tests.browser.named_host import NAMES, SECRET
+from tests.browser.window import Window
 
 HOSTILE = [
     "<img src=x onerror=\"document.title='pwned'\">",
@@ -97,7 +97,7 @@ def test_hostile_user_ids_are_only_names(user_id: str, demo: Demo, attacked: Win
 class NamedHost(Host):
     """`named_host.py`, whose people have tokens."""
 
-    def token(self, user_id: str, **_: object) -> str:  # type: ignore[override]
+    def token(self, user_id: str, **_: object) -> str:
         return Node.token(self, user_id, secret=SECRET)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from window import Window
 
 from lab.client_build import install_packages
 from lab.host import Host
+from tests.browser.window import Window
 
 ROOT = Path(__file__).parents[2]
 

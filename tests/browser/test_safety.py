@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, expect
-from window import Window
 
 from lab.demo import Demo
+from tests.browser.window import Window
 
 Profile = Callable[[], BrowserContext]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from window import Window
 
 from lab.node import Node, Person
+from tests.browser.window import Window
 
 TYPE_AND_RELOAD = """([texts, gap]) => {
     const field = document.querySelector(".tidings-composer textarea");

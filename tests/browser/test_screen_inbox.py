@@ -8,15 +8,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from known_host import SECRET
-from playwright.sync_api import BrowserContext, Locator, expect
-from window import Window
+from playwright.sync_api import BrowserContext, Locator, ViewportSize, expect
 
 from lab.host import Host
 from lab.node import Node, Person
+from tests.browser.known_host import SECRET
+from tests.browser.window import Window
 
-PHONE = {"width": 390, "height": 700}
-DESK = {"width": 1280, "height": 700}
+PHONE: ViewportSize = {"width": 390, "height": 700}
+DESK: ViewportSize = {"width": 1280, "height": 700}
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +293,7 @@ def test_ctrl_k_finds_somebody_also_where_there_is_room_for_one_pane(
 class KnownHost(Host):
     """`known_host.py`, whose people have tokens."""
 
-    def token(self, user_id: str, **_: object) -> str:  # type: ignore[override]
+    def token(self, user_id: str, **_: object) -> str:
         return Node.token(self, user_id, secret=SECRET)
 
 

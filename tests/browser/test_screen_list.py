@@ -9,17 +9,18 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, expect
-from window import Window
 
 from lab.browser.chromium import with_real_tabs
 from lab.browser.list_app import ListApp, Written, write
 from lab.browser.list_view import DRIFT_MAX_PX, MEASURE, ListView
 from lab.node import Node, Person
 from lab.process import wait_for
+from tests.browser.window import Window
 
 ROWS_MAX = 600
 LONG = 10_000
@@ -76,6 +77,10 @@ class Setting:
         return self.node.person(name)
 
 
+def is_taken(reader: Person, receipt: dict[str, object]) -> bool:
+    return 200 == reader.posts("/receipts", receipt).status_code
+
+
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     directory: Path = tmp_path_factory.mktemp("list")
@@ -86,7 +91,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
             receipt = {"chatUserId": peer, "read_upto": len(past) - UNREAD.get(peer, 0)}
             reader = node.person("carol" if peer == "once" else "ada")
             # Ten a second are taken; these are more.
-            wait_for(lambda body=receipt, reader=reader: 200 == reader.posts("/receipts", body).status_code)
+            wait_for(partial(is_taken, reader, receipt))
         with ListApp(directory, node.url) as app:
             yield Setting(node, app)
 
@@ -173,7 +178,7 @@ def test_pictures_that_come_late_move_nothing_that_is_in_view(opens: Opens) -> N
         view.shows_from_below(f"photo-photos-{number}", below)
         view.watches()
         picture_comes(by_number[number])
-        window.is_waiting_for(lambda photo=photo: photo.evaluate("photo => photo.naturalHeight"), "it is there")
+        window.is_waiting_for(partial(photo.evaluate, "photo => photo.naturalHeight"), "it is there")
         assert view.drift() <= DRIFT_MAX_PX
         assert photo.evaluate("photo => photo.height") == 240
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
-from test_outbox import keeps, rows
-from window import Window
 
 from lab.node import Node, Person
+from tests.browser.test_outbox import keeps, rows
+from tests.browser.window import Window
 
 LATIN = re.compile("[A-Za-z]{2}")
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from embedding import embedded
 from playwright.sync_api import BrowserContext, Frame, Page, expect
-from window import Window
 
 from lab.browser.chromium import LAN_NAME
 from lab.host import Host
 from lab.node import Person
+from tests.browser.embedding import embedded
+from tests.browser.window import Window
 
 AWAY = {
     "below-the-fold": "place.style.marginTop = '3000px'",

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import jwt
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
-from window import Window
 
 from lab.browser.chromium import opened_on
 from lab.node import Node
 from lab.proxy import Proxy
+from tests.browser.window import Window
 
 Profile = Callable[[], BrowserContext]
 
@@ -195,7 +195,7 @@ def test_a_link_that_the_server_refuses_changes_nothing(node: Node, profile: Pro
     window = Window.as_user(profile(), node.url, ada, ben.id)
     window.composer.fill("a draft")
     bad = {
-        "unsigned": jwt.encode({"sub": "eve", "exp": 2**32}, None, algorithm="none"),
+        "unsigned": jwt.encode({"sub": "eve", "exp": 2**32}, "", algorithm="none"),
         "of another secret": node.token("eve", secret="another secret of thirty-two bytes or more"),
         "expired": node.token("eve", ttl_s=-99),
         "junk": "hello",

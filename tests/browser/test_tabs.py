@@ -13,14 +13,14 @@ from itertools import count
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, expect
-from tally import NOTHING_LOST_OR_DOUBLED, tally
-from window import Window
 
 from lab.browser.chromium import with_real_tabs
 from lab.crowd import metric
 from lab.demo import Demo
 from lab.node import Node
 from lab.proxy import Proxy
+from tests.browser.tally import NOTHING_LOST_OR_DOUBLED, tally
+from tests.browser.window import Window
 
 TABS = 8
 LIVE_AGAIN_S = 30.0

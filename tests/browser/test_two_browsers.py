@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,11 @@ class Browser:
         state: dict[str, Any] = self.page.evaluate("window.state()")
         return state
 
+    def has(self, count: int) -> bool:
+        """Whether nothing is pending, and so many were seen."""
+        state = self.state()
+        return state["pending"] == 0 and len(state["seen"]) >= count
+
 
 @pytest.mark.timeout(240)
 def test_both_end_with_the_same_conversation(tmp_path: Path, profile: Callable[[], BrowserContext]) -> None:
@@ -109,7 +115,7 @@ def test_both_end_with_the_same_conversation(tmp_path: Path, profile: Callable[[
         wanted = [*range(1, count + 1)]
         for side in sides:
             wait_for(
-                lambda side=side: (state := side.state())["pending"] == 0 and len(state["seen"]) >= count,
+                partial(side.has, count),
                 SETTLE_DEADLINE_S,
                 f"{side.me} has everything",
             )

@@ -31,7 +31,7 @@ def writes(person: Person, peer: Person, text: str = "x", **fields: object) -> A
     return person.posts("/send", {"recipientId": peer.id, "text": text, **fields})
 
 
-def blocked(person: Person, **query: object) -> dict[str, Any]:
+def blocked(person: Person, **query: Any) -> dict[str, Any]:
     answer = person.gets("/blocked/me", **query)
     assert answer.status_code == 200, answer.text
     listed: dict[str, Any] = answer.json()

@@ -6,6 +6,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from lab.node import Node, Person, refused
 from lab.process import wait_for
 
 WINDOW_S = 2.0
-WHOLE_WINDOW = {"drain_window_s": WINDOW_S, "drain_streams_per_s": 0.1}  # one stream fills it
+WHOLE_WINDOW: dict[str, Any] = {"drain_window_s": WINDOW_S, "drain_streams_per_s": 0.1}  # one stream fills it
 
 
 def draining(person: Person) -> bool:

@@ -128,7 +128,7 @@ def test_events_that_come_during_a_long_catch_up_follow_it(node: Node) -> None:
     streams: list[Stream] = [reader.opens_stream(last_event_id=start) for _ in range(5)]
     until_acknowledged([Letter(writer, reader, f"{number}", f"{number}") for number in range(1_000, 1_200)], clients=1)
     for stream in streams:
-        texts = []
+        texts: list[str] = []
         deadline = time.monotonic() + 20
         while len(texts) < 1_200 and time.monotonic() < deadline:
             frame = stream.next()

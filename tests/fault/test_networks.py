@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.client_build import build_client
@@ -16,14 +17,15 @@ EACH_S = 0.7
 
 def shaken(proxy: Proxy) -> None:
     """One fault after the other."""
-    for breaks in (
+    kinds: tuple[Callable[[], None], ...] = (
         lambda: proxy.end_open("close"),
         lambda: proxy.trickle(1),
         proxy.refuse,
         proxy.lose_post_replies,
         lambda: proxy.stall(up=False),
         lambda: proxy.end_open("reset"),
-    ):
+    )
+    for breaks in kinds:
         breaks()
         time.sleep(EACH_S)  # the fault itself
         proxy.restore()

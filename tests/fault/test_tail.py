@@ -41,7 +41,7 @@ class Tail:
         program = Path(sys.executable).with_name("tidings")
         env = {**os.environ, "TIDINGS_URL": self._person.node.url, "TIDINGS_TOKEN": str(self._person.token)}
         with self.out.open("ab") as out, self.err.open("ab") as err:
-            command = [program, "tail", "--json", *options]
+            command = [str(program), "tail", "--json", *options]
             return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from socketserver import ThreadingMixIn
+from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 
 import django
@@ -54,7 +55,7 @@ async def header_user(request: HttpRequest) -> str | None:
     return request.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
-options = {"user": header_user} if os.environ.get("HOST_USER") == "header" else {}
+options: dict[str, Any] = {"user": header_user} if os.environ.get("HOST_USER") == "header" else {}
 messages = DirectMessages(
     Config(
         db=os.environ.get("HOST_DB", "sqlite:///host.db"),

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -107,6 +108,10 @@ def test_a_wrong_token_or_address_keeps_the_message(alice: Person, tmp_path: Pat
     assert ["hi", "hi"] == [message.text for message in run(alice.node.url, alice.token, path, 20, [])]
 
 
+def moves_on(person: Person, cursor: str) -> bool:
+    return bool(person.events()["cursor"] != cursor)
+
+
 # shows: reliability/sender-dies
 def test_a_program_that_is_killed_while_it_sends_loses_and_doubles_nothing(alice: Person, tmp_path: Path) -> None:
     """Each line that it wrote to the outbox is in the conversation once, in order, whenever it was killed."""
@@ -126,7 +131,7 @@ with Client({alice.node.url!r}, {alice.token!r}, outbox={str(path)!r}) as client
         with process.stdout as stdout:
             assert b"written\n" == stdout.readline()
         before = alice.events()["cursor"]
-        wait_for(lambda before=before: alice.events()["cursor"] != before, what="it sends")
+        wait_for(partial(moves_on, alice, before), what="it sends")
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE_S)
     with Client(alice.node.url, alice.token, outbox=path) as client:

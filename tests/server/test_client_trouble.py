@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -256,7 +257,7 @@ def test_a_refusal_with_odd_fields_is_a_refusal(fields: tuple[str, ...], status:
 def test_an_answer_that_trickles_in_for_ever_ends_with_the_deadline() -> None:
     """Every byte comes in time, and the answer never."""
 
-    def trickle(connection: socket.socket, _: bytes) -> None:
+    def trickle(connection: socket.socket, _request: bytes) -> None:
         connection.sendall(head("Content-Length: 1000000"))
         for _ in range(200):
             connection.sendall(b" ")
@@ -268,20 +269,20 @@ def test_an_answer_that_trickles_in_for_ever_ends_with_the_deadline() -> None:
     assert time.monotonic() - began < 5
 
 
-def trickle_head(connection: socket.socket, _: bytes) -> None:
+def trickle_head(connection: socket.socket, _request: bytes) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
     for _ in range(200):
         connection.sendall(b"a")
         time.sleep(0.05)
 
 
-def hint_for_ever(connection: socket.socket, _: bytes) -> None:
+def hint_for_ever(connection: socket.socket, _request: bytes) -> None:
     for _ in range(200):
         connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
         time.sleep(0.05)
 
 
-def trickle_body(connection: socket.socket, _: bytes) -> None:
+def trickle_body(connection: socket.socket, _request: bytes) -> None:
     connection.sendall(head("Content-Type: application/json", "Content-Length: 1000000"))
     for _ in range(200):
         connection.sendall(b" ")
@@ -425,12 +426,16 @@ def test_an_answer_of_no_tidings_server_does_nothing(kind: str, content_type: st
         client.typing("eve")  # it may get lost
 
 
+def answers_with(answer: bytes, connection: socket.socket, _request: bytes) -> None:
+    connection.sendall(answer)
+
+
 def test_a_status_of_another_answer_is_none_either() -> None:
     """A block is 200, a report 202."""
     body = b'{"success": true}'
     for status, right, wrong in (("200 OK", block, report), ("202 Accepted", report, block)):
         answer = head("Content-Type: application/json", f"Content-Length: {len(body)}", status=status) + body
-        with server_of(lambda connection, _, answer=answer: connection.sendall(answer)) as url:
+        with server_of(partial(answers_with, answer)) as url:
             with Client(url, "x") as client:
                 right(client)
             with Client(url, "x", deadline_s=0.1) as client, pytest.raises((ProtocolViolation, StreamLost)):

@@ -68,6 +68,7 @@ def test_a_signal_ends_the_demo_and_its_server_with_exit_0(number: signal.Signal
     with Demo(tmp_path) as demo:
         server = demo.state["server"]["process_id"]
         demo.breaks("stall")
+        assert demo.process is not None
         demo.process.send_signal(number)
 
         assert 0 == demo.process.wait(EXIT_DEADLINE_S), demo.output
@@ -80,6 +81,7 @@ def test_no_server_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
     """The server notices that its parent has gone, drains and ends by itself."""
     with Demo(tmp_path) as demo:
         server = demo.state["server"]["process_id"]
+        assert demo.process is not None
         demo.process.kill()
         demo.process.wait()
 

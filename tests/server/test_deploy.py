@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -27,7 +28,7 @@ from lab.process import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 HEARTBEAT_S = 0.5
-LIMITS: dict[str, object] = {"heartbeat_interval_s": HEARTBEAT_S, "query_token": 1, "session_cookie": "session"}
+LIMITS: dict[str, Any] = {"heartbeat_interval_s": HEARTBEAT_S, "query_token": 1, "session_cookie": "session"}
 
 
 @pytest.fixture(scope="module", params=["nginx", "caddy"])
@@ -193,7 +194,8 @@ def test_the_service_file_is_one_that_systemd_takes(tmp_path: Path) -> None:
 def test_the_container_file_runs_without_privileges_and_has_no_secret() -> None:
     """Read instruction by instruction; there is no engine to build it with here."""
     text = re.sub(r"\\\n", " ", (DEPLOY / "Containerfile").read_text())
-    steps = [tuple(line.split(None, 1)) for line in text.splitlines() if line and not line.startswith("#")]
+    lines = [line.split(None, 1) for line in text.splitlines() if line and not line.startswith("#")]
+    steps = [(name, what) for name, what in lines]
     known = {"FROM", "RUN", "COPY", "WORKDIR", "ENV", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK"}
     assert set() == {name for name, _ in steps} - known - {"ENTRYPOINT", "CMD"}
     last_stage = steps[max(index for index, (name, _) in enumerate(steps) if name == "FROM") :]

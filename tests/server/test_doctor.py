@@ -378,7 +378,11 @@ class Dripping(BaseHTTPRequestHandler):
         if self.path.startswith(self.dripping):
             self.drip()
         elif "Authorization" not in self.headers:
-            problem = {"type": "urn:tidings:problem:unauthorized", "code": "unauthorized", "detail": "No."}
+            problem: dict[str, object] = {
+                "type": "urn:tidings:problem:unauthorized",
+                "code": "unauthorized",
+                "detail": "No.",
+            }
             self.answer(401, "application/problem+json", problem)
         else:
             self.answer(200, "application/json", {"success": True, "events": [], "cursor": "k-1-a", "has_more": False})

@@ -214,7 +214,7 @@ def test_reload_comes_back_with_streams_open(start_host: Callable[..., Host], tm
     def said_goodbye() -> bool:
         watched.touch()  # again and again: uvicorn compares with what it saw last
         try:
-            return stream.until("goodbye", 0.5).data["reason"] == "draining"
+            return bool(stream.until("goodbye", 0.5).data["reason"] == "draining")
         except TimeoutError:
             return False
 

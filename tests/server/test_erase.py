@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tidings.protocol.user_id import UserId
 from tidings.server.store.open import open_maintenance
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
-UNLIMITED = {"sends_per_s": 100_000, "sends_burst": 100_000, "new_conversations_per_h": 100_000}
+UNLIMITED: dict[str, Any] = {"sends_per_s": 100_000, "sends_burst": 100_000, "new_conversations_per_h": 100_000}
 NAME = "ada-of-the-name"
 MARK = "UNMISTAKABLE"
 
@@ -114,7 +115,7 @@ def test_an_erasure_that_is_killed_is_finished_by_doing_it_again(node: Node, wri
 
     def is_name_gone() -> bool:
         with closing(sqlite3.connect(f"file:{node.database}?mode=ro", uri=True)) as connection:
-            return (1,) == connection.execute("SELECT count(*) FROM users WHERE erased_ms > 0").fetchone()
+            return bool((1,) == connection.execute("SELECT count(*) FROM users WHERE erased_ms > 0").fetchone())
 
     wait_for(is_name_gone, what="the name to go")
     erasing.kill()

@@ -9,13 +9,14 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import Depends, FastAPI, Request
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
-from routes import BODIES
 
 from lab.host import Host
 from lab.node import Person, refused
 from lab.process import wait_for
+from tests.attack.routes import BODIES
 from tidings import Config
 from tidings.client import Client
 from tidings.errors import ServerProblem
@@ -173,7 +174,7 @@ def test_no_operation_of_the_document_lets_in_whom_the_host_does_not_know(start_
     assert len(ours) >= 12
     for method, path in ours:
         address = host.url + path.replace("{me}", "ada").replace("{chat_user_id}", "ada")
-        body = {"json": BODIES[path.removeprefix("/api/message")]} if method == "post" else {}
+        body: dict[str, Any] = {"json": BODIES[path.removeprefix("/api/message")]} if method == "post" else {}
         for headers in ({}, {"Authorization": "Bearer stranger"}, {"Authorization": "Basic YWRhOg=="}):
             answer = host.http.request(method, address, headers=headers, **body)
             assert answer.status_code in (401, 403), (method, path, headers)
@@ -213,7 +214,8 @@ def test_the_shapes_in_openapi_are_those_of_the_answers(tmp_path: Path) -> None:
     messages = DirectMessages(Config(db=f"sqlite:///{tmp_path}/x.db"), user=lambda: "ada")
     app = FastAPI(lifespan=messages.lifespan)
     app.include_router(messages.router, prefix="/dm")
-    models = {route.name: TypeAdapter(route.response_model) for route in messages.router.routes if route.name in NAMED}
+    routes = [route for route in messages.router.routes if isinstance(route, APIRoute)]
+    models = {route.name: TypeAdapter(route.response_model) for route in routes if route.name in NAMED}
     with TestClient(app) as client:
         body = {"recipientId": "ben", "text": "hi", "client_id": "k1"}
         receipts = [{"chatUserId": "ben", "read_upto": 0}, {"chatUserId": "ben", "read_upto": 9}]

@@ -10,7 +10,7 @@ import json
 import subprocess
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,7 +212,7 @@ def test_every_message_arrives_once_whatever_breaks(tmp_path: Path, kind: type[R
     one that was restarted; and nothing is reported that is no event, at heartbeats neither. PROTOCOL 16.0.1, 7.2.2,
     7.9.3, 15.0.9
     """
-    limits: dict[str, object] = {"heartbeat_interval_s": 0.2, "query_token": 1, "stream_age_max_s": 2}
+    limits: dict[str, Any] = {"heartbeat_interval_s": 0.2, "query_token": 1, "stream_age_max_s": 2}
     with Node(tmp_path, **limits) as node, Proxy(node.address) as proxy:
         ada, ben = node.person("ada"), node.person("ben")
         texts: list[str] = []
@@ -227,7 +227,8 @@ def test_every_message_arrives_once_whatever_breaks(tmp_path: Path, kind: type[R
             ada_says(*TEXTS)
             reader.waits_for("new_message", len(texts))
             reader.waits_for("heartbeat", 2)
-            for break_off in (lambda: proxy.end_open("reset"), lambda: proxy.end_open("close"), proxy.refuse):
+            kinds: list[Callable[[], None]] = [lambda: proxy.end_open("reset"), lambda: proxy.end_open("close")]
+            for break_off in [*kinds, proxy.refuse]:
                 break_off()
                 ada_says("while it was away", "and this")
                 proxy.restore()

@@ -157,7 +157,8 @@ def test_no_stream_has_a_gap_a_double_or_disorder_whatever_the_hints_do(tmp_path
 
         async def write() -> None:
             for number in range(400):
-                await world.send(*world.rng.sample(PEOPLE, 2), text=str(number))
+                sender, recipient = world.rng.sample(PEOPLE, 2)
+                await world.send(sender, recipient, text=str(number))
 
         async def follow() -> None:
             for _ in range(30):

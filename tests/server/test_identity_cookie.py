@@ -32,7 +32,7 @@ def plain(start_node: Callable[..., Node]) -> Node:
     return start_node(drain_window_s=0.05)
 
 
-def by_cookie(node: Node, name: str, **headers: str) -> Person:
+def by_cookie(node: Node, name: str, **headers: str) -> Browser:
     """Somebody whose browser sends the cookie, and these headers with every request."""
     person = Browser(node, name, None)
     person.sent = {"Cookie": f"theme=dark; __session={node.token(name)}; lang=en"} | {

@@ -49,7 +49,7 @@ class Application:
 
     def send(self, sender: str, recipient: str, **fields: str) -> httpx2.Response:
         body = {"recipientId": recipient, "text": "hello", **fields}
-        answer: Any = self.client.post("/chat/send", json=body, headers=self.headers(sender))
+        answer: httpx2.Response = self.client.post("/chat/send", json=body, headers=self.headers(sender))
         return answer
 
     def outcome(self, sender: str, recipient: str, **fields: str) -> int:

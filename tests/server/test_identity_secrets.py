@@ -62,7 +62,12 @@ def test_the_words_of_a_key_server_are_in_no_log_of_a_library(
     with KeyServer() as provider:
         provider.add("k1")
         provider.fields = {"Location": f"{secretive(provider)}&again=1", "Set-Cookie": "session=p4ssw0rd"}
-        settings = {"secret": SECRET, "jwks_url": secretive(provider), "issuer": provider.issuer, "audience": "chat"}
+        settings: dict[str, object] = {
+            "secret": SECRET,
+            "jwks_url": secretive(provider),
+            "issuer": provider.issuer,
+            "audience": "chat",
+        }
         if is_embedded:
             provider.status = 302
             settings |= {"db": f"sqlite:///{tmp_path}/host.db", "audience": ["chat"]}

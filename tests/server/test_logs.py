@@ -188,7 +188,7 @@ def test_buckets_are_cumulative_and_every_metric_is_described(node: Node, alice:
 def test_a_reader_gets_openmetrics_if_it_takes_it(node: Node, accept: str, is_openmetrics: bool) -> None:
     """Else Prometheus' text format 0.0.4; the same samples in both, and no header is an error."""
     node.person("ada").inbox()
-    answer = httpx2.get(f"{node.url}/metrics", headers={"Accept": accept.encode()}, trust_env=False)
+    answer = httpx2.get(f"{node.url}/metrics", headers={b"Accept": accept.encode()}, trust_env=False)
     wanted = "application/openmetrics-text; version=1.0.0" if is_openmetrics else "text/plain; version=0.0.4"
     assert (200, f"{wanted}; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
     families = list((of_openmetrics if is_openmetrics else of_text)(answer.text))

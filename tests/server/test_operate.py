@@ -47,7 +47,7 @@ def ask(database: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-UNLIMITED = {"sends_per_s": 100_000, "sends_burst": 100_000, "log_events_max": 1_000_000}
+UNLIMITED: dict[str, Any] = {"sends_per_s": 100_000, "sends_burst": 100_000, "log_events_max": 1_000_000}
 _number = itertools.count(1)
 
 

@@ -330,6 +330,7 @@ def write_until_killed(path: Path, copy: Path | None, kind: str, count: int) -> 
             assert copy is not None
             assert 0 == main(["backup", str(copy), "--db", f"sqlite:///{path}"])
         elif kind == "by SQLite":
+            assert copy is not None
             with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(copy)) as new:
                 source.backup(new)
         elif kind == "of the file alone":

@@ -6,7 +6,6 @@ A rule is a list item `- **4.1.2** sentence`. A test cites it in a docstring as 
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -28,7 +27,11 @@ KEYWORD = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
 RUNNING = ("contract", "server", "fault", "browser", "attack", "wide")
 
 RULES = RULE.findall(DOCUMENT)
-SHAPES = [each for each in vars(shapes).values() if inspect.isclass(each) and each.__module__ == shapes.__name__]
+SHAPES: list[type[msgspec.Struct]] = [
+    each
+    for each in vars(shapes).values()
+    if isinstance(each, type) and issubclass(each, msgspec.Struct) and each.__module__ == shapes.__name__
+]
 PROBLEMS: list[type[Problem]] = [Problem, *Problem.__subclasses__()]
 
 

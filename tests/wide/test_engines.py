@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engines import STARTERS, Browser, Tab, started
 
 from lab.crowd import metric
 from lab.node import Node
 from lab.process import wait_for
 from lab.proxy import Proxy
+from tests.wide.engines import STARTERS, Browser, Tab, started
 
 LONG_S = 31.0
 """The guide's third test: a disconnect of over 30 s."""

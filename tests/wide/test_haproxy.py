@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from test_behind_proxies import BURST, test_no_spelling_of_its_path_reaches_what_is_for_operators
-from test_behind_proxies import (
+
+from lab.front import Front
+from lab.node import API, Node
+from lab.process import wait_for
+from tests.attack.test_behind_proxies import BURST, test_no_spelling_of_its_path_reaches_what_is_for_operators
+from tests.attack.test_behind_proxies import (
     test_a_guesser_of_tokens_behind_a_proxy_is_known_by_address as test_clients_have_addresses,
 )
-from test_deploy import (
+from tests.server.test_deploy import (
     LIMITS,
     test_a_drain_passes_and_no_token_is_in_the_proxys_logs,
     test_a_message_passes_to_an_open_stream_at_once,
@@ -21,10 +26,6 @@ from test_deploy import (
     test_pages_for_operators_are_not_public,
     test_the_doctor_finds_no_fault_behind_the_shipped_proxy,
 )
-
-from lab.front import Front
-from lab.node import API, Node
-from lab.process import wait_for
 
 __all__ = [
     "test_a_drain_passes_and_no_token_is_in_the_proxys_logs",
@@ -54,7 +55,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 def test_its_plain_check_finds_the_server_and_that_it_drains(tmp_path_factory: pytest.TempPathFactory) -> None:
     """``option httpchk`` asks ``OPTIONS /`` without a host: up, and down as soon as the server drains."""
-    window = {"drain_window_s": 10, "drain_streams_per_s": 0.1}
+    window: dict[str, Any] = {"drain_window_s": 10, "drain_streams_per_s": 0.1}
     with (
         Node(tmp_path_factory.mktemp("node"), **window) as node,
         Front("haproxy", node, tmp_path_factory.mktemp("front"), CHECKED_OFTEN) as front,

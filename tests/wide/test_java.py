@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import Served
 
 from lab.front import Front
 from lab.node import API, Node
 from lab.process import START_DEADLINE_S, wait_for
+from tests.wide.servers import Served
 
 SOURCE = Path(__file__).with_name("Person.java")
 

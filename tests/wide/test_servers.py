@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from servers import SERVERS, Served
 
 from lab.node import Person, Stream
 from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
+from tests.wide.servers import SERVERS, Served
 
 REQUESTS_MAX = 20  # of one worker, where a server has such a limit
 RECYCLED = {
