@@ -6,12 +6,20 @@ the side of a conversation that the owner of the log, or whoever asks, is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from tidings.protocol.cursor import format_cursor, tag_of
 from tidings.protocol.encoding import format_time
-from tidings.protocol.events import KIND_MESSAGE, KIND_READ_BY_OWNER, NEW_MESSAGE, TYPE_OF_KIND, LogEvent
+from tidings.protocol.events import (
+    KIND_DELIVERED,
+    KIND_MESSAGE,
+    KIND_READ_BY_OWNER,
+    KIND_READ_BY_PEER,
+    NEW_MESSAGE,
+    TYPE_OF_KIND,
+    LogEvent,
+)
 from tidings.protocol.shapes import Message, MessageId, Receipt, Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
@@ -115,21 +123,38 @@ def appended(
     return Appended(own, is_new=True), events
 
 
+def _message_event(owner: UserId, row: Sequence[Any]) -> LogEvent:
+    position, _kind, seq, at_ms, other, tag, is_own, client_id, message_type, sent_ms, body, *marks = row
+    message = seen(owner, other, Watermarks(*marks), tag, seq, bool(is_own), client_id, message_type, sent_ms, body)
+    return LogEvent(position, tag_of(at_ms), message, NEW_MESSAGE)
+
+
+def _receipt_event(owner: UserId, row: Sequence[Any]) -> LogEvent:
+    position, kind, upto, at_ms, other, *_of_a_message = row
+    return receipt(owner, other, kind, upto, position, at_ms)
+
+
+_BUILDERS: dict[int, Callable[[UserId, Sequence[Any]], LogEvent]] = {
+    KIND_MESSAGE: _message_event,
+    KIND_DELIVERED: _receipt_event,
+    KIND_READ_BY_PEER: _receipt_event,
+    KIND_READ_BY_OWNER: _receipt_event,
+}
+BUILDER_OF_KIND: Final = {kind: _BUILDERS[kind] for kind in TYPE_OF_KIND}  # a kind without a builder fails right here
+_BODY = 10  # of a row: the text of a message
+
+
 def log_events(owner: UserId, rows: Iterable[Sequence[Any]], size_max_bytes: int) -> list[LogEvent]:
-    """A page of a log, about ``size_max_bytes`` of text.
+    """A page of a log, about ``size_max_bytes`` of text; the builder of its kind makes the event of each row.
 
     Of rows: position, kind, seq, when it entered the log, other side; of a message tag, is it own, client_id, type,
     when it was sent, text; the watermarks.
     """
     events: list[LogEvent] = []
     size = 0
-    for position, kind, seq, at_ms, other, tag, is_own, client_id, message_type, sent_ms, body, *marks in rows:
-        if kind != KIND_MESSAGE:
-            events.append(receipt(owner, other, kind, seq, position, at_ms))
-            continue
-        message = seen(owner, other, Watermarks(*marks), tag, seq, bool(is_own), client_id, message_type, sent_ms, body)
-        events.append(LogEvent(position, tag_of(at_ms), message, NEW_MESSAGE))
-        size += len(body)
+    for row in rows:
+        events.append(BUILDER_OF_KIND[row[1]](owner, row))
+        size += len(row[_BODY] or "")
         if size >= size_max_bytes:
             break
     return events

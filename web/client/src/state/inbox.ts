@@ -58,20 +58,26 @@ export function applyInboxEvent(state: InboxState, event: ConversationEvent): In
   const { peerId } = event;
   const row = state.rows.find((one) => one.user.id === peerId);
   if (row && contains(row.cursor, event.frame.id)) return state;
-  if (event.type === "new_message") return applyNewMessage(state, row, event.message, peerId);
-  const { by, upto } = event;
-  const read = event.type === "message_read" ? upto : 0;
-  // Not on the pages that are loaded; its page will know. How many are unread, the server has to count.
-  if (!row) return by !== peerId && read > 0 ? recounted(state) : state;
-  if (by === peerId) {
-    const peer = { ...NO_WATERMARKS, peer_delivered_upto: upto, peer_read_upto: read };
-    return replace(state, { ...row, watermarks: raise(row.watermarks, peer) });
+  switch (event.type) {
+    case "new_message":
+      return applyNewMessage(state, row, event.message, peerId);
+    case "message_delivered":
+    case "message_read": {
+      const { by, upto } = event;
+      const read = event.type === "message_read" ? upto : 0;
+      // Not on the pages that are loaded; its page will know. How many are unread, the server has to count.
+      if (!row) return by !== peerId && read > 0 ? recounted(state) : state;
+      if (by === peerId) {
+        const peer = { ...NO_WATERMARKS, peer_delivered_upto: upto, peer_read_upto: read };
+        return replace(state, { ...row, watermarks: raise(row.watermarks, peer) });
+      }
+      const mine = { ...NO_WATERMARKS, delivered_upto: upto, read_upto: read };
+      const next = { ...row, watermarks: raise(row.watermarks, mine) };
+      if (read <= row.watermarks.read_upto || row.unread === 0) return replace(state, next);
+      if (read >= (row.lastMessage?.seq ?? 0)) return replace(state, { ...next, unread: 0 });
+      return { ...replace(state, next), stale: true };
+    }
   }
-  const mine = { ...NO_WATERMARKS, delivered_upto: upto, read_upto: read };
-  const next = { ...row, watermarks: raise(row.watermarks, mine) };
-  if (read <= row.watermarks.read_upto || row.unread === 0) return replace(state, next);
-  if (read >= (row.lastMessage?.seq ?? 0)) return replace(state, { ...next, unread: 0 });
-  return { ...replace(state, next), stale: true };
 }
 
 /** The answer to a send; its echo may have come before. */
