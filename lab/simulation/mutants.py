@@ -255,8 +255,8 @@ MUTANTS = [
         "poll-boundary",
         "a poll that was cut at its limit says that there is no more",
         EVENTS,
-        "reached < max(place.head, user_log.tail or 0)",
-        "reached < place.head - 1",
+        "reached < max(start.head, user_log.tail or 0)",
+        "reached < start.head - 1",
     ),
     # I3: hints only wake.
     _one(
@@ -275,7 +275,7 @@ MUTANTS = [
                 "self.tail = head\nhead = self._hinted",
                 "self.tail = 0\nhead = self._hinted",
             ),
-            (STREAM, "self._past = place.head", "self._past = 0"),
+            (STREAM, "self._past = start.head", "self._past = 0"),
         ),
     ),
     _one(

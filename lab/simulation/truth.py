@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tidings.protocol.cursor import tag_of
 from tidings.protocol.events import KIND_DELIVERED, KIND_MESSAGE, KIND_READ_BY_OWNER, KIND_READ_BY_PEER
 from tidings.server.store.rows import message_id
-from tidings.server.store.rules import SEQ_BITS, SEQ_MAX
+from tidings.server.store.rules import CONVERSATION_SEQ_MAX, SEQ_BITS
 
 Say = Callable[[str], None]
 
@@ -175,7 +175,7 @@ class Truth:
         if [cur for cur, *_rest in found] != list(range(first, head + 1)):
             self.wrong(f"I2: the log of {name} to head {head} has {[cur for cur, *_rest in found]} after {known}")
         for _cur, kind, peer, mid, ts in found:
-            log.append(Row(kind, peer, mid & SEQ_MAX, tag_of(ts), mid))
+            log.append(Row(kind, peer, mid & CONVERSATION_SEQ_MAX, tag_of(ts), mid))
             times.append(self.clock())
             if kind == KIND_MESSAGE:
                 self._take_message(probe, mid, name, peer)
@@ -205,7 +205,7 @@ class Truth:
 
     def _keep_message(self, mid: int, sender: str, recipient: str, client_id: str | None, text: str) -> None:
         conversation = self.conversations.setdefault(frozenset((sender, recipient)), [])
-        seq = mid & SEQ_MAX
+        seq = mid & CONVERSATION_SEQ_MAX
         if seq != len(conversation) + 1:
             self.wrong(f"I2: seq {seq} follows {len(conversation)} between {sender} and {recipient}")
         conversation.append(mid)

@@ -95,7 +95,7 @@ class Logs:
         return self.run(self.store.read_after(user, after, 1000))
 
     def head(self, user: UserId) -> int:
-        return self.run(self.store.place(user, None)).head
+        return self.run(self.store.start_position(user, None)).head
 
     def unread(self, user: UserId, peer: UserId) -> int:
         page = self.run(self.store.inbox(user, before=None, limit=100))
@@ -253,7 +253,7 @@ def test_commits_are_told_in_order_and_before_the_answer(logs: Logs) -> None:
 def test_a_user_never_seen_has_an_empty_log_and_no_row(logs: Logs) -> None:
     """Reads never write."""
     assert [] == logs.log(CAROL)
-    place = logs.run(logs.store.place(CAROL, None))
+    place = logs.run(logs.store.start_position(CAROL, None))
     assert (0, 0, 0, 0, None) == tuple(place)
     assert [] == logs.run(logs.store.history(CAROL, BOB, before=None, after=None, limit=10)).messages
     assert {} == logs.run(logs.store.heads([CAROL, BOB]))
@@ -351,9 +351,9 @@ def test_a_cursor_resumes_where_it_was_given(logs: Logs) -> None:
         logs.send(ALICE, BOB, str(number))
     logs.restart()
     for event in logs.log(BOB):
-        place = logs.run(logs.store.place(BOB, Cursor(logs.store.epoch, event.position, event.tag)))
+        place = logs.run(logs.store.start_position(BOB, Cursor(logs.store.epoch, event.position, event.tag)))
         assert (event.position, event.tag, 3, None) == (place.position, place.tag, place.head, place.reset)
-    start = logs.run(logs.store.place(BOB, Cursor(logs.store.epoch, 0, 0)))
+    start = logs.run(logs.store.start_position(BOB, Cursor(logs.store.epoch, 0, 0)))
     assert (0, None) == (start.position, start.reset)
 
 
@@ -368,7 +368,7 @@ def test_a_cursor_that_cannot_be_served_says_why(logs: Logs) -> None:
         (Cursor(epoch, 4, 0), "future"),
         (Cursor(epoch, second.position, second.tag ^ 1), "unknown"),
     ):
-        place = logs.run(logs.store.place(BOB, cursor))
+        place = logs.run(logs.store.start_position(BOB, cursor))
         assert (3, 3, reason) == (place.position, place.head, place.reset)
 
 
@@ -535,7 +535,7 @@ def test_a_block_and_a_send_at_the_same_time_have_an_order(logs: Logs) -> None:
         block = logs.store.block(peer, ALICE)
         works: list[Coroutine[Any, Any, object]] = [*sends[:number], block, *sends[number:]]
         outcomes = await asyncio.gather(*works, return_exceptions=True)
-        head = (await logs.store.place(peer, None)).head
+        head = (await logs.store.start_position(peer, None)).head
         kept = sum(isinstance(each, Appended) for each in outcomes)
         assert 8 - kept == sum(isinstance(each, Forbidden) for each in outcomes)
         return head == kept, kept
@@ -780,7 +780,7 @@ def test_logs_are_cut_beside_a_store_as_by_it(logs: Logs) -> None:
     assert Trimmed(logs=2, events=12, kept=8) == logs.upkeep.trim(month_ms, 4)
     assert Trimmed(logs=2, events=4, kept=4) == logs.run(logs.store.trim(month_ms, 2))
     assert ["8", "9"] == texts(logs.log(BOB, after=8))
-    assert "expired" == logs.run(logs.store.place(BOB, Cursor(logs.store.epoch, 1, 0))).reset
+    assert "expired" == logs.run(logs.store.start_position(BOB, Cursor(logs.store.epoch, 1, 0))).reset
 
 
 def test_a_restored_copy_has_what_was_there_and_another_epoch(logs: Logs, tmp_path: Path) -> None:
@@ -788,7 +788,7 @@ def test_a_restored_copy_has_what_was_there_and_another_epoch(logs: Logs, tmp_pa
     logs.send(ALICE, BOB, "kept")
     copied = logs.upkeep.backup(str(tmp_path / "copy"))
     logs.send(ALICE, BOB, "lost")
-    before = logs.run(logs.store.place(BOB, None))
+    before = logs.run(logs.store.start_position(BOB, None))
     epoch = logs.store.epoch
     logs.stop()
     restored = logs.upkeep.restore(copied.path)
@@ -796,5 +796,5 @@ def test_a_restored_copy_has_what_was_there_and_another_epoch(logs: Logs, tmp_pa
 
     assert (2, 1) == (copied.users, copied.messages) == (restored.users, restored.messages)
     assert ["kept"] == texts(logs.log(BOB))
-    place = logs.run(logs.store.place(BOB, Cursor(epoch, before.position, before.tag)))
+    place = logs.run(logs.store.start_position(BOB, Cursor(epoch, before.position, before.tag)))
     assert ("other_epoch", 1) == (place.reset, place.head)

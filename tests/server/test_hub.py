@@ -117,7 +117,7 @@ async def opens(
     if position is not None:
         (event, *_) = await world.store.read_after(user, position - 1, 1) if position else [None]
         cursor = Cursor(world.store.epoch, position, event.tag if event else 0)
-    place = await world.store.place(user, cursor)
+    place = await world.store.start_position(user, cursor)
     log.join_at(place.head)
     reader.began_at = place.position
     if is_ours is None:  # stepped by hand, or run in tasks: nobody sees a difference
@@ -163,7 +163,7 @@ def test_no_stream_has_a_gap_a_double_or_disorder_whatever_the_hints_do(tmp_path
         async def follow() -> None:
             for _ in range(30):
                 user = world.rng.choice(PEOPLE)
-                head = (await world.store.place(user, None)).head
+                head = (await world.store.start_position(user, None)).head
                 position = world.rng.choice([None, 0, world.rng.randint(0, head)])
                 reader = Reader(world.rng, world.rng.choice([0.0, 0.0, 0.2, 1.0]))
                 await opens(world, user, position, reader)
@@ -173,7 +173,7 @@ def test_no_stream_has_a_gap_a_double_or_disorder_whatever_the_hints_do(tmp_path
         await asyncio.gather(write(), follow())
         await world.hub._sweep()
         for user, reader in followed:
-            head = (await world.store.place(user, None)).head
+            head = (await world.store.start_position(user, None)).head
             expected = [*range(reader.began_at + 1, head + 1)]
             await until(lambda ids=reader.ids, all_of=expected: len(ids()) >= len(all_of), f"{user} at {head}")  # type: ignore[misc]
             assert expected == reader.ids()

@@ -238,7 +238,7 @@ def test_a_reader_that_takes_nothing_is_cut(tmp_path: Path) -> None:
 
         async def serve() -> Stream:
             log = hub.hold(ada)
-            place = await store.place(ada, None)
+            place = await store.start_position(ada, None)
             log.join_at(place.head)
             stream = Stream(hub, log, place, send, tab=None, expires_in_s=None, transport=None)
             log.enter(stream)

@@ -69,9 +69,9 @@ def answers(path: Path) -> dict[str, Any]:
 
 async def of(store: Store, user: UserId) -> dict[str, Any]:
     async def starts(position: int) -> list[Any]:
-        return list(await store.place(user, Cursor(store.epoch, position, 0)))
+        return list(await store.start_position(user, Cursor(store.epoch, position, 0)))
 
-    place = await store.place(user, None)
+    place = await store.start_position(user, None)
     floor = 0
     while (await starts(floor))[-1] == "expired":
         floor += 1

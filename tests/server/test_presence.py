@@ -17,7 +17,7 @@ from tidings.server.live.hub import Hub, UserLog
 from tidings.server.live.presence import PRESENCE_TOLD_AT_ONCE, PRESENCE_WATCH_S, PRESENCE_WATCHES_MAX, Presence
 from tidings.server.live.stream import Stream
 from tidings.server.metrics import Metrics
-from tidings.server.store import Place
+from tidings.server.store import StartPosition
 from tidings.server.store.sqlite.store import SqliteStore
 
 GRACE_S = 30.0
@@ -193,7 +193,9 @@ def test_ten_thousand_reconnections_cost_no_frame_and_little_time(tmp_path: Path
         async def opens(user: UserId) -> None:
             log = hub.hold(user)
             log.join_at(0)
-            stream = Stream(hub, log, Place(0, 0, 0, 0, None), take, tab=None, expires_in_s=None, transport=None)
+            stream = Stream(
+                hub, log, StartPosition(0, 0, 0, 0, None), take, tab=None, expires_in_s=None, transport=None
+            )
             log.enter(stream)
             await stream.open(b"")
             streams[user] = stream, log

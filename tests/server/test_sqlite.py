@@ -157,7 +157,7 @@ def test_a_dead_writer_refuses_and_never_hangs(tmp_path: Path) -> None:
             await store.check()
         with pytest.raises(Unavailable):
             await store.append(new("after"))
-        assert 1 == (await store.place(BOB, None)).head
+        assert 1 == (await store.start_position(BOB, None)).head
 
     with_store(tmp_path / "x.db", use)
 
@@ -196,7 +196,7 @@ def test_a_full_disk_is_a_refusal_and_passes(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         for n in range(200):
             await store.append(new("x" * 10_000, f"k{n}"))
-        assert 201 == (await store.place(BOB, None)).head
+        assert 201 == (await store.start_position(BOB, None)).head
 
     with_store(tmp_path / "x.db", use)
 
@@ -211,7 +211,7 @@ def test_positions_below_the_floor_are_expired(tmp_path: Path) -> None:
 
     async def look(store: SqliteStore) -> None:
         async def reset(position: int) -> str | None:
-            return (await store.place(BOB, Cursor(store.epoch, position, 0))).reset
+            return (await store.start_position(BOB, Cursor(store.epoch, position, 0))).reset
 
         assert ["expired", "expired", None] == [await reset(position) for position in (0, 2, 3)]
         assert [4, 5] == [event.position for event in await store.read_after(BOB, 3, 10)]
@@ -229,7 +229,7 @@ def test_after_a_clean_end_the_file_alone_is_the_database(tmp_path: Path) -> Non
 
     async def use(store: SqliteStore) -> None:
         await store.append(new("kept"))
-        await asyncio.gather(*(store.place(BOB, None) for _ in range(4)))
+        await asyncio.gather(*(store.start_position(BOB, None) for _ in range(4)))
 
     for number in range(20):
         with_store(tmp_path / f"{number}.db", use)
@@ -248,14 +248,14 @@ def test_a_rolled_back_database_is_noticed_by_the_tag(tmp_path: Path) -> None:
 
     async def lost(store: SqliteStore) -> None:
         await store.append(new("lost"))
-        place = await store.place(BOB, None)
+        place = await store.start_position(BOB, None)
         cursors.append(Cursor(store.epoch, place.position, place.tag))
 
     async def other(store: SqliteStore) -> None:
         await asyncio.sleep(0.002)  # another millisecond, as any real restore takes
         await store.append(new("instead"))
         await store.append(new("and more"))
-        assert "unknown" == (await store.place(BOB, cursors[0])).reset
+        assert "unknown" == (await store.start_position(BOB, cursors[0])).reset
 
     with_store(path, first)
     copy.write_bytes(path.read_bytes())
@@ -343,7 +343,7 @@ def write_until_killed(path: Path, copy: Path | None, kind: str, count: int) -> 
 
 
 async def count_messages(store: SqliteStore) -> None:
-    assert 1301 == (await store.place(BOB, None)).head
+    assert 1301 == (await store.start_position(BOB, None)).head
 
 
 @pytest.mark.parametrize("kind", ["ours", "by SQLite", "of the file alone", "of before"])
@@ -436,7 +436,7 @@ asyncio.run""",
             (tmp_path / "x.db-shm").unlink(missing_ok=True)
 
             async def look(store: SqliteStore) -> None:
-                assert (await store.place(BOB, None)).head > 0
+                assert (await store.start_position(BOB, None)).head > 0
 
             with_store(path, look)
 

@@ -29,10 +29,10 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
 
     user_log = node.hub.hold(caller.user)
     try:
-        place = await node.store.place(caller.user, cursor)
-        user_log.join_at(place.head)
-        head_cursor = format_cursor(node.hub.epoch, place.head, place.head_tag)
-        reason = place.reset if is_readable else "unknown"
+        start = await node.store.start_position(caller.user, cursor)
+        user_log.join_at(start.head)
+        head_cursor = format_cursor(node.hub.epoch, start.head, start.head_tag)
+        reason = start.reset if is_readable else "unknown"
         if reason is not None:
             node.metrics.resets.labels(reason=reason).inc()
             return _answer(caller.user, [], head_cursor, has_more=False, reset=reason)
@@ -50,7 +50,7 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
     events = _within_size(events)
     last = events[-1].cursor if events else str(cursor)
     reached = events[-1].position if events else cursor.position
-    return _answer(caller.user, events, last, has_more=bool(events) and reached < max(place.head, user_log.tail or 0))
+    return _answer(caller.user, events, last, has_more=bool(events) and reached < max(start.head, user_log.tail or 0))
 
 
 async def _read(node: Node, user_log: UserLog, position: int, limit: int) -> list[Rendered]:

@@ -14,7 +14,7 @@ from tidings.protocol.shapes import ReceiptBody, ReceiptTold, Received, Received
 from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
-from tidings.server.api.request import SEQ_MAX, read_peer, read_shape
+from tidings.server.api.request import ASKED_SEQ_MAX, read_peer, read_shape
 from tidings.server.node import Node
 
 RECEIPTS_PER_REQUEST_MAX = 100  # conversations; a first visit has hundreds, within the rate and one commit each
@@ -67,6 +67,6 @@ def _read_receipt(body: dict[str, Any], user: UserId) -> _Receipt:
     if told.delivered_upto is None and told.read_upto is None:
         raise BadRequest("missing_fields", "Missing required fields: delivered_upto or read_upto")
     delivered_upto, read_upto = told.delivered_upto or 0, told.read_upto or 0
-    if min(delivered_upto, read_upto) < 0 or max(delivered_upto, read_upto) > SEQ_MAX:
+    if min(delivered_upto, read_upto) < 0 or max(delivered_upto, read_upto) > ASKED_SEQ_MAX:
         raise BadRequest("wrong_type", "delivered_upto and read_upto are message numbers from 0.")
     return _Receipt(peer, delivered_upto, read_upto)

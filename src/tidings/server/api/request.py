@@ -28,7 +28,7 @@ from tidings.server.own_connection import own_connection
 PARAMETERS_MAX = 20  # of a query; no route knows more than five
 
 BODY_SIZE_MAX_BYTES = 65_536  # the longest text fits with its escapes; nothing larger is read
-SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
+ASKED_SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
 REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR, in what people write
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)

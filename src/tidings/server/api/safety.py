@@ -16,7 +16,7 @@ from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import ACCEPTED, Answer
 from tidings.server.api.endpoint import asked_page, posted, posted_about
 from tidings.server.api.people import describe
-from tidings.server.api.request import REFUSED_CONTROL, SEQ_MAX, read_peer, read_shape
+from tidings.server.api.request import ASKED_SEQ_MAX, REFUSED_CONTROL, read_peer, read_shape
 from tidings.server.host.functions import call_host
 from tidings.server.node import Node
 from tidings.server.store import Report
@@ -65,7 +65,7 @@ async def post_report(node: Node, scope: Scope, receive: Receive) -> Answer:
         raise Unprocessable("bad_reason", f"A reason has 1..{REPORT_REASON_LENGTH_MAX} characters and is not blank.")
     if REFUSED_CONTROL.search(reason):
         raise Unprocessable("control_characters", "The reason contains control characters other than TAB, LF and CR.")
-    if seq is not None and not 1 <= seq <= SEQ_MAX:
+    if seq is not None and not 1 <= seq <= ASKED_SEQ_MAX:
         raise BadRequest("wrong_type", "seq is a message number from 1.")
     node.rates.reports.take(user)
     before = None if seq is None else seq + 1

@@ -24,7 +24,7 @@ from tidings.server.live.stream import Stream
 from tidings.server.logs import Line
 from tidings.server.node import Node
 from tidings.server.own_connection import own_connection
-from tidings.server.store import Place
+from tidings.server.store import StartPosition
 
 TAB_LENGTH_MAX = 64  # characters
 CONNECTED_RETRY_MS = (500, 1500)  # reconnection time of a browser's own EventSource; spreads a restart
@@ -60,10 +60,10 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
     stream: Stream | None = None
     is_detached = False
     try:
-        place = await node.store.place(caller.user, cursor)
-        user_log.join_at(place.head)
+        start = await node.store.start_position(caller.user, cursor)
+        user_log.join_at(start.head)
         if not is_readable:
-            place = place._replace(position=place.head, tag=place.head_tag, reset="unknown")
+            start = start._replace(position=start.head, tag=start.head_tag, reset="unknown")
         await make_room(hub, user_log, tab)
         refuse_while_draining(hub)
         refuse_when_full(hub)
@@ -71,7 +71,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
         stream = Stream(
             hub,
             user_log,
-            place,
+            start,
             send,
             tab=tab,
             expires_in_s=None if caller.expires_at is None else caller.expires_at - time.time(),
@@ -80,11 +80,11 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
         )
         user_log.enter(stream)
         was_given = cursor is not None or not is_readable
-        how = "new" if not was_given else "resumed" if place.reset is None else "reset"
+        how = "new" if not was_given else "resumed" if start.reset is None else "reset"
         hub.metrics.streams_opened.labels(how=how).inc()
         hub.metrics.http_requests(STREAM_ROUTE, 200).inc()
-        if place.reset is not None:
-            hub.metrics.resets.labels(reason=place.reset).inc()
+        if start.reset is not None:
+            hub.metrics.resets.labels(reason=start.reset).inc()
         log.info(Line("stream opened", user=caller.user, cursor=stream.cursor, how=how))
         headers = _HEADERS_HTTP_1_1 if scope["http_version"] == "1.1" else _HEADERS
         await send(
@@ -94,7 +94,7 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
                 "headers": [*headers, *guard(scope), *more_headers],
             }
         )
-        await stream.open(first_frames(hub, user_log, place, stream, is_resumed=how == "resumed"))
+        await stream.open(first_frames(hub, user_log, start, stream, is_resumed=how == "resumed"))
         is_detached = connection is not None and stream.detach(connection)
         while not is_detached and (await receive())["type"] != "http.disconnect":
             pass
@@ -116,19 +116,19 @@ def refuse_when_full(hub: Hub) -> None:
         raise no_room(hub)
 
 
-def first_frames(hub: Hub, user_log: UserLog, place: Place, stream: Stream, *, is_resumed: bool) -> bytes:
+def first_frames(hub: Hub, user_log: UserLog, start: StartPosition, stream: Stream, *, is_resumed: bool) -> bytes:
     """``connected``, and in the same write ``reset`` where the position cannot be served."""
     config = hub.config
     data = Connected(
         user_id=user_log.user,
         cursor=stream.cursor,
-        head=format_cursor(hub.epoch, place.head, place.head_tag),
+        head=format_cursor(hub.epoch, start.head, start.head_tag),
         resumed=is_resumed,
         heartbeat_ms=round(config.heartbeat_interval_s * 1000),
         server_time=format_time(time.time_ns() // 1_000_000),
         limits=Limits(config.text_bytes_max, BODY_SIZE_MAX_BYTES, config.streams_per_user_max),
     )
     retry_ms = hub.rng.randint(*CONNECTED_RETRY_MS)
-    if place.reset is None:
+    if start.reset is None:
         return frame.connected(data, cursor=stream.cursor, retry_ms=retry_ms)
-    return frame.connected(data, cursor=None, retry_ms=retry_ms) + frame.reset(place.reset, stream.cursor)
+    return frame.connected(data, cursor=None, retry_ms=retry_ms) + frame.reset(start.reset, stream.cursor)

@@ -1,4 +1,7 @@
-"""Ending streams of one user: another needs the place, or nobody may be this user any more.
+"""Ending the streams of one user that are replaced, since another needs the place, or whose tokens were revoked.
+
+Other endings stand elsewhere: a drain and an erased log in ``hub.py`` (``Hub.drain``, ``UserLog.begin_anew``), and
+``max_age``, an expired token and a reader that takes nothing in ``stream.py``.
 
 A stream that ends keeps its place until the connection is gone: else readers that take nothing would hold more than
 the cap, and others would find the node full. One that does not take its goodbye is cut.
@@ -11,7 +14,7 @@ from collections.abc import Sequence
 
 from tidings.errors import Unavailable
 from tidings.protocol.user_id import UserId
-from tidings.server.live.hub import Follower, Hub, UserLog
+from tidings.server.live.hub import Hub, LogStream, UserLog
 from tidings.server.live.stream import ENDED, GOODBYE_RETRY_MS
 
 REVOKE_GOODBYE_MAX_S = 0.5  # a stream that has not taken its goodbye by then is cut: revoked means within a second
@@ -27,7 +30,7 @@ async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
         Unavailable: None came free, although all that could give way were cut.
     """
 
-    def replace(streams: Sequence[Follower]) -> None:
+    def replace(streams: Sequence[LogStream]) -> None:
         for stream in streams:
             stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
 

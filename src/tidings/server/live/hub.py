@@ -5,10 +5,11 @@ Rules of this file. Everything here runs in the event loop's thread.
    once; otherwise it is woken and pulls from the ring or the store. So there is neither gap nor duplicate, no queue
    for each stream, and a slow reader falls out of the fast path by itself.
 2. No await stands between "the position is n-1" and "the position is n".
-3. ``tail`` is the last event that this log handed out here. It rises one by one in ``_append`` and nowhere else,
-   except that it starts at the head read from the store, and leaps over what retention removed before it was read.
-   A hint at or below the tail is a duplicate; the next one is appended; any other says that something was missed, and
-   the log is read from the tail (I3).
+3. ``tail`` is the position of the last event that this log handed out here. It starts at the head that the store
+   told (``join_at``). After that ``_append`` alone raises it, by one; only where retention removed the next events
+   before they were read does ``_fill`` move it to the last of those. A hint at or below the tail is a duplicate and is
+   ignored. The hint for tail + 1 is appended. A hint beyond says that one was missed: the log is read from the tail
+   (I3). ``begin_anew`` sets the tail anew, for a log that was erased.
 4. A reader joins the log before the store tells it where it stands: of a later commit there is a
    hint, and an earlier one is stored.
 5. The sweep asks for the heads of all held logs and reads those that grew unnoticed. It makes hints
@@ -49,7 +50,7 @@ DRAIN_STREAMS_AT_ONCE = 200  # streams ended between two turns of the loop
 DRAIN_LOOK_S = 0.02  # how often a drain looks whether the last stream has gone
 
 
-class Follower(Protocol):
+class LogStream(Protocol):
     """The part of a stream that a log needs."""
 
     tab: str | None
@@ -91,7 +92,7 @@ class UserLog:
         self._hub = hub
         self.user = user
         self.tail: int | None = None  # not known before the store told the head
-        self.streams: list[Follower] = []  # the oldest first
+        self.streams: list[LogStream] = []  # the oldest first
         self.waiters: tuple[asyncio.Future[None], ...] = ()  # few; an empty list would be 56 bytes for every user
         self.holders = 0
         self.newcomers = 0  # streams that wait for the place of another
@@ -101,12 +102,12 @@ class UserLog:
         self._hinted = 0  # highest position heard of while the tail was not known
         self._filling = False
 
-    def enter(self, stream: Follower) -> None:
+    def enter(self, stream: LogStream) -> None:
         """Count the stream, which has its place now, among those that are open."""
         self.streams.append(stream)
         self._hub.stream_count += 1
 
-    def leave(self, stream: Follower) -> None:
+    def leave(self, stream: LogStream) -> None:
         """Its place is free; until here an ending stream keeps it."""
         self.streams.remove(stream)
         self._hub.stream_count -= 1

@@ -34,7 +34,7 @@ from tidings.server.live.frame import Frame, Rendered
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.logs import Line, in_request, request_id
 from tidings.server.own_connection import OwnConnection, OwnSocket
-from tidings.server.store import Place
+from tidings.server.store import StartPosition
 
 FRAME_BATCH_MAX_BYTES = 1 << 16  # written at once while catching up; one socket buffer's worth
 EPHEMERAL_WAITING_MAX = 16  # typing and presence frames that wait for a server's send; a user watches ten people
@@ -86,7 +86,7 @@ class Stream:
         self,
         hub: Hub,
         user_log: UserLog,
-        place: Place,
+        start: StartPosition,
         send: Send,
         *,
         tab: str | None,
@@ -103,9 +103,9 @@ class Stream:
         self._task = asyncio.current_task()
         self._request_id = request_id()
         self.tab = tab
-        self.position = self._began_at = place.position
-        self._past = place.head  # the tail may still be behind what the store told us
-        self.cursor = format_cursor(hub.epoch, place.position, place.tag)
+        self.position = self._began_at = start.position
+        self._past = start.head  # the tail may still be behind what the store told us
+        self.cursor = format_cursor(hub.epoch, start.position, start.tag)
         self.state = PULLING
         self.is_ending = False
         self.reason = "client"  # why it ended: the other side, unless we say otherwise

@@ -66,7 +66,7 @@ class Appended(NamedTuple):
     is_new: bool
 
 
-class Place(NamedTuple):
+class StartPosition(NamedTuple):
     """Where a reader starts in a log, and where the log ends."""
 
     position: int
@@ -187,21 +187,22 @@ class Store(Protocol):
         """Finish what was accepted, and let go of the database."""
 
     async def check(self) -> int:
-        """Return when a write would be taken now, with how many steps of erasures there were.
+        """Make sure that a write would be taken now, and return how many steps of erasures there were so far.
 
         Cheap, however many ask. To be called now and then: it notices when the database is not in its place any more.
 
         Raises:
-            Unavailable: None would; the text says why.
+            Unavailable: A write would not be taken; the text says why.
         """
 
     async def note_forgotten(self, erasures: int) -> None:
         """Keep that this process has nothing in memory of what was erased in so many steps."""
 
     async def failed(self) -> bool:
-        """Return when this process can write no more; whether another may go on with the database by itself.
+        """Wait until this process can write no more; return whether another process may go on with the database.
 
-        The disk was not to be trusted, or the database is not in its place: then what could be saved is.
+        It can write no more when the disk is not to be trusted, or the database is not in its place any more. When
+        this returns, all that could be saved is saved.
         """
 
     @property
@@ -233,7 +234,7 @@ class Store(Protocol):
             Unavailable: Not committed, or not known to be.
         """
 
-    async def place(self, user: UserId, cursor: Cursor | None) -> Place:
+    async def start_position(self, user: UserId, cursor: Cursor | None) -> StartPosition:
         """Where a reader with this cursor starts; None: at the head."""
 
     async def read_after(

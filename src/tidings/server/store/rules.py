@@ -14,10 +14,10 @@ from typing import NamedTuple
 from tidings.errors import NOT_ALLOWED_DETAIL, Conflict, Forbidden, NotFound, Problem, TooManyRequests
 from tidings.protocol.cursor import Cursor, tag_of
 from tidings.protocol.events import KIND_DELIVERED, KIND_READ_BY_PEER
-from tidings.server.store import BeginsConversation, NewMessage, Place
+from tidings.server.store import BeginsConversation, NewMessage, StartPosition
 
 SEQ_BITS = 24  # a message's number within its conversation; together they are one number
-SEQ_MAX = (1 << SEQ_BITS) - 1  # 16.7 million messages; the next would run into the neighbour's numbers
+CONVERSATION_SEQ_MAX = (1 << SEQ_BITS) - 1  # 16.7 million messages; the next would run into the neighbour's numbers
 TAG_BITS = 63  # of a conversation's tag, which is drawn: a database's integers, and two are never alike
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -72,7 +72,7 @@ def refusal(found: Found, new: NewMessage, opened: int) -> Refusal | None:
             return Refusal.BLOCKS
         if found.is_blocked or new.is_refused:
             return Refusal.IS_BLOCKED
-    if found.conversation is not None and found.last_seq >= SEQ_MAX:
+    if found.conversation is not None and found.last_seq >= CONVERSATION_SEQ_MAX:
         return Refusal.IS_FULL
     return None
 
@@ -107,10 +107,10 @@ def digest(new: NewMessage) -> bytes:
 
 
 def check_same(stored_digest: bytes | None, sent_digest: bytes | None) -> None:
-    """Return when what was stored under a client_id is what is sent under it now.
+    """Check that a client_id is used again for the same message only: that both digests are equal.
 
     Raises:
-        Conflict: It is not.
+        Conflict: They are not.
     """
     if stored_digest != sent_digest:
         raise Conflict("client_id_reused", "This client_id was used for another message; use a new one.")
@@ -148,10 +148,10 @@ class Marks(NamedTuple):
 
 
 def check_receipt(last_seq: int, delivered_upto: int, read_upto: int) -> None:
-    """Return when a conversation reaches as far as a receipt.
+    """Check that a receipt names no message beyond the last one of its conversation.
 
     Raises:
-        NotFound: It does not.
+        NotFound: It does.
     """
     if max(delivered_upto, read_upto) > last_seq:
         raise NotFound("unknown_message", f"The last message of this conversation is {last_seq}.")
@@ -178,9 +178,9 @@ class Ends(NamedTuple):
         return 0 if self.head_ms is None else tag_of(self.head_ms)
 
 
-def place(epoch: str, ends: Ends, cursor: Cursor | None, written_ms: int | None) -> Place:
+def start_position(epoch: str, ends: Ends, cursor: Cursor | None, written_ms: int | None) -> StartPosition:
     """Where a reader starts; ``written_ms`` is when the event at the cursor's position was written, if there is one."""
-    at_head = Place(ends.head, ends.head_tag, ends.head, ends.head_tag, None)
+    at_head = StartPosition(ends.head, ends.head_tag, ends.head, ends.head_tag, None)
     if cursor is None:
         return at_head
     if cursor.epoch != epoch:
@@ -199,7 +199,9 @@ def seqs_between(after: int | None, before: int | None) -> tuple[int, int]:
 
     A bound outside would reach into the neighbours' messages.
     """
-    return min(max(after or 0, 0), SEQ_MAX), min(max(SEQ_MAX + 1 if before is None else before, 0), SEQ_MAX + 1)
+    return min(max(after or 0, 0), CONVERSATION_SEQ_MAX), min(
+        max(CONVERSATION_SEQ_MAX + 1 if before is None else before, 0), CONVERSATION_SEQ_MAX + 1
+    )
 
 
 # What does retention remove?

@@ -7,7 +7,9 @@
  *    throttled and frozen pages fire timers late.
  * 2. Every stream and poll has a generation; what an earlier one still reports is ignored.
  * 3. `connected` means that the `connected` frame was read, nothing less.
- * 4. Waits come from `nextAttempt`; nothing but a stable stream makes them short again.
+ * 4. After a failure the wait comes from `nextAttempt`, and nothing but a stable stream forgets the failures. Other moments
+ *    shorten or replace one wait: the browser says online or offline, a page becomes visible, a poll gets through, the user
+ *    asks; a mute network makes it longer, up to the next probe.
  * 5. It never gives up, except where the server said that trying again will not help.
  */
 import {

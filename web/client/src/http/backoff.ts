@@ -1,4 +1,9 @@
-/** The waits between the attempts of one request: they grow with each failure in a row, and a success makes them short again. */
+/**
+ * The waits between the attempts of one request: they grow with each failure in a row, and a success makes them short again.
+ *
+ * For requests alone: sends, receipts, loads, a following tab. When a stream is tried again, `lose` in `connection/machine.ts` decides;
+ * both ask the rule in `wire/retry.ts`.
+ */
 import { nextAttempt, NOT_YOURS, type NextAttempt } from "../wire/retry.js";
 import { outcomeOf, ServerProblem, type Api } from "./api.js";
 

@@ -1,4 +1,7 @@
-"""The audience of a conversation: the people whose logs an event of it enters. Nothing else knows how many they are."""
+"""The audience of a conversation: the people whose logs an event of it enters.
+
+ARCHITECTURE.md, "Growth", lists the other places that know how many they are: two.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from tidings.protocol.user_id import UserId
 from tidings.server.store.rules import SEQ_BITS
 
 # One of the audience: the user's number, how this side names the conversation, the user's name, the head of the log.
-# The bare row: as a class it would cost each message a microsecond (benchmarks/store.py).
+# The bare row: as a class it would cost each message a microsecond (lab/benchmarks/store.py).
 Side = tuple[int, int, UserId, int]
 
 

@@ -21,7 +21,7 @@ import time
 
 from tidings.protocol.events import DELETED
 from tidings.protocol.user_id import ERASED_ID_DIGITS, ERASED_ID_PREFIX, UserId
-from tidings.server.store.rules import SEQ_BITS, SEQ_MAX
+from tidings.server.store.rules import CONVERSATION_SEQ_MAX, SEQ_BITS
 from tidings.server.store.sqlite import revoke, trim
 from tidings.server.store.sqlite.file import transaction
 from tidings.server.store.sqlite.schema import find_user
@@ -72,7 +72,7 @@ class Erasure:
         first = self._reached.get(conversation, conversation << SEQ_BITS)
         seen, last = connection.execute(
             "SELECT count(*), max(id) FROM (SELECT id FROM messages WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",
-            (first, conversation << SEQ_BITS | SEQ_MAX, limit),
+            (first, conversation << SEQ_BITS | CONVERSATION_SEQ_MAX, limit),
         ).fetchone()
         if seen:
             self.messages += connection.execute(

@@ -8,7 +8,7 @@ from tidings.protocol.shapes import Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.store import HistoryPage, InboxPage, rows
 from tidings.server.store.rows import head_cursor
-from tidings.server.store.rules import SEQ_BITS, SEQ_MAX, seqs_between
+from tidings.server.store.rules import CONVERSATION_SEQ_MAX, SEQ_BITS, seqs_between
 from tidings.server.store.sqlite.safety import relation
 from tidings.server.store.sqlite.schema import find_user, read_ends
 
@@ -37,7 +37,7 @@ def history(
     found = connection.execute(
         "SELECT id & ?, sender = ?, client_id, type, ts, body FROM messages"
         f" WHERE id > ? AND id < ? ORDER BY id {'DESC' if after is None else 'ASC'} LIMIT ?",
-        (SEQ_MAX, user, lowest, highest, limit + 1),
+        (CONVERSATION_SEQ_MAX, user, lowest, highest, limit + 1),
     )
     empty = HistoryPage([], False, cursor, Watermarks(*marks), told)
     return rows.history_page(owner, peer_name, empty, tag, found, limit, is_newest_first=after is None)

@@ -9,18 +9,18 @@ from tidings.protocol.cursor import Cursor
 from tidings.protocol.events import KIND_MESSAGE, LogEvent
 from tidings.protocol.user_id import UserId
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
-from tidings.server.store import Place, rows, rules
+from tidings.server.store import StartPosition, rows, rules
 from tidings.server.store.sqlite.schema import find_user, read_ends
 
 _HEADS_PER_QUERY = 500  # below SQLite's limit of bound values, whatever it was built with
 
 
-def place(connection: sqlite3.Connection, epoch: str, name: UserId, cursor: Cursor | None) -> Place:
-    """Where a reader starts; see ``Store.place``."""
+def start_position(connection: sqlite3.Connection, epoch: str, name: UserId, cursor: Cursor | None) -> StartPosition:
+    """Where a reader starts; see ``Store.start_position``."""
     user = find_user(connection, name)
     position = None if cursor is None else cursor.position
     written = connection.execute("SELECT ts FROM feed WHERE uid = ? AND cur = ?", (user, position)).fetchone()
-    return rules.place(epoch, read_ends(connection, user), cursor, None if written is None else written[0])
+    return rules.start_position(epoch, read_ends(connection, user), cursor, None if written is None else written[0])
 
 
 def read_after(
@@ -41,7 +41,7 @@ def read_after(
         LEFT JOIN messages ON feed.kind = ? AND messages.id = feed.mid
         WHERE feed.uid = ? AND feed.cur > ? ORDER BY feed.cur LIMIT ?
         """,
-        (rules.SEQ_MAX, KIND_MESSAGE, find_user(connection, owner), position, limit),
+        (rules.CONVERSATION_SEQ_MAX, KIND_MESSAGE, find_user(connection, owner), position, limit),
     )
     return rows.log_events(owner, found, size_max_bytes)
 

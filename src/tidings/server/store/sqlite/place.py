@@ -13,9 +13,9 @@ Rules
    another name now is not lost, and is not waited for. A process that is told to stop puts the copy elsewhere.
 5. If the bytes of a file were changed and not by SQLite, nothing is written into it any more. The bytes that were
    written last are still in the writer's cache: a copy of what it sees stays beside.
-6. The log was changed if it is not what the index that SQLite shares (``-shm``) says of it: this holds for whoever
-   writes, as long as nobody else may. The file was, if it has none of the ids of the mark that a reader of both sees
-   (wal.py, rule 3).
+6. The log was changed by another program if it differs from the index that SQLite keeps of it (``-shm``). The writer
+   may compare the two because nobody else may write meanwhile. The file was changed by another program if none of the
+   ids in its mark is in the mark that a reader of file and log together sees (wal.py, rule 3).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from tidings.protocol.events import KIND_READ_BY_OWNER
 from tidings.protocol.shapes import Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.store import Committed, rows
-from tidings.server.store.rules import SEQ_BITS, SEQ_MAX, Marks, check_receipt, received_upto
+from tidings.server.store.rules import CONVERSATION_SEQ_MAX, SEQ_BITS, Marks, check_receipt, received_upto
 from tidings.server.store.sqlite.audience import audience, enter
 from tidings.server.store.sqlite.safety import blockers
 from tidings.server.store.sqlite.schema import find_user, read_watermarks
@@ -55,7 +55,7 @@ def advance(
         ).fetchone() or (conversation << SEQ_BITS, user, 0)
         connection.execute(
             "UPDATE members SET read_n = ? WHERE uid = ? AND chat = ?",
-            (received_upto(message_id & SEQ_MAX, nth, is_own=sender == user), user, chat),
+            (received_upto(message_id & CONVERSATION_SEQ_MAX, nth, is_own=sender == user), user, chat),
         )
         own = [side for side in audience(connection, conversation) if side[0] == user]
         positions = enter(connection, own, conversation, KIND_READ_BY_OWNER, after.read, now_ms)

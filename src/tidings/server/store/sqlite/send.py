@@ -9,7 +9,7 @@ import time
 from tidings.protocol.events import KIND_MESSAGE
 from tidings.protocol.shapes import Message, Watermarks
 from tidings.server.store import Appended, Committed, NewMessage, rows, rules
-from tidings.server.store.rules import HOUR_MS, SEQ_BITS, SEQ_MAX, TAG_BITS
+from tidings.server.store.rules import CONVERSATION_SEQ_MAX, HOUR_MS, SEQ_BITS, TAG_BITS
 from tidings.server.store.sqlite.audience import audience, enter
 from tidings.server.store.sqlite.receipts import tell
 from tidings.server.store.sqlite.schema import add_user
@@ -78,7 +78,7 @@ def _find_stored(connection: sqlite3.Connection, mid: int, new: NewMessage, dige
         (sender, mid >> SEQ_BITS),
     ).fetchone()
     content = (new.client_id, message_type, sent_ms, body)
-    return rows.seen(new.sender, new.recipient, Watermarks(*marks), tag, mid & SEQ_MAX, True, *content)
+    return rows.seen(new.sender, new.recipient, Watermarks(*marks), tag, mid & CONVERSATION_SEQ_MAX, True, *content)
 
 
 def _openings(connection: sqlite3.Connection, found: rules.Found, new: NewMessage, now_ms: int) -> list[int]:

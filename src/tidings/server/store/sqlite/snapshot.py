@@ -14,7 +14,7 @@ from tidings.protocol.user_id import UserId
 from tidings.server.store import BlockedPage, HistoryPage, InboxPage, Report
 from tidings.server.store.maintenance import Entry
 from tidings.server.store.rows import message_id
-from tidings.server.store.rules import SEQ_BITS, SEQ_MAX, Ends
+from tidings.server.store.rules import CONVERSATION_SEQ_MAX, SEQ_BITS, Ends
 from tidings.server.store.sqlite import history, log, revoke, safety
 from tidings.server.store.sqlite.file import read_epoch
 from tidings.server.store.sqlite.schema import find_user, read_ends
@@ -47,7 +47,7 @@ class SqliteSnapshot:
             " FROM feed JOIN messages ON messages.id = feed.mid JOIN users AS senders ON senders.uid = messages.sender"
             " JOIN members ON members.uid = feed.uid AND members.chat = feed.chat"
             " WHERE feed.uid = ? AND feed.cur > ? AND feed.kind = ?",
-            (SEQ_MAX, find_user(self._connection, user), position, KIND_MESSAGE),
+            (CONVERSATION_SEQ_MAX, find_user(self._connection, user), position, KIND_MESSAGE),
         )
         return (Entry(cur, message_id(tag, seq), sender, client_id) for cur, tag, seq, sender, client_id in found)
 

@@ -29,9 +29,9 @@ from tidings.server.store import (
     InboxPage,
     NewMessage,
     OnCommit,
-    Place,
     Relation,
     Report,
+    StartPosition,
     Trimmed,
 )
 from tidings.server.store.sqlite import erase, history, receipts, revoke, safety, send, trim
@@ -46,7 +46,7 @@ from tidings.server.store.sqlite.file import (
     settle,
 )
 from tidings.server.store.sqlite.lock import DatabaseLock
-from tidings.server.store.sqlite.log import heads, place, read_after
+from tidings.server.store.sqlite.log import heads, read_after, start_position
 from tidings.server.store.sqlite.place import OpenFiles
 from tidings.server.store.sqlite.threads import Crew, Readers, Writer, Written
 from tidings.server.store.sqlite.trim import TRIM_PAUSE_S
@@ -173,8 +173,8 @@ class SqliteStore:
             )
         )
 
-    async def place(self, user: UserId, cursor: Cursor | None) -> Place:
-        return await self._read(partial(place, epoch=self._epoch, name=user, cursor=cursor))
+    async def start_position(self, user: UserId, cursor: Cursor | None) -> StartPosition:
+        return await self._read(partial(start_position, epoch=self._epoch, name=user, cursor=cursor))
 
     async def read_after(
         self, user: UserId, position: int, limit: int, size_max_bytes: int = PAGE_SIZE_MAX_BYTES
