@@ -1,6 +1,6 @@
 """The registry of events: what a frame or an entry of a log may be, what its data is, and in whose log it is.
 
-A new kind of event is a shape in ``shapes.py`` and an entry here; then a fold and a picture where clients show it. The
+A new kind of event is a shape in ``shapes.py`` and an entry here; CONTRIBUTING.md lists all places that follow. The
 browser's client has the same registry as a union (``web/client/src/wire/types.ts``, generated).
 """
 
