@@ -298,6 +298,9 @@ class Device:
         cursor = parse_cursor(event.cursor)
         assert cursor is not None
         self.world.trace("got", self.name, cursor.position)
+        if self.position is None and self.live_since is None:
+            # Without a cursor a poll begins at the head that it meets, then waits: its first event says where.
+            self.position = cursor.position - 1
         if self.position is None or cursor.position != self.position + 1:
             self._wrong(f"I4: event {cursor.position} was handed out after {self.position}")
         if self.state.epoch not in ("", cursor.epoch):
@@ -325,9 +328,6 @@ class Device:
                 continue
             if page.reset is not None:
                 yield Event(RESET, page.reset, page.cursor)
-            elif self._cursor is None and page.events:
-                # Without a cursor a poll begins at the head that it meets, then waits: its first event says where.
-                self.position = _position(page.events[0]["id"]) - 1
             for event in page.events:
                 yield Event(event["type"], event["data"], event["id"])
                 self._cursor = event["id"]
