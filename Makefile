@@ -100,6 +100,7 @@ lock: .venv/.dev node
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group fuzz -c locks/requirements-dev.lock -o locks/requirements-fuzz.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group wide -c locks/requirements-dev.lock -o locks/requirements-wide.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group pictures -o locks/requirements-pictures.lock
+	.venv/bin/uv pip compile $(UV_OPTIONS) --group charts -o locks/requirements-charts.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group node -o locks/requirements-node.lock
 	.venv/bin/uv pip compile $(UV_OPTIONS) --group scoreboard -o locks/requirements-scoreboard.lock
 	cd web && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
@@ -137,6 +138,11 @@ UV_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-annotate --no
 .venv/.pictures: locks/requirements-pictures.lock .venv/.dev
 	@echo "Installing what writes pictures (locks/requirements-pictures.lock)"
 	@$(PIP_INSTALL) --require-hashes -r locks/requirements-pictures.lock
+	@touch $@
+
+.venv/.charts: locks/requirements-charts.lock .venv/.dev
+	@echo "Installing what draws charts (locks/requirements-charts.lock)"
+	@$(PIP_INSTALL) --require-hashes -r locks/requirements-charts.lock
 	@touch $@
 
 .venv/.fuzz: locks/requirements-fuzz.lock .venv/.dev

@@ -24,7 +24,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from lab.benchmarks import charts
 from lab.benchmarks.goals import goals_table
 from lab.benchmarks.peers import Peer, Running, all_peers, floor_program, pinned
 from lab.benchmarks.report import Findings, machine, ratios, table
@@ -110,9 +109,7 @@ def main() -> int:
     parser.add_argument("--servers", nargs="+", help="these servers, by the names in the table")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--keep", action="store_true", help="write the ratios of this run to ratios.json")
-    parser.add_argument(
-        "--out", type=Path, default=Path("build/bench"), help="folder for the table, charts and figures"
-    )
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for the table and figures")
     options = parser.parse_args()
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {1})
@@ -131,7 +128,6 @@ def main() -> int:
     now = ratios(findings, RATIOS_OF, [peer.name for peer in peers if peer.name != "Tidings"])
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "table.md").write_text(text)
-    charts.write(findings, options.out)
     (options.out / "figures.json").write_text(json.dumps({**findings.as_json(), "ratios": now}, indent=1) + "\n")
     print(text)
     if options.keep:

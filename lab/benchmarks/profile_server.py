@@ -20,6 +20,8 @@ from pathlib import Path
 
 import uvloop
 
+import tidings
+from lab.benchmarks.charts import drawing
 from lab.benchmarks.flame import flame
 from lab.benchmarks.peers import SETTINGS, Running, served_by_us
 from lab.benchmarks.works.size import CONNECTIONS, PAIRS
@@ -31,6 +33,7 @@ from tidings.errors import StreamLost
 AT_ONCE = 200
 WARM_S, TURN_S = 0.5, 3.0
 TURNS_MAX = 60
+PACKAGE = Path(tidings.__file__).parent
 TITLES = {
     "message": "CPU of a message: token, limits, commit, one stream each of two people",
     "connect": "CPU of a new stream, the token seen before",
@@ -115,7 +118,8 @@ def _shown(frames: list[re.Match[str]]) -> Iterator[str]:
     yield name
     for frame in reversed(frames[:root]):
         path = Path(frame["file"])
-        yield f"{frame['function']} ({path.parent.name}/{path.name})"
+        file = path.relative_to(PACKAGE if PACKAGE in path.parents else path.parents[1])
+        yield f"{frame['function']} ({file})"
     if root == 0:
         yield "uvloop" if name == "event loop" else "waking up"
     else:
@@ -159,7 +163,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         for load in options.only:
             found = record(load, options.samples, Path(name))
-            (options.out / f"profile-{load}.svg").write_text(flame(TITLES[load], found), encoding="utf-8")
+            (options.out / f"profile-{load}.svg").write_text(drawing(flame(TITLES[load], found)), encoding="utf-8")
             text = table(found, 0.01)
             (options.out / f"profile-{load}.txt").write_text(f"{TITLES[load]}\n{text}\n", encoding="utf-8")
             print(f"{TITLES[load]}: {sum(found.values()):,} samples\n{text}\n")

@@ -34,13 +34,6 @@ class Findings:
         """To be kept."""
         return {"machine": machine(), "works": self.figures, "notes": self.notes}
 
-    @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> Findings:
-        """Return the findings that were kept."""
-        findings = cls()
-        findings.figures, findings.notes = kept["works"], kept["notes"]
-        return findings
-
 
 def table(findings: Findings, work: str, names: Sequence[str]) -> str:
     """Markdown: a line for each figure of a work, a column for each server; or why it has none."""
