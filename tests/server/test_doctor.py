@@ -28,7 +28,7 @@ from lab.key_server import KeyServer
 from lab.node import Node, Person
 from lab.proxy import Proxy
 from tidings.cli import main
-from tidings.client import doctor as probes
+from tidings.client.doctor import limits
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 HEARTBEAT_S = 0.5
@@ -421,8 +421,8 @@ def test_it_ends_though_an_answer_never_does(
     monkeypatch: pytest.MonkeyPatch, part: str, dripping: str, name: str, code: int
 ) -> None:
     """Each answer has a time to its last byte; these would take 20 s."""
-    monkeypatch.setattr(probes, "ANSWER_WITHIN_S", 0.5)
-    monkeypatch.setattr(probes, "FIRST_FRAME_WITHIN_S", 0.5)
+    monkeypatch.setattr(limits, "ANSWER_WITHIN_S", 0.5)
+    monkeypatch.setattr(limits, "FIRST_FRAME_WITHIN_S", 0.5)
     handler = type("Handler", (Dripping,), {"dripping": dripping, "part": part})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
