@@ -51,7 +51,7 @@ test: setup .venv/.dev web-packages test-programs
 # While one works: the rules, the store and the hub, and the browser client's core. No browser, no server of its own.
 quick: setup .venv/.dev web-packages
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile $(QUICK_TESTS) & python=$$!; \
-	(cd web/client && npx vitest run --reporter=dot --dir test); core=$$?; wait $$python && exit $$core
+	(cd web/client && npx vitest run --reporter=dot test/); core=$$?; wait $$python && exit $$core
 
 QUICK_TESTS := tests/unit tests/contract/test_store.py tests/server/test_hub.py --deselect tests/unit/test_packaging.py
 

@@ -5,6 +5,7 @@
  * again. Unknown members are kept out of the way, unknown frame types pass: a newer server must not break this client.
  */
 import type { Message, PendingMessage, Person, Watermarks } from "../types.js";
+import type * as wire from "./types.js";
 
 /** The other side broke the protocol: not JSON, or not of the promised shape. */
 export class ProtocolViolation extends Error {
@@ -18,11 +19,17 @@ export interface Frame {
   data: unknown;
 }
 
-export interface Receipt {
-  chat_user_id: string;
-  by: string;
-  upto: number;
-}
+/** Whom a page shows; `online` may be missing, as from an older server. */
+type Shown<Page> = Omit<Page, "user" | "success" | "user_id"> & { user: Person };
+
+/** What this client reads of each shape of `types.ts`. */
+export type Receipt = Pick<wire.Receipt, "chat_user_id" | "by" | "upto">;
+export type HistoryPage = Shown<wire.HistoryPage>;
+export type InboxPage = Pick<wire.InboxPage, "has_more" | "cursor" | "unread_total"> & {
+  conversations: Shown<wire.Conversation>[];
+  /** What to pass as `before` for the next page: the last row's position. */
+  before: number | null;
+};
 
 export interface Connected {
   user_id: string;
@@ -30,37 +37,6 @@ export interface Connected {
   resumed: boolean;
   heartbeat_ms: number;
   text_bytes_max: number | null;
-}
-
-export interface HistoryPage {
-  messages: Message[];
-  has_more: boolean;
-  cursor: string;
-  watermarks: Watermarks;
-  user: Person;
-  /** Whether the caller blocks this person. */
-  blocked: boolean;
-}
-
-interface InboxRow {
-  user: Person;
-  last_message: Message | null;
-  unread: number;
-  watermarks: Watermarks;
-  updatedAt: string;
-  /** Log position of the last message. */
-  position: number;
-  blocked: boolean;
-}
-
-export interface InboxPage {
-  conversations: InboxRow[];
-  has_more: boolean;
-  cursor: string;
-  /** What to pass as `before` for the next page: the last row's position. */
-  before: number | null;
-  /** Over all pages. */
-  unread_total: number;
 }
 
 export interface EventsPage {
