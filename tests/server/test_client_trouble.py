@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -335,6 +335,49 @@ def test_one_attempt_does_not_take_the_whole_deadline(
         send(url, is_async=is_async, deadline_s=PATIENCE_S)
     assert 2 == len(asked)
     assert time.monotonic() - began < 8
+
+
+@contextmanager
+def unreachable(first_answers: int = 0) -> Iterator[str]:
+    """The address of a listener that takes no connection any more after some answers of 503: its queue is full."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+
+        def fill_the_queue() -> None:
+            for _ in range(4):
+                client = waiting.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(listener.getsockname())
+
+        def answer() -> None:
+            for _ in range(first_answers):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65_536)
+                    fill_the_queue()
+                    connection.sendall(head("Retry-After: 0", "Content-Length: 0", status="503 Unavailable"))
+
+        if not first_answers:
+            fill_the_queue()
+        answering = threading.Thread(target=answer)
+        answering.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        answering.join()
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_server_to_which_no_connection_comes_cannot_be_reached(is_async: bool) -> None:
+    """It did not leave a request unanswered: it got none."""
+    with unreachable() as url, pytest.raises(StreamLost, match="cannot be reached: there was no connection in time"):
+        send(url, is_async=is_async, deadline_s=0.5)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_an_attempt_cut_by_the_deadline_does_not_hide_what_the_server_said(is_async: bool) -> None:
+    """The last answer is told where the last attempt had no time for one."""
+    with unreachable(first_answers=1) as url, pytest.raises(ServerProblem, match="503"):
+        send(url, is_async=is_async, deadline_s=3)
 
 
 def test_the_command_line_ends_with_its_deadline_too() -> None:

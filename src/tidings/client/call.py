@@ -240,6 +240,8 @@ class Exchange(Generic[T]):
         self.until = until
         self._token_renewable = token_renewable
         self._failures = 0
+        self._went_out = False  # the request of this attempt
+        self._last_word: ClientError | None = None  # of the attempts that told something
         self._request: dict[str, Any] = {
             "method": call.method,
             "url": url + call.path,
@@ -249,6 +251,7 @@ class Exchange(Generic[T]):
 
     def request(self, http: httpx2.Client | httpx2.AsyncClient, token: str) -> httpx2.Request:
         """The next request."""
+        self._went_out = False
         headers = {"Authorization": f"Bearer {token}"}
         if self._request["content"] is not None:
             headers["Content-Type"] = "application/json"
@@ -262,6 +265,7 @@ class Exchange(Generic[T]):
 
     def answer_until(self) -> float:
         """When the answer to a request that goes out now must be here, to its last byte: monotonic seconds."""
+        self._went_out = True
         return min(self.until, time.monotonic() + READ_TIMEOUT_S)
 
     def answered(self, response: httpx2.Response, body: bytes) -> Answered[T] | None:
@@ -304,12 +308,18 @@ class Exchange(Generic[T]):
         """
         if isinstance(trouble, ProtocolViolation):
             self._decide(Outcome("violation"), trouble)
-        elif is_timeout(trouble):
+        elif is_timeout(trouble) and self._went_out:
             self._decide(Outcome("timeout"), StreamLost("The server did not answer in time"))
+        elif is_timeout(trouble):
+            error = StreamLost("The server cannot be reached: there was no connection in time")
+            # An attempt that the deadline cut before it had a connection tells less than the one before it.
+            is_cut = time.monotonic() >= self.until
+            self._decide(Outcome("timeout"), (is_cut and self._last_word) or error)
         else:
             self._decide(Outcome("network"), StreamLost(f"The server cannot be reached: {describe(trouble)}"))
 
     def _decide(self, outcome: Outcome, error: ClientError) -> None:
+        self._last_word = error
         step = next_attempt(self._failures, outcome, random.random())
         self._failures = step.failures
         self.wait_s = step.wait_ms / 1000
