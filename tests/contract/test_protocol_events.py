@@ -127,7 +127,7 @@ def test_without_a_wait_nothing_waits(alice: Person, wait: int | None) -> None:
     """A short poll. PROTOCOL 8.0.7, 1.1.6"""
     start = time.monotonic()
     assert [] == alice.events(alice.head(), wait=wait)["events"]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 1
 
 
 @pytest.mark.parametrize(("wait", "seconds"), [(1, 1), (2, 2), (60, 2)])
@@ -137,7 +137,7 @@ def test_a_wait_without_events_ends_when_it_is_over(roomy: Node, wait: int, seco
     head = ben.head()
     start = time.monotonic()
     page = ben.events(head, wait=wait)
-    assert seconds - 0.2 <= time.monotonic() - start <= seconds + 8
+    assert seconds - 0.2 <= time.monotonic() - start <= seconds + 1.5
     assert ([], head, False) == (page["events"], page["cursor"], page["has_more"])
 
 

@@ -14,7 +14,7 @@ from lab.node import Node, Person, Stream, StreamEnded, refused
 
 EARLY_S = 0.3
 """A timer of the server may be 0.25 s coarse."""
-LATE_S = 6.0
+LATE_S = 2.0
 """A busy machine may be late; no rule can be read off that."""
 
 
@@ -76,8 +76,8 @@ def test_the_first_frame_comes_at_once(alice: Person) -> None:
     """Nobody waits for the first event to learn that the stream is open. PROTOCOL 7.1.4"""
     start = time.monotonic()
     with alice.opens_stream() as stream:
-        stream.next(timeout=10)
-    assert time.monotonic() - start < 10  # the first heartbeat would come after 15
+        stream.next(timeout=2)
+    assert time.monotonic() - start < 2
 
 
 def test_a_stream_starts_at_the_head_where_no_position_is_given(alice: Person, bob: Person) -> None:

@@ -449,7 +449,7 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments: tuple[str | bytes, ...]) 
         [PROGRAM, *arguments],
         env=environment(TIDINGS_URL=NOWHERE, TIDINGS_TOKEN="x"),
         capture_output=True,
-        timeout=30,
+        timeout=10,
         check=False,
     )
     assert (2, b"") == (result.returncode, result.stdout)

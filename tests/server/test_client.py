@@ -172,7 +172,7 @@ def test_without_a_server_it_is_tried_until_the_deadline() -> None:
     began = time.monotonic()
     with Client("http://127.0.0.1:9", "x", deadline_s=1.5) as client, pytest.raises(StreamLost):
         client.send("bob", "hi")
-    assert time.monotonic() - began < 8  # without one of its own, 20
+    assert time.monotonic() - began < 2
 
 
 def test_a_page_of_somebody_else_is_no_acknowledgement() -> None:
@@ -181,7 +181,7 @@ def test_a_page_of_somebody_else_is_no_acknowledgement() -> None:
     def portal(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n<p/>")
 
-    with server_of(portal) as url, Client(url, "x", deadline_s=2) as client, pytest.raises(ProtocolViolation):
+    with server_of(portal) as url, Client(url, "x", deadline_s=0.1) as client, pytest.raises(ProtocolViolation):
         client.send("bob", "hi")
 
 
@@ -391,7 +391,7 @@ def test_a_server_that_says_nothing_is_left_after_eight_seconds() -> None:
         following = [Following(a), Following(b)]
         for each in following:
             each.reaches("waiting")
-        assert 7.5 < time.monotonic() - began < 14
+        assert 7.5 < time.monotonic() - began < 9.5
         over.set()
         for each in following:
             each.closes()

@@ -152,7 +152,7 @@ async def test_closing_ends_an_iteration_at_once_in_whatever_it_waits_for(port_i
             began = time.monotonic()
             await feed.aclose()
             assert [] == await following
-            assert time.monotonic() - began < 5  # no attempt and no wait ended by itself
+            assert time.monotonic() - began < 1
 
 
 @in_loop
@@ -206,7 +206,7 @@ async def test_without_a_server_it_is_tried_until_the_deadline() -> None:
     async with AsyncClient("http://127.0.0.1:9", "x", deadline_s=1.5) as client:
         with pytest.raises(StreamLost):
             await client.send("bob", "hi")
-        assert time.monotonic() - began < 8  # without one of its own, 20
+        assert time.monotonic() - began < 2
         await client.typing("bob")
 
 

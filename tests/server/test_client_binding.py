@@ -342,6 +342,6 @@ def test_an_answer_to_another_user_is_none() -> None:
 def test_a_send_that_only_ever_gets_others_answers_is_not_known_to_be_committed() -> None:
     """Not the other message, and not a refusal: the same client_id settles it later."""
     server = Misleading([], lambda question: sent("yours"))
-    with server.serving() as url, Client(url, "x", deadline_s=3) as client, pytest.raises(StreamLost, match="mine"):
+    with server.serving() as url, Client(url, "x", deadline_s=1.0) as client, pytest.raises(StreamLost, match="mine"):
         client.send("bob", "hi", client_id="mine")
     assert {"mine"} == {question["client_id"] for question in server.asked}

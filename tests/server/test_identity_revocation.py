@@ -32,8 +32,6 @@ from tidings.server.live.stream import ENDED, Stream
 from tidings.server.metrics import Metrics
 from tidings.server.store.sqlite.store import SqliteStore
 
-SOON_S = 5.0  # a second as promised, and what a busy machine adds; a heartbeat would come after 15
-
 FORMER, OLDEST = "the secret of last year: 32 bytes or more", "the secret of the year before: 32 bytes too"
 
 HOST = """
@@ -88,11 +86,11 @@ class Host(Node):
             return probe.connect_ex(self.address) == 0
 
     def revokes(self, user: Person) -> int:
-        """Revoke, long before a heartbeat; how many streams that ended."""
+        """Revoke, within a second; how many streams that ended."""
         begun = time.monotonic()
         answer = self.http.get(f"{self.url}/revoke/{user.id}")
         assert answer.status_code == 200, answer.text
-        assert time.monotonic() - begun < SOON_S
+        assert time.monotonic() - begun < 1.0
         streams: int = answer.json()["streams"]
         return streams
 
@@ -258,7 +256,7 @@ def test_a_reader_that_takes_nothing_is_cut(tmp_path: Path) -> None:
         begun = time.monotonic()
         assert 1 == await end_streams(hub, ada)
         await serving
-        assert time.monotonic() - begun < SOON_S
+        assert time.monotonic() - begun < 1.0
         assert (["slow_consumer"], ENDED) == (cut, stream.state)
         assert 0 == await end_streams(hub, ada)
         running.cancel()
