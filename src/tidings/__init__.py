@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidings.client import AsyncClient, Client
     from tidings.server.app import Tidings, create_app
     from tidings.server.config import Config
     from tidings.server.store import Report
 
-__all__ = ["Config", "Report", "Tidings", "create_app"]
+__all__ = ["AsyncClient", "Client", "Config", "Report", "Tidings", "create_app"]
 
 _HOMES = {
+    "AsyncClient": "tidings.client",
+    "Client": "tidings.client",
     "Config": "tidings.server.config",
     "Report": "tidings.server.store",
     "Tidings": "tidings.server.app",
@@ -20,9 +23,16 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import the server's names when they are asked for, so that a client or a command does not load a server."""
+    """Import a name when it is asked for, so that a client does not load a server, nor a server a client.
+
+    Raises:
+        ExtraMissing: A part of the server was asked for, and Tidings was installed for its client alone.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module 'tidings' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    from tidings.extra import needs
+
+    with needs(f"tidings.{name} needs Starlette", "starlette"):
+        return getattr(import_module(_HOMES[name]), name)

@@ -3,8 +3,10 @@
 ::
 
     messages = DirectMessages(Config(db="sqlite:///messages.db"))
-    application = messages.asgi(get_asgi_application(), "/api/message")   # asgi.py: everything
-    urlpatterns = [path("api/message/", messages.urls), ...]              # urls.py, under WSGI: no streams, polling
+    urlpatterns = [path("messages/", messages.page_urls), ...]             # urls.py: the web chat, and its API
+    application = messages.asgi(get_asgi_application(), "/messages/api")  # asgi.py: the same API with streams
+
+Without the page, ``path("api/message/", messages.urls)`` and ``messages.asgi(..., "/api/message")``.
 
 Rules of this file:
 
@@ -19,44 +21,45 @@ Rules of this file:
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import inspect
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from io import BytesIO
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
-try:
-    from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
-    from django.contrib.auth import get_user_model
+from tidings.extra import needs
+
+with needs("tidings.django needs Django", "django"):
+    from asgiref.sync import ThreadSensitiveContext, async_to_sync, iscoroutinefunction, sync_to_async
+    from django.conf import settings
+    from django.contrib.auth import REDIRECT_FIELD_NAME, get_user_model
     from django.core import signals
     from django.core.exceptions import ValidationError
     from django.core.handlers.asgi import ASGIHandler, get_script_prefix
     from django.db import connections
     from django.http import HttpRequest, HttpResponse
-    from django.urls import ResolverMatch, re_path, set_script_prefix
-except ImportError as missing:
-    raise ImportError("tidings.django needs Django; install it with: pip install 'tidings[django]'") from missing
+    from django.shortcuts import resolve_url
+    from django.template import Context, Library
+    from django.urls import ResolverMatch, path, re_path, set_script_prefix
+    from django.utils.functional import SimpleLazyObject
+    from starlette.requests import HTTPConnection
+    from starlette.routing import Router
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from starlette.requests import HTTPConnection
-from starlette.routing import Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from tidings.errors import ConfigurationError, Problem, Unavailable
+    from tidings.protocol.user_id import UserId
+    from tidings.server.api.answer import not_found, problem_answer
+    from tidings.server.app import Tidings
+    from tidings.server.config import Config
+    from tidings.server.host.functions import MaySend, People, Profile, SearchPeople, TakeReport
+    from tidings.server.identity.cross_site import refuse_cross_site
+    from tidings.server.identity.service_keys import service_key_of
+    from tidings.server.page import page_routes
 
-from tidings.errors import ConfigurationError, Problem, Unavailable
-from tidings.protocol.shapes import Message as ChatMessage
-from tidings.server.api.answer import problem_answer
-from tidings.server.app import Tidings, not_found
-from tidings.server.config import Config
-from tidings.server.host.functions import MaySend, People, Profile, TakeReport
-from tidings.server.identity.cross_site import refuse_cross_site
+__all__ = ["DirectMessages", "model_people", "session_user"]
 
 _USER: Final = "tidings.user"  # in the scope: the user id
-
-ANSWER_WAIT_MAX_S: Final = 30.0
-"""Under WSGI a worker's thread waits so long for an answer; the store's own limits come before."""
 
 STREAM_RETRY_AFTER_S: Final = 60
 """Under WSGI clients ask for a stream so often: somebody may have changed the server."""
@@ -79,27 +82,44 @@ def session_user(request: HttpRequest) -> str | None:
     return str(user.pk) if user.is_authenticated and user.is_active and user.pk is not None else None
 
 
+def _name_of(user: Any) -> str:
+    """The full name, else the short one, else the user name; "" where that is an address of e-mail, or there is none.
+
+    A user model of the project's own has no names unless it says so.
+    """
+    for told in ("get_full_name", "get_short_name"):
+        if name := getattr(user, told, str)():
+            return str(name)
+    is_address = user.USERNAME_FIELD == getattr(user, "EMAIL_FIELD", "email")
+    return "" if is_address else str(user.get_username())
+
+
 async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
-    """The full names, else the user names, of the users with these primary keys."""
+    """The names of the users with these primary keys; an address of e-mail, by which some sign in, is none.
+
+    An id that cannot be a key of the model, such as the project's own sender, is somebody without a name.
+    """
 
     def load() -> dict[str, Profile]:
         model = get_user_model()
+        found: dict[str, Profile] = {}
         by_key = {}
         for user_id in ids:
             try:
                 key = model._meta.pk.to_python(user_id)
-            except ValidationError:  # an id that is none of this model's: the host's own sender, for instance
+                model._meta.pk.run_validators(key)  # a number beyond those of the database would fail in it
+            except ValidationError:
+                found[user_id] = {}
                 continue
-            if str(key) == user_id:  # else it is another user, who has no name: 01 and +1 are read as 1
+            if str(key) == user_id:
                 by_key[key] = user_id
-        try:
-            users = model._default_manager.filter(pk__in=by_key)
-            return {by_key[user.pk]: {"name": user.get_full_name() or user.get_username()} for user in users}
-        finally:
-            connections.close_all()  # those of this thread, which ends with this call
+            else:
+                found[user_id] = {}  # 01 and +1 are read as 1, and are others
+        for user in model._default_manager.filter(pk__in=by_key):
+            found[by_key[user.pk]] = {"name": name} if (name := _name_of(user)) else {}
+        return found
 
-    async with ThreadSensitiveContext():
-        return await sync_to_async(load)()
+    return await _with_database(load)
 
 
 class DirectMessages(Tidings):
@@ -112,6 +132,7 @@ class DirectMessages(Tidings):
         user: Callable[[HttpRequest], Any] = session_user,
         may_send: MaySend | None = None,
         people: People | None = model_people,
+        search_people: SearchPeople | None = None,
         report: TakeReport | None = None,
     ) -> None:
         """
@@ -120,25 +141,32 @@ class DirectMessages(Tidings):
                 use the ORM, or async.
             may_send: See ``Tidings``; async where it uses the ORM.
             people: See ``Tidings``; without it names come from the user model, with None ids are names.
+            search_people: See ``Tidings``. Sync, which may use the ORM, or async.
             report: See ``Tidings``; async where it uses the ORM.
         """
         config = config or Config()
-        super().__init__(config, user=_identified_user, may_send=may_send, people=people, report=report)
-        # Names alone come from the model by default: the ids of user= and of the project's own senders may be others.
-        self._node.takes_any_recipient |= people is model_people
+        super().__init__(
+            config,
+            user=_identified_user,
+            may_send=may_send,
+            people=people,
+            search_people=search_people and _off_the_loop(search_people),
+            report=report,
+        )
+        # The ids of a user= of the project's need not be keys of the model, in which it looks by default.
+        self._node.takes_any_recipient |= people is model_people and user is not session_user
         self._identify_user = user
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._starting = threading.Lock()
 
-    def asgi(self, django: ASGIApp, prefix: str) -> ASGIApp:
-        """The project's ASGI application: below ``prefix`` are our routes, all else is Django's."""
-        prefix = "/" + prefix.strip("/")
-        ours = Router(self.routes(prefix), redirect_slashes=False, default=not_found, lifespan=self.lifespan)
+    def asgi(self, django: ASGIApp, *prefixes: str) -> ASGIApp:
+        """The project's ASGI application: below each of ``prefixes`` are our routes, all else is Django's."""
+        routes = [route for prefix in prefixes for route in self.routes("/" + prefix.strip("/"))]
+        ours = Router(routes, redirect_slashes=False, default=not_found, lifespan=self.lifespan)
+        beginnings = tuple(f"/{prefix.strip('/')}/" for prefix in prefixes)
         doorkeeper = _Doorkeeper(self._identify)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            self._loop = asyncio.get_running_loop()
-            if scope["type"] == "http" and scope["path"].startswith(prefix + "/"):
+            self._threads.note_loop()
+            if scope["type"] == "http" and scope["path"].startswith(beginnings):
                 if not await doorkeeper.lets_in(scope, send):
                     return
             elif scope["type"] != "lifespan":  # Django knows none
@@ -159,27 +187,84 @@ class DirectMessages(Tidings):
 
         return [re_path("^(?P<path>.*)$", _open_view(view), name="messages")], "tidings", "tidings"
 
-    def send_now(
-        self, sender: str, recipient: str, text: str, *, type: str = "text", client_id: str | None = None
-    ) -> ChatMessage:
-        """``send`` for sync code, such as a view or a signal's receiver, in the process that serves the messages.
+    @property
+    def page_urls(self) -> tuple[list[Any], str, str]:
+        """For ``path("messages/", messages.page_urls)``: the web chat, and ``urls`` for it below ``api/``.
+
+        Its sign-in is ``LOGIN_URL``, unless ``Config`` says another. ``{% url "tidings-chat:page" %}`` is its address.
 
         Raises:
-            Unprocessable, Conflict, Unavailable: As ``Tidings.send``.
+            ConfigurationError: An address or an origin in ``Config`` is none.
         """
-        return self._run(self.send(sender, recipient, text, type=type, client_id=client_id))
+        page_routes(self._node, "/", api="api")  # what is wrong is told at the start
+
+        def page(request: HttpRequest, path: str = "") -> HttpResponse:
+            response = self._answer(self._page, request, path)
+            response.xframe_options_exempt = True  # the page's own policy says who frames it
+            return response
+
+        patterns = [
+            path("api/", self.urls),
+            path("", _open_view(page), name="page"),
+            re_path("^(?P<path>.+)$", _open_view(page)),
+        ]
+        return patterns, "tidings-chat", "tidings-chat"
+
+    def context(self, request: HttpRequest) -> dict[str, Any]:
+        """A context processor: ``{{ unread_badge }}`` is ``badge`` of whoever is signed in, if a template shows it."""
+        return {"unread_badge": SimpleLazyObject(lambda: self._badge_of(request))}
+
+    @cached_property
+    def tags(self) -> Library:
+        """Template tags: ``{% unread_badge %}``, the same text, where there is no context processor.
+
+        ``register = messages.tags`` in a module that ``TEMPLATES`` names among its ``libraries``.
+        """
+        library = Library()
+
+        @library.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]  # Django has no types
+        def unread_badge(context: Context) -> str:
+            request = getattr(context, "request", None)
+            return "" if request is None else self._badge_of(request)
+
+        return library
+
+    def _badge_of(self, request: HttpRequest) -> str:
+        """The badge of whoever is signed in; one request asks once, however often its templates show it."""
+        user = self._user_of(request)
+        badges: dict[tuple[DirectMessages, str | None], str] = request.__dict__.setdefault("tidings_badges", {})
+        if (self, user) not in badges:
+            badges[self, user] = self.badge_now(user)
+        return badges[self, user]
+
+    def _user_of(self, request: HttpRequest) -> str | None:
+        """The user's id by the project's function; None is nobody."""
+        told = self._identify_user(request)
+        user: str | None = async_to_sync(_awaited)(told) if inspect.isawaitable(told) else told
+        return user
+
+    @cached_property
+    def _page(self) -> ASGIApp:
+        """The page; made when it is asked for, since the project's addresses are not known before."""
+        config = self._node.config
+        sign_in = config.sign_in_url or resolve_url(settings.LOGIN_URL) + f"?{REDIRECT_FIELD_NAME}={{here}}"
+        return Router(
+            page_routes(self._node, "/", api="api", sign_in=sign_in), redirect_slashes=False, default=not_found
+        )
 
     def _identify(self, request: HttpRequest) -> HttpResponse | None:
         """Note on the request who asks; a refusal if it was not that user who sent it."""
         scope = _scope(request, "/")
+        if service_key_of(scope) is not None:  # it is a program of the host's, and nobody's session
+            request.tidings_user = None
+            return None
         try:
             if request.COOKIES:
                 refuse_cross_site(scope, self._node.trusted_origins)
         except Problem as problem:
             answer = problem_answer(problem)
             return HttpResponse(answer.body, status=answer.status, content_type=answer.media_type.decode())
-        told = self._identify_user(request)
-        request.tidings_user = async_to_sync(_awaited)(told) if inspect.isawaitable(told) else told
+        request.tidings_user = self._user_of(request)
         return None
 
     def _answer(self, app: ASGIApp, request: HttpRequest, path: str) -> HttpResponse:
@@ -187,41 +272,20 @@ class DirectMessages(Tidings):
         if path.startswith("sse/") and request.method == "GET":
             answer = problem_answer(
                 Unavailable(
-                    "too_many_streams",
-                    "This application runs under WSGI, where there are no streams: read /events.",
+                    "no_streams",
+                    "There are no streams under WSGI, nor without messages.asgi(): read /events.",
                     retry_after_s=STREAM_RETRY_AFTER_S,
                 )
             )
             status, headers, body = answer.status, [*answer.headers, (b"content-type", answer.media_type)], answer.body
         else:
             scope = _scope(request, "/" + path)
-            scope[_USER] = request.tidings_user
-            status, headers, body = self._run(_collect(app, scope, request.body))
+            scope[_USER] = getattr(request, "tidings_user", None)  # whoever asks for the page may be nobody
+            status, headers, body = self._threads.run(_collect(app, scope, request.body))
         response = HttpResponse(body, status=status)
         for name, value in headers:
             response[name.decode("latin-1")] = value.decode("latin-1")
         return response
-
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it in the event loop of the messages; without a server's, in one of our own.
-
-        Raises:
-            TypeError: Called in an event loop, which would wait for itself.
-        """
-        with suppress(RuntimeError):  # there is none in this thread
-            asyncio.get_running_loop()
-            coroutine.close()
-            raise TypeError("in async code: await messages.send(...)")
-        with self._starting:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="tidings", daemon=True).start()
-                atexit.register(self._end_loop, self._loop)
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(ANSWER_WAIT_MAX_S)
-
-    def _end_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.run_coroutine_threadsafe(self._node.stop(), loop).result(ANSWER_WAIT_MAX_S)
-        loop.call_soon_threadsafe(loop.stop)
 
 
 class _Doorkeeper(ASGIHandler):  # type: ignore[misc]  # Django has no types
@@ -258,6 +322,32 @@ async def _awaited(told: Awaitable[T]) -> T:
     return await told
 
 
+async def _with_database(work: Callable[[], T]) -> T:
+    """The result of work that uses the ORM, done in a thread of its own."""
+
+    def done() -> T:
+        try:
+            return work()
+        finally:
+            connections.close_all()  # those of this thread, which ends with this call
+
+    async with ThreadSensitiveContext():
+        return await sync_to_async(done)()
+
+
+def _off_the_loop(search: SearchPeople) -> SearchPeople:
+    """The search in a thread of its own, where it may wait for the database."""
+    if iscoroutinefunction(search) or iscoroutinefunction(getattr(search, "__call__", None)):  # noqa: B004
+        return search
+
+    plain = cast("Callable[[UserId, str], Sequence[Profile]]", search)
+
+    async def search_people(user: UserId, text: str) -> Sequence[Profile]:
+        return await _with_database(lambda: plain(user, text))
+
+    return search_people
+
+
 def _identified_user(connection: HTTPConnection) -> str | None:
     user: str | None = connection.scope[_USER]
     return user
@@ -275,6 +365,7 @@ def _scope(request: HttpRequest, path: str) -> Scope:
     query = [(name, value) for name, value in parse_qsl(request.META["QUERY_STRING"], True) if name != "wait"]
     return {
         "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},  # else a file is cut when nothing more is to be received
         "http_version": "1.1",
         "method": request.method,
         "path": path,

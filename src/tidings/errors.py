@@ -4,8 +4,10 @@
 
     TidingsError
     ├── ConfigurationError        a setting is missing or wrong; nothing was started
+    │   └── ExtraMissing          a part's packages are not installed; also an ImportError
     ├── NotNow                    what a start needs is not there; starting again may help
-    │   └── DatabaseInUse         another process serves this database
+    │   ├── DatabaseAway          the database cannot be reached, or is not up yet
+    │   └── DatabaseInUse         another process serves this database, which takes one alone
     ├── DatabaseTooNew            the database was written by a newer Tidings
     ├── Problem                   what the server answers (RFC 9457); one subclass per status family
     │   ├── BadRequest            400: not readable as a request
@@ -34,7 +36,36 @@ A ``Problem`` fixes ``status`` and ``title`` by class and carries a ``code`` (do
 
 from __future__ import annotations
 
+from math import ceil
 from typing import ClassVar
+
+__all__ = [
+    "BadRequest",
+    "ClientError",
+    "ConfigurationError",
+    "Conflict",
+    "ContentTooLarge",
+    "DatabaseAway",
+    "DatabaseInUse",
+    "DatabaseTooNew",
+    "ExtraMissing",
+    "Forbidden",
+    "HeadTooLarge",
+    "MethodNotAllowed",
+    "NotFound",
+    "NotNow",
+    "Problem",
+    "ProtocolViolation",
+    "RequestTimeout",
+    "ServerProblem",
+    "StreamLost",
+    "TidingsError",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "Unprocessable",
+    "UnsupportedMediaType",
+]
 
 NOT_ALLOWED_DETAIL = "You may not write to this person."  # whoever decided it: a blocked sender does not learn why
 
@@ -47,17 +78,32 @@ class ConfigurationError(TidingsError):
     """A setting is missing or wrong; the text names it and says what to set."""
 
 
+class ExtraMissing(ConfigurationError, ImportError):
+    """A part of Tidings was asked for whose packages are not installed; the text names the extra that brings them."""
+
+    def __init__(self, sentence: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{sentence}; install it with: pip install 'tidings[{extra}]'")
+
+
 class NotNow(TidingsError):
     """A start lacks something at this moment; the text says what it is. Temporary: starting again may help."""
 
 
+class DatabaseAway(NotNow):
+    """The database cannot be reached, or is not up yet."""
+
+
 class DatabaseInUse(NotNow):
-    """Another process serves this database."""
+    """Another process serves this database, which takes one alone."""
 
     def __init__(self, process_id: int | None) -> None:
         self.process_id = process_id
         owner = "another process" if process_id is None else f"process {process_id}"
-        super().__init__(f"database is served by {owner}; use one process")
+        super().__init__(
+            f"database is served by {owner}; an SQLite file takes one process, and PostgreSQL several:"
+            " set db (TIDINGS_DB) to postgresql://user@host/database"
+        )
 
 
 class DatabaseTooNew(TidingsError):
@@ -171,6 +217,14 @@ class TooManyRequests(Problem):
     status = 429
     title = "Too many requests"
     temporary = True
+
+    @staticmethod
+    def after(wait_s: float) -> TooManyRequests:
+        """The refusal by a rate: the same request will pass after so long."""
+        retry_after_s = max(1, ceil(wait_s))
+        return TooManyRequests(
+            "rate_limited", f"That was too often; go on in {retry_after_s} s.", retry_after_s=retry_after_s
+        )
 
 
 class HeadTooLarge(Problem):

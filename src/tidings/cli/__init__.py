@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from tidings.cli import examine, operate, serve, talk
+from tidings.cli import examine, key, operate, read, serve, talk
 from tidings.cli.arguments import Parser
 from tidings.cli.outcome import DONE, EXIT_CODES, INTERRUPTED, READER_GONE, complain, exit_code
 from tidings.errors import TidingsError
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    for each in (serve, talk, operate, examine):
+    for each in (serve, talk, read, operate, key, examine):
         each.add(command)
     return parser
 

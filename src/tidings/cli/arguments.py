@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 import unicodedata
 from typing import NoReturn
 
 from tidings.cli.outcome import MISUSED, complain
-from tidings.errors import ConfigurationError
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,28 +46,26 @@ def days(text: str) -> float:
     return int(number) / (24 if unit == "h" else 1)
 
 
-def field(text: str) -> str:
-    """A field of a head, or its value."""
-    # A line break would begin another field.
-    if not text.isprintable() or not text.strip():
-        raise argparse.ArgumentTypeError("it is empty, or has characters that no header field has")
-    return text
-
-
-def name_and_value(field: str) -> tuple[str, str]:
-    """The two parts of a field."""
-    name, colon, value = field.partition(":")
-    if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-        raise ConfigurationError("--header takes a field as it is sent, such as 'X-Api-Key: k3v9'")
-    return name, value.strip()
-
-
 def given(what: str) -> str:
     """A text that is not empty."""
     # Empty is what a shell makes of a variable that is not set: it must not mean that nothing was given.
     if not what:
         raise argparse.ArgumentTypeError("it is empty")
     return text(what)
+
+
+def person(text: str) -> str:
+    """A user id; the server decides which there are."""
+    if text == "-":
+        raise argparse.ArgumentTypeError("it is -, which is standard input in the place of a text and no user id")
+    return given(text)
+
+
+def file(text: str) -> str:
+    """The name of a file that must be one."""
+    if text == "-":
+        raise argparse.ArgumentTypeError("it is -, and a copy is a file of its own: name one")
+    return given(text)
 
 
 def text(given: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import uuid
 from collections.abc import Callable
 
-from tidings.cli.arguments import Parser, count, field, name_and_value, seconds, text
+from tidings.cli import credentials
+from tidings.cli.arguments import Parser, count, seconds, text
 from tidings.cli.outcome import DONE, NOT_KNOWN, REFUSED
 from tidings.cli.serve import TOKEN_TTL_DEFAULT_S, mint
+from tidings.extra import needs
 from tidings.terminal_text import harmless
 
 
@@ -20,24 +21,13 @@ def add(command: Callable[..., Parser]) -> None:
         "doctor",
         _doctor,
         "look at a server from outside and name what is in the way",
-        "Reads TIDINGS_TOKEN. --cookie and --header are for applications with a sign-in of their own; other users of"
-        " this machine can see what is on a command line.",
+        credentials.HELP,
     )
     doctor.add_argument(
         "url", metavar="URL", type=text, help="of the server, or of its API, such as https://example.org"
     )
     doctor.add_argument("--idle", metavar="S", type=seconds, default=0, help="hold a silent stream for so many seconds")
-    doctor.add_argument(
-        "--cookie",
-        metavar="C",
-        type=field,
-        action="append",
-        default=[],
-        help="such as sessionid=k3v9, as a browser sends it",
-    )
-    doctor.add_argument(
-        "--header", metavar="H", type=field, action="append", default=[], help="such as 'X-Api-Key: k3v9'"
-    )
+    credentials.add(doctor)
     bench = command(
         "bench", _bench, "load a server, and count what arrives", "Reads TIDINGS_SECRET. Its messages stay."
     )
@@ -58,21 +48,21 @@ def add(command: Callable[..., Parser]) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from tidings.client.doctor import examine
 
-    headers = [name_and_value(each) for each in options.header]
-    if options.cookie:
-        headers.append(("Cookie", "; ".join(options.cookie)))
     kinds = set()
-    token = os.environ.get("TIDINGS_TOKEN", "").strip() or None
+    token, headers = credentials.token(), credentials.fields(options)
     for found in examine(options.url, token, headers=headers, idle_s=options.idle):
         kinds.add(found.kind)
         shown = {"ok": "ok", "note": "note"}.get(found.kind, "FAULT")
-        print(harmless(f"{shown:<6}{found.name}: {found.text}" + (f". Do: {found.do}" if found.do else "")), flush=True)
+        end = "" if found.text.endswith((".", "!", "?")) else "."  # a server's sentence has its own
+        said = f"{found.text}{end} Do: {found.do}" if found.do else found.text
+        print(harmless(f"{shown:<6}{found.name}: {said}"), flush=True)
     return NOT_KNOWN if "unreachable" in kinds else REFUSED if "fault" in kinds else DONE
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from tidings.bench.dialect import tidings
-    from tidings.bench.run import Plan, is_whole, run, table
+    with needs("tidings bench needs uvloop", "server"):
+        from tidings.bench.dialect import tidings
+        from tidings.bench.run import Plan, is_whole, run, table
     from tidings.client.call import api_url
 
     token_for, url = mint(), api_url(options.url)

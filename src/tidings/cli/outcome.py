@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from tidings.errors import NotNow, ProtocolViolation, ServerProblem, StreamLost
+from tidings.errors import DatabaseAway, NotNow, ProtocolViolation, ServerProblem, StreamLost
 from tidings.terminal_text import harmless
 
 DONE: Final = 0
@@ -21,7 +21,8 @@ exit codes:
   1    the server refused, or a check found a fault; trying again will not help.
        For serve: it cannot start, or go on, now; starting it again may help
   2    wrong usage or configuration; nothing was done
-  3    the server could not be reached or gave no clear answer; for send: not known to be committed
+  3    the server or the database could not be reached, or gave no clear answer;
+       for send: not known to be committed
   130  interrupted by Ctrl-C (tail has printed its cursor)
   141  the reader of the output went away
 """
@@ -44,7 +45,7 @@ def exit_code(error: Exception) -> int:
     match error:
         case ServerProblem():
             return NOT_KNOWN if is_temporary(error.status) else REFUSED
-        case StreamLost() | ProtocolViolation():
+        case StreamLost() | ProtocolViolation() | DatabaseAway():
             return NOT_KNOWN
         case NotNow():
             return REFUSED

@@ -25,7 +25,17 @@ from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState
 from tidings.client.outbox import Outbox, Unsent
 from tidings.client.token import AsyncToken, Token
-from tidings.protocol.shapes import Blocked, BlockedPage, Conversation, HistoryPage, InboxPage
+from tidings.protocol.shapes import (
+    Blocked,
+    BlockedPage,
+    Conversation,
+    FoundPerson,
+    HistoryPage,
+    InboxPage,
+    Message,
+    Person,
+    Watermarks,
+)
 
 __all__ = [
     "AsyncClient",
@@ -38,9 +48,13 @@ __all__ = [
     "Conversation",
     "Event",
     "Feed",
+    "FoundPerson",
     "HistoryPage",
     "InboxPage",
+    "Message",
     "Outbox",
+    "Person",
     "Token",
     "Unsent",
+    "Watermarks",
 ]

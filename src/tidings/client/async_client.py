@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -17,16 +18,17 @@ from tidings.client.client import ignore_state, losses_ignored
 from tidings.client.following import OnState
 from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
-from tidings.client.token import AsyncToken, AsyncTokenSource
+from tidings.client.token import AsyncToken, AsyncTokenSource, in_whose_name
 from tidings.client.transport import (
     REQUEST_GOES_OUT,
     AnswerBody,
     connection_options,
+    library_options,
     tidy_transport,
     trusted_certificates,
 )
 from tidings.errors import ServerProblem, StreamLost
-from tidings.protocol.shapes import BlockedPage, HistoryPage, InboxPage, Message, Watermarks
+from tidings.protocol.shapes import BlockedPage, FoundPerson, HistoryPage, InboxPage, Message, Watermarks
 
 T = TypeVar("T")
 
@@ -45,15 +47,19 @@ class AsyncClient(OfOneProcess):
     def __init__(
         self,
         url: str,
-        token: AsyncToken,
+        token: AsyncToken | None = None,
         *,
+        key: str | None = None,
+        user: str | None = None,
+        headers: Mapping[str, str] | None = None,
         deadline_s: float = DEADLINE_S,
         outbox: str | os.PathLike[str] | None = None,
     ) -> None:
         """As ``Client``; the token's function may be async."""
         super().__init__()
         self._url = api_url(url)
-        self._tokens = AsyncTokenSource(token)
+        self._library_options = library_options({**(headers or {}), **in_whose_name(token, key, user, headers)})
+        self._tokens = AsyncTokenSource(key if token is None else token)
         self._caller = Caller()
         self._deadline_s = deadline_s
         self._trusted = trusted_certificates()
@@ -67,7 +73,8 @@ class AsyncClient(OfOneProcess):
         # No cap: each stream holds a connection, and calls must not wait for one.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
         options = connection_options(self._url, self._trusted)
-        self._http = httpx2.AsyncClient(transport=tidy_transport({**options, "limits": limits}), trust_env=False)
+        transport = tidy_transport({**options, "limits": limits})
+        self._http = httpx2.AsyncClient(transport=transport, **self._library_options)
 
     def _begin_in_child(self) -> None:
         # Kept, since letting go of a transport works on the event loop, which is the parent's.
@@ -150,6 +157,10 @@ class AsyncClient(OfOneProcess):
     async def blocked(self, *, before: int | None = None, limit: int | None = None) -> BlockedPage:
         """As ``Client.blocked``."""
         return await self._exchange(call.blocked(before, limit))
+
+    async def people(self, text: str) -> list[FoundPerson]:
+        """As ``Client.people``."""
+        return await self._exchange(call.people(text))
 
     async def report(self, peer: str, reason: str, *, seq: int | None = None) -> None:
         """As ``Client.report``."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import random
 import time
+import unicodedata
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,11 +31,14 @@ import httpx2
 import msgspec
 
 from tidings.client.answer import read_problem, read_retry_after_s
+from tidings.client.token import authorization
 from tidings.client.transport import describe, is_timeout, read_address
 from tidings.errors import ClientError, ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.retry import Outcome, next_attempt
 from tidings.protocol.shapes import (
     BlockedPage,
+    FoundPeople,
+    FoundPerson,
     HistoryPage,
     InboxPage,
     Message,
@@ -182,6 +186,18 @@ def blocked(before: int | None, limit: int | None) -> Call[BlockedPage]:
     return Call("GET", "/blocked/me", read, query={"before": before, "limit": limit})
 
 
+def people(text: str) -> Call[list[FoundPerson]]:
+    """People whom the application's search finds."""
+    asked = unicodedata.normalize("NFC", text.strip())
+
+    def read(answer: bytes) -> list[FoundPerson]:
+        found = msgspec.json.decode(answer, type=FoundPeople)
+        _check(found.q == asked, f"the people for {asked!r}")
+        return found.people
+
+    return Call("GET", "/people", read, query={"q": asked})
+
+
 def report(peer: str, reason: str, seq: int | None) -> Call[None]:
     """Report somebody. Whether one without an answer arrived is not known, and it is not repeated: it would be two."""
     body = ReportBody(peer, reason, seq)
@@ -249,10 +265,10 @@ class Exchange(Generic[T]):
             "content": None if call.body is None else msgspec.json.encode(call.body),
         }
 
-    def request(self, http: httpx2.Client | httpx2.AsyncClient, token: str) -> httpx2.Request:
+    def request(self, http: httpx2.Client | httpx2.AsyncClient, token: str | None) -> httpx2.Request:
         """The next request."""
         self._went_out = False
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = authorization(token)
         if self._request["content"] is not None:
             headers["Content-Type"] = "application/json"
         left_s = max(0.001, self.until - time.monotonic())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,18 +18,19 @@ from tidings.client.feed import Feed
 from tidings.client.following import ConnectionState, OnState
 from tidings.client.fork import OfOneProcess
 from tidings.client.outbox import Outbox, Unsent, is_about_message
-from tidings.client.token import Token, TokenSource
+from tidings.client.token import Token, TokenSource, in_whose_name
 from tidings.client.transport import (
     REQUEST_GOES_OUT,
     AnswerBody,
     bounded_transport,
     connection_options,
+    library_options,
     trusted_certificates,
     within,
 )
 from tidings.errors import ProtocolViolation, ServerProblem, StreamLost
 from tidings.protocol.retry import is_temporary
-from tidings.protocol.shapes import BlockedPage, HistoryPage, InboxPage, Message, Watermarks
+from tidings.protocol.shapes import BlockedPage, FoundPerson, HistoryPage, InboxPage, Message, Watermarks
 
 T = TypeVar("T")
 
@@ -50,8 +51,11 @@ class Client(OfOneProcess):
     def __init__(
         self,
         url: str,
-        token: Token,
+        token: Token | None = None,
         *,
+        key: str | None = None,
+        user: str | None = None,
+        headers: Mapping[str, str] | None = None,
         deadline_s: float = DEADLINE_S,
         outbox: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -61,17 +65,22 @@ class Client(OfOneProcess):
                 (``https://example.org/api/message``).
             token: The caller's token, or a function that fetches one; it is called first when a token is needed and
                 again when the server rejects its answer.
+            key: A service key of the host's, instead of a token: for a program of the host's that talks as one user.
+            user: In whose name, with a key; without it as whom the key stands for.
+            headers: Fields of each request, for an application with a sign-in of its own, such as
+                ``{"Cookie": "sessionid=..."}``: instead of a token, or beside it.
             deadline_s: How long one call may try, answers and waits included.
             outbox: A file that keeps unacknowledged sends; one for each user of each server.
 
         Raises:
-            ValueError: The address is not an http(s) one, or the token cannot be sent.
+            ValueError: The address is not an http(s) one, or nothing says who asks, or that cannot be sent.
             ConfigurationError: The environment's proxy or certificates cannot be used.
             OSError: The outbox cannot be used.
         """
         super().__init__()
         self._url = api_url(url)
-        self._tokens = TokenSource(token)
+        self._library_options = library_options({**(headers or {}), **in_whose_name(token, key, user, headers)})
+        self._tokens = TokenSource(key if token is None else token)
         self._caller = Caller()
         self._deadline_s = deadline_s
         self._trusted = trusted_certificates()
@@ -82,10 +91,11 @@ class Client(OfOneProcess):
         """Make what no other process may have a part in: connections, and the locks of the sends."""
         options = connection_options(self._url, self._trusted)
         self._turns: dict[str, threading.Lock] = {}
-        self._http = httpx2.Client(transport=bounded_transport(options), trust_env=False)
+        self._http = httpx2.Client(transport=bounded_transport(options), **self._library_options)
         # What a feed opens has a connection of its own, which can be shut down from the connect on.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-        self._streams = httpx2.Client(transport=bounded_transport({**options, "limits": limits}), trust_env=False)
+        transport = bounded_transport({**options, "limits": limits})
+        self._streams = httpx2.Client(transport=transport, **self._library_options)
 
     def _begin_in_child(self) -> None:
         # Not closed: that would tell the other side something. What nobody refers to any more is let go of silently.
@@ -221,6 +231,18 @@ class Client(OfOneProcess):
             ServerProblem, StreamLost, ProtocolViolation: As ``send``.
         """
         return self._exchange(call.blocked(before, limit))
+
+    def people(self, text: str) -> list[FoundPerson]:
+        """Return people whom the application's search finds for the caller, at most 20, in its order.
+
+        Args:
+            text: A part of a name, 1 to 64 characters.
+
+        Raises:
+            ServerProblem: 404 ``no_people_search`` where the application has no search.
+            StreamLost, ProtocolViolation: As ``send``.
+        """
+        return self._exchange(call.people(text))
 
     def report(self, peer: str, reason: str, *, seq: int | None = None) -> None:
         """Report somebody, with the latest messages of the conversation, or those up to the message ``seq``.

@@ -26,7 +26,7 @@ from typing import Final
 
 import msgspec
 
-from tidings.client.machine import Effect, Machine, Status
+from tidings.client.machine import NO_STREAMS, Effect, Machine, Status
 from tidings.errors import ProtocolViolation
 from tidings.protocol import events
 from tidings.protocol.cursor import parse_cursor
@@ -250,13 +250,18 @@ class Follower:
         return self._log.cursor
 
     def stream_answered(
-        self, generation: int, status: int, content_type: str, retry_after_s: float | None, now_s: float
+        self,
+        generation: int,
+        status: int,
+        content_type: str,
+        retry_after_s: float | None,
+        now_s: float,
+        problem: str | None = None,
     ) -> None:
-        """The header section came; anything but an event stream ends the attempt."""
+        """The header section came; anything but an event stream ends the attempt. ``problem`` is a refusal's code."""
         if status != 200:
-            self.stream_ended(
-                generation, Outcome("status", status=status, retry_after_s=retry_after_s), f"{status}", now_s
-            )
+            outcome = Outcome("status", status=status, retry_after_s=retry_after_s)
+            self.stream_ended(generation, outcome, problem if problem == NO_STREAMS else f"{status}", now_s)
         elif content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
             self.stream_ended(generation, Outcome("violation"), "not an event stream", now_s)
 

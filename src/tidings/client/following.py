@@ -21,6 +21,7 @@ import httpx2
 from tidings.client.answer import read_problem, read_retry_after_s
 from tidings.client.core import Event, Follower
 from tidings.client.machine import MUTE_AFTER_MS, POLL_INTERVAL_MS, Effect
+from tidings.client.token import authorization
 from tidings.client.transport import describe, is_timeout
 from tidings.errors import ProtocolViolation, ServerProblem
 from tidings.protocol.retry import Outcome
@@ -156,15 +157,15 @@ class Following:
                 self._on_state(ConnectionState("waiting", effect.reason or "", wait_s, self._detail))
 
     def _stream_request(
-        self, http: httpx2.Client | httpx2.AsyncClient, generation: int, token: str, **extensions: object
+        self, http: httpx2.Client | httpx2.AsyncClient, generation: int, token: str | None, **extensions: object
     ) -> httpx2.Request:
         """The request for a stream, which goes out now."""
         last_event_id = self._follower.stream_requested(generation, time.monotonic())
         headers = {
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
-            "Authorization": f"Bearer {token}",
             "Cache-Control": "no-store",
+            **authorization(token),
         }
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
@@ -173,12 +174,12 @@ class Following:
         return http.build_request("GET", url, params=query, headers=headers, timeout=timeout, extensions=extensions)
 
     def _poll_request(
-        self, http: httpx2.Client | httpx2.AsyncClient, generation: int, token: str, **extensions: object
+        self, http: httpx2.Client | httpx2.AsyncClient, generation: int, token: str | None, **extensions: object
     ) -> httpx2.Request:
         """The request for a page of the log, which goes out now."""
         cursor = self._follower.poll_requested(generation)
         query = {"wait": "0", "limit": f"{POLL_LIMIT}"} | ({} if cursor is None else {"cursor": cursor})
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}", "Cache-Control": "no-store"}
+        headers = {"Accept": "application/json", "Cache-Control": "no-store", **authorization(token)}
         timeout = httpx2.Timeout(MUTE_AFTER_MS / 1000, read=POLL_TIMEOUT_S)
         url = f"{self._url}/events/me"
         return http.build_request("GET", url, params=query, headers=headers, timeout=timeout, extensions=extensions)
@@ -187,11 +188,14 @@ class Following:
 
     def _stream_answered(self, generation: int, response: httpx2.Response, refusal: bytes) -> None:
         """The header section came, and of a refusal the body."""
+        problem = None
         if response.status_code != 200:
             self._problem = read_problem(response, refusal)
+            problem = self._problem.code
         content_type, retry_after_s = response.headers.get("content-type", ""), read_retry_after_s(response)
         self._detail = ""
-        self._follower.stream_answered(generation, response.status_code, content_type, retry_after_s, time.monotonic())
+        answered = (response.status_code, content_type, retry_after_s, time.monotonic())
+        self._follower.stream_answered(generation, *answered, problem)
 
     def _stream_received(self, generation: int, chunk: bytes) -> None:
         """A piece of the stream came."""

@@ -7,7 +7,8 @@ It is that of the browser's client without what pages bring along. Rules of this
   step looks at the clock after it has taken what happened: whoever drives the machine may come late.
 - Every stream and poll has a generation; what an earlier one still reports is ignored.
 - ``connected`` means that the ``connected`` frame was read, nothing less. Polls end then, and not before.
-- Polls begin when no stream was live for 10 s, or one was open and mute; streams are tried on every 30 s or so.
+- Polls begin when no stream was live for 10 s, when one was open and mute, or where the server has none; streams are
+  tried on every 30 s or so.
 - Waits come from ``next_attempt``; nothing but a stable stream makes them short again.
 
 Times are milliseconds on one clock, as in the reconnect policy.
@@ -30,6 +31,9 @@ POLL_AFTER_MS: Final = 10_000
 POLL_INTERVAL_MS: Final = 5000
 PROBE_INTERVAL_MS: Final = 30_000
 """While polling, the stream is tried again every 30 s, give or take a fifth."""
+
+NO_STREAMS: Final = "no_streams"
+"""The code of a refusal: this server serves no streams to anybody."""
 
 STABLE_AFTER_MS: Final = 10_000
 """Live for so long, and one heartbeat seen: only then are earlier failures forgotten."""
@@ -236,8 +240,9 @@ class Machine:
         s = self._state
         if s.poll is not None and s.poll.generation == generation:
             s.poll, s.poll_failures = None, 0
+            is_known, s.unauthorized = s.poll_works and not s.unauthorized, False
             s.poll_at = now if more else now + self._poll_wait()
-            if not s.poll_works:
+            if not is_known:
                 s.poll_works = True
                 s.effects.append(Effect("reachable"))
                 # The server is back; unless the last stream was mute, there is no reason to wait for the next probe.
@@ -295,6 +300,12 @@ class Machine:
                 s.polling, s.poll_at = True, now
         elif outcome.kind != "goodbye":
             s.mute = False
+        if reason == NO_STREAMS:
+            s.failures = 0  # it serves as it means to
+            if not s.polling:
+                s.polling, s.poll_at = True, now
+            if s.unauthorized and s.poll is None:
+                self._ask()  # it was not asked who asks; a poll is
         if s.polling and not s.unauthorized and outcome.kind != "goodbye":
             wait_ms = max(wait_ms, PROBE_INTERVAL_MS * (0.8 + 0.4 * self._random()))
         s.retry_at = now + wait_ms
@@ -317,15 +328,20 @@ class Machine:
                 if not s.polling and now >= s.alone_since + POLL_AFTER_MS:
                     s.polling, s.poll_at = True, now
                 if s.polling and s.poll is None and s.poll_at is not None and s.poll_at <= now:
-                    s.poll_at = None
-                    s.poll = _Poll(self._next_generation(), self._take_token_reason())
-                    s.effects.append(Effect("poll", s.poll.generation, s.poll.token))
+                    self._ask()
             if s.stream is None and s.retry_at is not None and s.retry_at <= now:
                 s.retry_at = None
                 s.stream = _Stream(self._next_generation(), self._take_token_reason(), now)
                 s.effects.append(Effect("open_stream", s.stream.generation, s.stream.token))
         effects, s.effects = s.effects, []
         return effects
+
+    def _ask(self) -> None:
+        """Poll."""
+        s = self._state
+        s.poll_at = None
+        s.poll = _Poll(self._next_generation(), self._take_token_reason())
+        s.effects.append(Effect("poll", s.poll.generation, s.poll.token))
 
     def _refuse(self, outcome: Outcome, reason: str, now: float) -> None:
         if outcome.status == 204:

@@ -1,17 +1,20 @@
-"""The caller's token: given once, or fetched when it is needed.
+"""The caller's token, given once or fetched when it is needed; or a service key of the host's, and in whose name.
 
-Rules of this file: a token is asked for once and kept until the server rejects it; it is never logged and never
-part of an error's text.
+Rules of this file: a token is asked for once and kept until the server rejects it; neither it nor a key is ever logged
+or part of an error's text.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
+from urllib.parse import quote
 
 from tidings.client.fork import OfOneProcess
+from tidings.protocol.service_key import SERVICE_KEY_PREFIX, is_service_key
+from tidings.protocol.user_id import check_user_id
 
 Token = str | Callable[[], str]
 """A token, or a function that fetches one; the function is called again when the server rejects its last answer."""
@@ -23,10 +26,15 @@ FETCH_TIMEOUT_S: Final = 30.0
 """An async function has so long; a sync one cannot be interrupted and has timeouts of its own."""
 
 
+def authorization(token: str | None) -> dict[str, str]:
+    """The field of a request that carries a token; none where something else says who asks."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
 class TokenSource(OfOneProcess):
     """The token to send with each request; may be asked from several threads."""
 
-    def __init__(self, token: Token) -> None:
+    def __init__(self, token: Token | None) -> None:
         super().__init__()
         self._fetch = None if isinstance(token, str) else token
         self._token = _checked(token) if isinstance(token, str) else None
@@ -40,8 +48,8 @@ class TokenSource(OfOneProcess):
         """Whether a rejected token can be replaced."""
         return self._fetch is not None
 
-    def get(self, *, refresh: bool = False) -> str:
-        """Return the token, fetched anew if asked for and possible.
+    def get(self, *, refresh: bool = False) -> str | None:
+        """Return the token, fetched anew if asked for and possible; none where there is none.
 
         Raises:
             ValueError: It cannot be sent in a header.
@@ -50,14 +58,13 @@ class TokenSource(OfOneProcess):
         with self._lock:
             if self._fetch is not None and (refresh or self._token is None):
                 self._token = _checked(self._fetch())
-            assert self._token is not None
             return self._token
 
 
 class AsyncTokenSource(OfOneProcess):
     """The token to send with each request; may be asked by several tasks of one event loop."""
 
-    def __init__(self, token: AsyncToken) -> None:
+    def __init__(self, token: AsyncToken | None) -> None:
         super().__init__()
         self._fetch = None if isinstance(token, str) else token
         self._token = _checked(token) if isinstance(token, str) else None
@@ -71,7 +78,7 @@ class AsyncTokenSource(OfOneProcess):
         """Whether a rejected token can be replaced."""
         return self._fetch is not None
 
-    async def get(self, *, refresh: bool = False) -> str:
+    async def get(self, *, refresh: bool = False) -> str | None:
         """As ``TokenSource.get``.
 
         Raises:
@@ -84,8 +91,28 @@ class AsyncTokenSource(OfOneProcess):
                     async with asyncio.timeout(FETCH_TIMEOUT_S):
                         fetched = await fetched
                 self._token = _checked(fetched)
-            assert self._token is not None
             return self._token
+
+
+def in_whose_name(
+    token: object | None, key: str | None, user: str | None, headers: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The header fields that say in whose name a client comes, beside its token or its key.
+
+    Raises:
+        ValueError: Both were given, or nothing, or something that cannot be sent.
+    """
+    if token is not None and key is not None:
+        raise ValueError("give a token or a key, and not both")
+    if token is None and key is None and not headers:
+        raise ValueError("give a token or a key, or headers that say who asks")
+    if key is not None and not is_service_key(key):
+        raise ValueError(
+            f"that is no service key: one begins with {SERVICE_KEY_PREFIX}, and is whole as it was printed"
+        )
+    if key is None and user is not None:
+        raise ValueError("user= goes with key=: a token says itself whose it is")
+    return {} if user is None else {"Tidings-User": quote(check_user_id(user), safe="")}
 
 
 def _checked(token: str) -> str:

@@ -11,14 +11,16 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpcore2
@@ -30,6 +32,8 @@ from tidings.protocol.shown_url import shown_url
 ANSWER_SIZE_MAX_BYTES: Final = 33_554_432
 """Of a decoded body: several times the longest page of history; more is a mistake or an attack."""
 
+
+_FIELD_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2
 
 WRITE_SIZE_BYTES: Final = 16_384
 
@@ -221,6 +225,23 @@ def tidy_transport(options: dict[str, Any]) -> httpx2.AsyncHTTPTransport:
     transport = httpx2.AsyncHTTPTransport(**options)
     transport._pool._network_backend = _TidyBackend()  # as in ``bounded_transport``
     return transport
+
+
+def library_options(headers: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the options of both of the library's clients: these fields in each request, and no other cookies.
+
+    A cookie that an answer sets would take the place of the one that was given.
+
+    Raises:
+        ValueError: A field cannot be sent; the text does not repeat its value, which may be a secret.
+    """
+    fields = {} if headers is None else headers
+    for name, value in fields.items():
+        if not _FIELD_NAME.fullmatch(name) or not value.isprintable() or not value.strip():
+            raise ValueError(f"the header field {name!r} cannot be sent: no header has such a name or value")
+    encoded = [(name.encode(), value.encode()) for name, value in fields.items()]
+    keeps_none = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return {"headers": encoded, "cookies": keeps_none, "trust_env": False}
 
 
 def trusted_certificates() -> ssl.SSLContext:

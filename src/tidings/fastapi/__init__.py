@@ -12,6 +12,8 @@ Rules of this file:
   ``include_router``), as it does for any route; it is released before our answer begins. So an open stream holds
   nothing of the host's: no session, no connection of a pool.
 - The host answers a request that the dependency refuses.
+- A request with a service key is a program's, which the dependency does not know: it is not asked. Nor is it asked for
+  what a page of another site made the user's browser send; our routes refuse that.
 - The routes are those of ``server/app.py``: what is served is the same. FastAPI knows their shapes for its documents
   (``openapi.py``).
 """
@@ -21,20 +23,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-try:
+from tidings.extra import needs
+
+with needs("tidings.fastapi needs FastAPI", "fastapi"):
     from fastapi import APIRouter, Depends, Request, Response
     from fastapi.routing import APIRoute
-except ImportError as missing:
-    raise ImportError("tidings.fastapi needs FastAPI; install it with: pip install 'tidings[fastapi]'") from missing
+    from starlette.requests import HTTPConnection
+    from starlette.routing import Route
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from starlette.requests import HTTPConnection
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from tidings.fastapi.openapi import OPERATIONS
+    from tidings.server.app import Tidings
+    from tidings.server.config import Config
+    from tidings.server.host.functions import MaySend, People, SearchPeople, TakeReport
+    from tidings.server.identity.cross_site import may_be_forged
+    from tidings.server.identity.service_keys import service_key_of
 
-from tidings.fastapi.openapi import OPERATIONS
-from tidings.server.app import Tidings
-from tidings.server.config import Config
-from tidings.server.host.functions import MaySend, People, TakeReport
+__all__ = ["DirectMessages"]
 
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "PATCH"]  # our own routes know which of them they take
 _IDENTIFIED: Final = "tidings.identified"  # in the scope: what the endpoint found out, for the route
@@ -74,6 +79,7 @@ class DirectMessages(Tidings):
         user_id: Callable[[Any], str | None] = _id_of,
         may_send: MaySend | None = None,
         people: People | None = None,
+        search_people: SearchPeople | None = None,
         report: TakeReport | None = None,
     ) -> None:
         """
@@ -83,19 +89,41 @@ class DirectMessages(Tidings):
                 numbers are the id, of anything else it is the attribute ``id``; None, False, 0 and "" are nobody.
             may_send: See ``Tidings``.
             people: See ``Tidings``.
+            search_people: See ``Tidings``.
             report: See ``Tidings``.
         """
-        super().__init__(config, user=_identified_user, may_send=may_send, people=people, report=report)
+        super().__init__(
+            config,
+            user=_identified_user,
+            may_send=may_send,
+            people=people,
+            search_people=search_people,
+            report=report,
+        )
         self.router = APIRouter(route_class=_Route, redirect_slashes=False, tags=["direct messages"])
         served = {route.path: route.app for route in self.routes() if isinstance(route, Route)}
         for path in served.keys() - {operation["path"] for operation in OPERATIONS}:
-            endpoint = _endpoint(user, user_id, served[path])
+            endpoint = self._endpoint(user, user_id, served[path])
             self.router.add_api_route(path, endpoint, methods=_METHODS, include_in_schema=False)
         for operation in OPERATIONS:
-            endpoint = _endpoint(user, user_id, served[operation["path"]])
+            endpoint = self._endpoint(user, user_id, served[operation["path"]])
             self.router.add_api_route(**operation, endpoint=endpoint)
         for path, app in served.items():  # what a browser asks before it sends anything says nothing of its user
             self.router.add_route(path, app, methods=["OPTIONS"], include_in_schema=False)  # type: ignore[arg-type]
+
+    def _endpoint(
+        self, user: Callable[..., Any], user_id: Callable[[Any], str | None], app: ASGIApp
+    ) -> Callable[..., Any]:
+        """FastAPI calls this with the dependency's value: it notes the user, and nothing of the host's beyond that."""
+
+        async def endpoint(request: Request, who: Any = Depends(user)) -> Response:  # noqa: B008  # as FastAPI has it
+            request.scope[_IDENTIFIED].append((user_id(who), app))
+            return Response()
+
+        # FastAPI makes new routes of it, wherever the router is included.
+        endpoint.app = app  # type: ignore[attr-defined]
+        endpoint.trusted_origins = self._node.trusted_origins  # type: ignore[attr-defined]
+        return endpoint
 
 
 def _identified_user(connection: HTTPConnection) -> str | None:
@@ -103,20 +131,14 @@ def _identified_user(connection: HTTPConnection) -> str | None:
     return user
 
 
-def _endpoint(user: Callable[..., Any], user_id: Callable[[Any], str | None], app: ASGIApp) -> Callable[..., Any]:
-    """FastAPI calls this with the dependency's value: it notes the user, and nothing of the host's beyond that."""
-
-    async def endpoint(request: Request, who: Any = Depends(user)) -> Response:  # noqa: B008  # as FastAPI has it
-        request.scope[_IDENTIFIED].append((user_id(who), app))
-        return Response()
-
-    return endpoint
-
-
 class _Route(APIRoute):
     """Runs the dependencies as FastAPI does, and then, when all of them are released, our own ASGI application."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own: Any = self.endpoint
+        if service_key_of(scope) is not None or may_be_forged(scope, own.trusted_origins):
+            await own.app(scope, receive, send)
+            return
         app, receive = await self._identify(scope, receive, send)
         if app is not None:
             await app(scope, receive, send)

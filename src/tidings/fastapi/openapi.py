@@ -19,6 +19,7 @@ from tidings.protocol.shapes import (
     Accepted,
     BlockedPage,
     EventsPage,
+    FoundPeople,
     HistoryPage,
     InboxPage,
     PeerBody,
@@ -206,6 +207,14 @@ OPERATIONS: Final = [
         _parameter("query", "before", "Of the page before", "integer"),
         _LIMIT,
         answer=BlockedPage,
+    ),
+    _operation(
+        "GET",
+        "/people",
+        "search_people",
+        "People whom the application's search finds; without `q` the history with a user called people",
+        _parameter("query", "q", "A part of a name, 1 to 64 characters"),
+        answer=FoundPeople,
     ),
     _operation("POST", "/report", "report", "Report somebody", status=202, answer=Accepted, body=ReportBody),
     _operation(

@@ -15,6 +15,7 @@ from tidings.protocol.shapes import (
     Goodbye,
     Message,
     PresenceChange,
+    ProfileChange,
     Reached,
     Receipt,
     Reset,
@@ -32,6 +33,7 @@ CAUGHT_UP: Final = "caught_up"
 HEARTBEAT: Final = "heartbeat"
 TYPING: Final = "typing"
 PRESENCE: Final = "presence"
+PROFILE: Final = "profile"
 GOODBYE: Final = "goodbye"
 
 # What a store writes for an event of a log. A number is never given to another kind: rows outlive the code.
@@ -65,6 +67,7 @@ EVENTS: Final = {
     HEARTBEAT: EventType("The stream lives.", Reached),
     TYPING: EventType("Somebody is typing.", Typing),
     PRESENCE: EventType("Somebody has come or gone.", PresenceChange),
+    PROFILE: EventType("Somebody has another name or picture.", ProfileChange),
     GOODBYE: EventType("The last frame of a stream that the server ends.", Goodbye),
 }
 """By the ``type`` on the wire."""

@@ -67,6 +67,15 @@ class Person(Struct, frozen=True):
     online: Annotated[bool | None, Meta(description="Null: unknown, or not for the caller to know")] = None
 
 
+class FoundPerson(Struct, frozen=True):
+    """A user whom the host's search found."""
+
+    id: str
+    name: str
+    avatar_url: str | None = None
+    about: Annotated[str | None, Meta(description="Plain text that tells people of one name apart, or null")] = None
+
+
 # What events and frames have as their data; ``events.py`` says which has which.
 
 
@@ -130,6 +139,14 @@ class PresenceChange(Struct, frozen=True):
 
     chat_user_id: str
     online: bool
+
+
+class ProfileChange(Struct, frozen=True):
+    """Somebody with whom the caller has a conversation has another name or picture."""
+
+    chat_user_id: str
+    name: str
+    avatar_url: str | None
 
 
 class Goodbye(Struct, frozen=True):
@@ -298,6 +315,14 @@ class BlockedPage(Struct, frozen=True, kw_only=True):
     success: bool = True
     blocked: list[Blocked]
     has_more: bool
+
+
+class FoundPeople(Struct, frozen=True, kw_only=True):
+    """The people whom the host's search found, in its order."""
+
+    success: bool = True
+    q: Annotated[str, Meta(description="The text that was searched for, trimmed and in NFC")] = ""
+    people: list[FoundPerson]
 
 
 class ProblemDetails(Struct, frozen=True, kw_only=True):

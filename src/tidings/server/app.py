@@ -10,24 +10,25 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from tidings.errors import MethodNotAllowed, NotFound, Problem
-from tidings.protocol.shapes import Message
-from tidings.server.api.answer import Answer, failure_answer, problem_answer
+from tidings.errors import MethodNotAllowed, Problem
+from tidings.server.api.answer import Answer, failure_answer, not_found, problem_answer
 from tidings.server.api.cors import Cors
 from tidings.server.api.ephemeral import post_presence, post_typing
 from tidings.server.api.history import get_history
 from tidings.server.api.inbox import get_inbox
 from tidings.server.api.poll import get_events
 from tidings.server.api.receipts import post_receipts
-from tidings.server.api.request import allow, read_peer, read_user_id, require
-from tidings.server.api.safety import block, get_blocked, post_block, post_report, post_unblock
-from tidings.server.api.send import append, check_message, send_message
+from tidings.server.api.safety import get_blocked, post_block, post_report, post_unblock
+from tidings.server.api.search import get_people
+from tidings.server.api.send import send_message
 from tidings.server.api.stream_route import STREAM_ROUTE, follow
+from tidings.server.calls_now import CallsNow
 from tidings.server.config import Config
-from tidings.server.host.functions import MaySend, People, TakeReport
+from tidings.server.host.functions import MaySend, People, SearchPeople, TakeReport
 from tidings.server.identity.auth import IdentifyUser
 from tidings.server.logs import Elapsed, Line, begin_request
 from tidings.server.node import Node
+from tidings.server.page import page_routes
 
 log = logging.getLogger("tidings.app")
 
@@ -36,12 +37,14 @@ API_PREFIX = "/api/message"
 Handler = Callable[[Node, Scope, Receive], Awaitable[Answer]]
 
 
-class Tidings:
-    """Direct messages for an application: mount its ``routes``, and ``send`` from your own code.
+class Tidings(CallsNow):
+    """Direct messages for an application: mount its ``routes``, and ``send`` from your own code, or make any other call
+    of ``calls.py``; in code that waits, the one whose name ends in ``_now``.
 
     ``user`` tells who makes a request (without it tokens do), ``may_send`` who may write to whom, ``people`` names
-    and pictures; ``report`` takes reports. Works under any prefix and without lifespan events; where you have a
-    lifespan, enter ``lifespan()`` in it, and the database is opened before the first request.
+    and pictures; ``search_people`` finds people to write to, ``report`` takes reports. Works under any prefix and
+    without lifespan events; where you have a lifespan, enter ``lifespan()`` in it, and the database is opened before
+    the first request.
     """
 
     def __init__(
@@ -51,70 +54,58 @@ class Tidings:
         user: IdentifyUser | None = None,
         may_send: MaySend | None = None,
         people: People | None = None,
+        search_people: SearchPeople | None = None,
         report: TakeReport | None = None,
     ) -> None:
-        self._node = Node(config or Config(), user=user, may_send=may_send, people=people, report=report)
+        super().__init__(
+            Node(
+                config or Config(),
+                user=user,
+                may_send=may_send,
+                people=people,
+                search_people=search_people,
+                report=report,
+            )
+        )
 
     def routes(self, prefix: str = "") -> list[BaseRoute]:
         """Starlette routes for your route list, or for ``Mount``."""
         return routes(self._node, prefix)
 
-    async def send(
-        self, sender: str, recipient: str, text: str, *, type: str = "text", client_id: str | None = None
-    ) -> Message:
-        """Send a message in the name of ``sender`` from your own code; returns when it is committed.
+    def page(
+        self,
+        path: str = "/messages",
+        *,
+        api: str = API_PREFIX,
+        sign_in: str = "",
+        sign_out: str = "",
+        raw_ids: bool = False,
+    ) -> list[BaseRoute]:
+        """Starlette routes of the web chat below ``path``, for your route list or for ``Mount``.
 
-        ``may_send`` and the rate limits are for requests and not asked here; ``type="system"`` is allowed here only,
-        and passes a block between both.
+        It is used by whoever your application has signed in, by their cookie.
 
-        Raises:
-            BadRequest: Something is missing, or no text.
-            Unprocessable: It breaks a rule; the code says which.
-            Forbidden: One of both blocks the other.
-            Conflict: The client_id was used for another message.
-            Unavailable: Not committed, or not known to be; the same client_id again is safe.
-        """
-        await self._node.start()
-        sender_id, recipient_id = read_user_id(sender), read_user_id(recipient)
-        require({"text": text, "type": type}, text=str, type=str)
-        allow({"client_id": client_id}, client_id=str)
-        new = check_message(self._node, sender_id, recipient_id, text, type, client_id, opening_limit_per_h=None)
-        return await append(self._node, new)
-
-    async def revoke(self, user: str) -> int:
-        """End what a user has open, within a second: at a sign-out everywhere, or when somebody is shut out.
-
-        Streams end with ``goodbye``, waiting polls with 401. Tokens issued until now are refused, also after a
-        restart; your ``user`` function, where there is one, is asked again. Returns how many streams there were.
+        Args:
+            path: Where it stands.
+            api: Where ``routes`` stand, below the same mount. Without a slash at its beginning: as the page sees it.
+            sign_in: The address of your sign-in, to which the page sends somebody whom ``user`` does not know;
+                ``{here}`` in it is the page's own address. Without it, what ``Config`` says.
+            sign_out: The address that signs out, likewise. Without one the page has no button for it.
+            raw_ids: Whether one may write to a user id that one has typed; people are found by ``search_people`` too.
 
         Raises:
-            Unprocessable: That cannot be a user id.
-            Unavailable: It is done, and not known to be kept for after a restart; call it again.
+            ConfigurationError: An address, or an origin of ``frame_ancestors``, is none.
         """
-        await self._node.start()
-        return await self._node.revoke(read_user_id(user))
-
-    async def block(self, user: str, peer: str) -> None:
-        """Let ``user`` block ``peer``, as ``POST /block`` does; again without effect.
-
-        Raises:
-            Unprocessable: One of them cannot be a user id, or both are the same.
-            Unavailable: Not committed, or not known to be.
-        """
-        await self._node.start()
-        user_id = read_user_id(user)
-        await block(self._node, user_id, read_peer(peer, user_id))
-
-    async def unblock(self, user: str, peer: str) -> None:
-        """Take a block back; nothing where there is none. Raises as ``block``."""
-        await self._node.start()
-        user_id = read_user_id(user)
-        await self._node.store.unblock(user_id, read_peer(peer, user_id))
+        more = {"raw_ids": raw_ids}
+        return page_routes(self._node, path, api=api, sign_in=sign_in, sign_out=sign_out, more=more)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
-        """Open the database on entry and close it on exit; takes an application so that it can be one's lifespan."""
-        await self._node.start()
+        """Open the database on entry and close it on exit; takes an application so that it can be one's lifespan.
+
+        A database that is away is looked for again by each request, which is answered 503 meanwhile.
+        """
+        await self._node.start_if_there()
         try:
             yield
         finally:
@@ -128,10 +119,11 @@ def create_app(
     user: IdentifyUser | None = None,
     may_send: MaySend | None = None,
     people: People | None = None,
+    search_people: SearchPeople | None = None,
     report: TakeReport | None = None,
 ) -> Starlette:
     """An ASGI application of nothing but the API."""
-    tidings = Tidings(config, user=user, may_send=may_send, people=people, report=report)
+    tidings = Tidings(config, user=user, may_send=may_send, people=people, search_people=search_people, report=report)
     app = Starlette(routes=tidings.routes(prefix), lifespan=tidings.lifespan)
     app.router.redirect_slashes = False  # a user id may be anything; no path means another
     app.router.default = not_found
@@ -141,7 +133,7 @@ def create_app(
 def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
     """The route table, what is asked most often first: routes are tried in turn.
 
-    Users called send, receipts, typing, sse, events or inbox have their history all the same.
+    Users called send, receipts, typing, sse, events, inbox or people have their history all the same.
     """
     table: list[tuple[str, dict[str, Handler]]] = [
         ("/send", {"POST": send_message, "GET": get_history}),
@@ -154,6 +146,7 @@ def routes(node: Node, prefix: str = "") -> list[BaseRoute]:
         ("/events/{me}", {"GET": get_events}),
         ("/inbox/{me}", {"GET": get_inbox}),
         ("/blocked/{me}", {"GET": get_blocked}),
+        ("/people", {"GET": get_people}),
         ("/{chat_user_id}", {"GET": get_history}),
     ]
     cors = Cors(node.trusted_origins, with_credentials=node.takes_cookies)
@@ -216,9 +209,3 @@ class StreamEndpoint:
             self._node.refusals.note(problem, scope, STREAM_ROUTE)
             self._node.metrics.http_requests(STREAM_ROUTE, problem.status).inc()
             await problem_answer(problem).write(scope, send, (id_header, *cors.headers(scope)))
-
-
-async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
-    """The ASGI application of every path that is not ours."""
-    if scope["type"] == "http":
-        await problem_answer(NotFound("not_found", "There is nothing at this address.")).write(scope, send)

@@ -17,7 +17,15 @@ from tidings.errors import ConfigurationError
 
 SECRET_SIZE_MIN_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
 ENVIRONMENT_PREFIX = "TIDINGS_"
-CLIENT_VARIABLES = {"TIDINGS_URL", "TIDINGS_TOKEN"}  # of the commands that talk to a server; no settings of one
+# Of the commands that talk to a server; no settings of one.
+CLIENT_VARIABLES = {
+    "TIDINGS_URL",
+    "TIDINGS_TOKEN",
+    "TIDINGS_KEY",
+    "TIDINGS_USER",
+    "TIDINGS_COOKIE",
+    "TIDINGS_HEADER",
+}
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -31,6 +39,7 @@ EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX = 200, 500  # events of one catch-up page
 PAGE_SIZE_MAX_BYTES = 1 << 20  # of text in one page read from the store; bounds what a reader can make us hold
 REVOKED_USERS_MAX = 100_000  # revocations remembered; beyond, the oldest is forgotten
 COMMIT_WAIT_MAX_S = 10.0  # a write not answered by the disk within this is reported as unknown (503)
+WORKERS_MAX = 64  # processes of one serve: some hundred connections of the database; a slip of 1000 takes the machine
 PATH_SIZE_MAX_BYTES = 4096  # percent-encoded; of the longest user id it has 1,536
 QUERY_SIZE_MAX_BYTES = 12_288  # a token and two cursors
 
@@ -45,6 +54,18 @@ class Config:
     """The settings of one server."""
 
     db: str = setting("sqlite:///tidings.db", "URL", "A file beside the process needs no service", is_secret=True)
+    bus: str = setting(
+        "",
+        "URLs",
+        "Between the nodes of a PostgreSQL database. Empty, it is the database itself, and no other service is needed;"
+        " `nats://a,nats://b` carries more",
+        is_secret=True,
+    )
+    migrate: bool = setting(
+        True,
+        "yes/no",
+        "Off where others run `tidings migrate`, or its script: a start only looks whether they have",
+    )
     secret: str = setting(
         "",
         "text",
@@ -69,12 +90,27 @@ class Config:
         (), "texts", "`azp` (or `client_id`) is one of these: a token made by another page or client is refused"
     )
     user_claim: str = setting("sub", "claim", "Where the user id stands, if the provider's own is not yours")
+    name_claim: str = setting(
+        "name",
+        "claim",
+        "The name that others see, where no `people` function tells it; at many providers users choose it",
+    )
+    picture_claim: str = setting("picture", "claim", "Likewise the picture: an https address")
     session_cookie: str = setting("", "cookie name", "Takes the token from this cookie too; a header wins")
     cors_origins: tuple[str, ...] = setting(
         (),
         "origins",
         "Pages of these origins may call, such as `https://app.example.org`, `capacitor://localhost`; no wildcard",
     )
+    frame_ancestors: tuple[str, ...] = setting(
+        (),
+        "origins",
+        "Pages of these origins may frame the web chat; `self` is its own. Else none: clicks are stolen so",
+    )
+    sign_in_url: str = setting(
+        "", "address", "Where the web chat sends somebody who is not signed in; `{here}` in it is the page's address"
+    )
+    sign_out_url: str = setting("", "address", "Where the web chat signs out, if your application can by a link")
     query_token: bool = setting(False, "yes/no", "A token in an address ends in logs; a browser's EventSource needs it")
     message_types: tuple[str, ...] = setting((), "names", "Types that clients may send besides text; system never")
     text_bytes_max: int = setting(
@@ -126,6 +162,12 @@ class Config:
     refused_tokens_burst: int = setting(
         200, "tokens", "Everybody of an office, in the minute after a secret was changed"
     )
+    service_key_requests_per_s: float = setting(
+        100.0,
+        "per second and key",
+        "Of all that a program with a service key asks, in place of its users' rates: a job that tells ten thousand"
+        " people takes two minutes, and no node notices it",
+    )
     trusted_proxies: tuple[str, ...] = setting(
         ("127.0.0.1", "::1"),
         "addresses, networks",
@@ -144,11 +186,21 @@ class Config:
     stranger_recipients: bool = setting(
         False, "yes/no", "A mistyped id is nobody: off, a conversation begins only with people that `people` knows"
     )
+    people_searches_per_min: int = setting(
+        60,
+        "per minute and user",
+        "With `search_people`: a picker asks with each pause of typing; less slows a user who lists everybody",
+    )
     new_conversations_per_h: int = setting(20, "per hour and user", "Slows a user who writes to everybody")
     log_keep_days: float = setting(30.0, "days", "A client that was away longer reloads; history stays whole")
     log_events_max: int = setting(20_000, "events per user", "Catching up with more costs more than reloading")
     detached_streams: bool = setting(
         True, "yes/no", "An idle stream costs 2 KiB instead of 12; off, uvicorn serves streams to their end"
+    )
+    workers: int = setting(
+        1,
+        "processes",
+        "Of `tidings serve`, on one port; one for each core, with PostgreSQL. SQLite belongs to one process",
     )
     metrics_port: int = setting(
         0, "port", "0: `/metrics` is on the port of everything else; on its own it is not routed by mistake", least=0
@@ -191,6 +243,10 @@ class Config:
             )
         if self.metrics_port > 65535:
             raise ConfigurationError(f"metrics_port (TIDINGS_METRICS_PORT) is at most 65535, not {self.metrics_port}")
+        if self.workers > WORKERS_MAX:
+            raise ConfigurationError(
+                f"workers (TIDINGS_WORKERS) is at most {WORKERS_MAX}, not {self.workers}; one for each core is enough"
+            )
         for name, allowed in (("log_format", LOG_FORMATS), ("log_level", LOG_LEVELS)):
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(f"{name} ({environment_name(name)}) is one of: {', '.join(allowed)}")

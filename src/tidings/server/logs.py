@@ -89,9 +89,13 @@ def in_request(id: str) -> Iterator[None]:
         _request_id.reset(token)
 
 
-def configure(log_format: str, level: str) -> None:
-    """Write all logs of this process to standard error, as ``text`` or ``json``, from ``level`` on."""
-    _lines.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(TEXT_FORMAT))
+def configure(log_format: str, level: str, worker: int | None = None) -> None:
+    """Write all logs of this process to standard error, as ``text`` or ``json``, from ``level`` on.
+
+    ``worker`` is in each line of a process that shares standard error with others.
+    """
+    text_format = TEXT_FORMAT if worker is None else TEXT_FORMAT.replace("%(message)", f"worker={worker} %(message)")
+    _lines.setFormatter(JsonFormatter(worker) if log_format == "json" else logging.Formatter(text_format))
     _listener.start_once()
     least = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(handlers=[_lines], level=max(least, logging.WARNING))
@@ -144,6 +148,10 @@ def lost_lines() -> int:
 class JsonFormatter(logging.Formatter):
     """A line as one JSON object, in ASCII: ``time``, ``level``, ``logger``, ``event``, and what else is known."""
 
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._process = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         at = datetime.fromtimestamp(record.created, UTC)
@@ -151,6 +159,7 @@ class JsonFormatter(logging.Formatter):
             "time": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
+            **self._process,
         }
         if isinstance(record.msg, Line):
             entry |= {"event": record.msg.event, **record.msg.fields}

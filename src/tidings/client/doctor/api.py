@@ -49,6 +49,13 @@ def as_stranger(server: Server) -> Iterator[Finding]:
             yield from skew(parsedate_to_datetime(date).timestamp(), time.time(), coarse_s=1.0)
 
 
+_MENDS = {
+    "database": "see the database: sends are answered 503 until it is back, and streams stay open",
+    "bus": "see the bus of the nodes: until it is back, a message takes up to a second to readers on another one",
+    "keys": "check that the server reaches that address: new keys of the provider are not known",
+}
+
+
 def readiness(server: Server) -> Iterator[Finding]:
     """Does the server itself say that something is wrong?"""
     try:
@@ -62,9 +69,10 @@ def readiness(server: Server) -> Iterator[Finding]:
     if answer.status == 503:
         text = str(told.get("detail") or told.get("status"))
         yield Finding("fault", "ready", text, "see the server's log")
-    elif told.get("trouble"):
-        do = "check that the server reaches that address: new keys of the provider are not known"
-        yield Finding("fault", "keys", str(told["trouble"]), do)
+    elif isinstance(troubles := told.get("trouble"), dict):
+        for name, text in troubles.items():
+            if name in _MENDS:
+                yield Finding("fault", name, str(text), _MENDS[name])
 
 
 def poll(server: Server) -> Generator[Finding, None, tuple[Answer, str]]:

@@ -41,7 +41,12 @@ def unreachable(server: Server, failure: Exception) -> Finding:
             return Finding("unreachable", "reach", f"the name {server.host} is not known", "check its spelling")
         case ssl.SSLCertVerificationError():
             text = f"the certificate of {where} is not valid: {failure.verify_message}"
-            return Finding("unreachable", "certificate", text, "renew it, or use the name that it is for")
+            return Finding(
+                "unreachable",
+                "certificate",
+                text,
+                "renew it, use the name that it is for, or name its authority: SSL_CERT_FILE=ca.pem",
+            )
         case ssl.SSLError():
             text = f"no TLS with {where}: {failure.reason}"
             return Finding("unreachable", "reach", text, "use http:// if it has none")

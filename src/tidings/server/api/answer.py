@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from tidings.errors import MethodNotAllowed, Problem, Unauthorized
+from tidings.errors import MethodNotAllowed, NotFound, Problem, Unauthorized
 from tidings.protocol.encoding import encode_json
 from tidings.protocol.shapes import Accepted, ProblemDetails
 from tidings.server.own_connection import own_connection
@@ -76,3 +76,9 @@ def failure_answer() -> Answer:
     """A plain 500: what went wrong is in our log and nowhere else."""
     problem = Problem("internal", "Something went wrong on the server; it has been logged.")
     return problem_answer(problem)
+
+
+async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
+    """The ASGI application of every path that is not ours."""
+    if scope["type"] == "http":
+        await problem_answer(NotFound("not_found", "There is nothing at this address.")).write(scope, send)

@@ -10,6 +10,7 @@ from tidings.errors import Unavailable
 from tidings.protocol.shapes import PeerBody
 from tidings.protocol.user_id import UserId
 from tidings.server.api.request import own_log, read_json, read_limit, read_number, read_peer, read_query, read_shape
+from tidings.server.identity.caller import Caller
 from tidings.server.live.hub import Hub
 from tidings.server.node import Node
 
@@ -24,7 +25,7 @@ class Page(NamedTuple):
     limit: int
 
 
-async def posted(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, dict[str, Any]]:
+async def posted(node: Node, scope: Scope, receive: Receive) -> tuple[Caller, dict[str, Any]]:
     """The caller of a POST, and its body.
 
     Raises:
@@ -32,13 +33,13 @@ async def posted(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, di
     """
     caller = await node.identity.identify(scope)
     refuse_while_draining(node.hub)
-    return caller.user, await read_json(scope, receive, node.config, caller.user)
+    return caller, await read_json(scope, receive, node.config, caller.user)
 
 
-async def posted_about(node: Node, scope: Scope, receive: Receive) -> tuple[UserId, UserId]:
+async def posted_about(node: Node, scope: Scope, receive: Receive) -> tuple[Caller, UserId]:
     """The caller of a POST that says no more than whom it is about, and that person."""
-    user, body = await posted(node, scope, receive)
-    return user, read_peer(read_shape(body, PeerBody).chatUserId, user)
+    caller, body = await posted(node, scope, receive)
+    return caller, read_peer(read_shape(body, PeerBody).chatUserId, caller.user)
 
 
 async def asked_page(node: Node, scope: Scope) -> Page:

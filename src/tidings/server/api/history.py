@@ -6,6 +6,7 @@ from starlette.types import Receive, Scope
 
 from tidings.protocol.encoding import encode_json
 from tidings.protocol.shapes import HistoryPage
+from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.people import describe
 from tidings.server.api.request import last_segment, read_limit, read_number, read_query, read_user_id
@@ -17,18 +18,25 @@ HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX = 50, 200  # messages; two screens, and w
 async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
     """A page of the conversation with somebody, oldest first."""
     caller = await node.identity.identify(scope)
-    peer = read_user_id(last_segment(scope))
-    query = read_query(scope)
-    page = await node.store.history(
-        caller.user,
-        peer,
-        before=read_number(query, "before"),
-        after=read_number(query, "after"),
-        limit=read_limit(query, HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX),
-    )
-    people = await describe(node, caller.user, {peer: page.relation})
-    answer = HistoryPage(
-        user_id=caller.user,
+    return await history_with(node, caller.user, last_segment(scope), read_query(scope))
+
+
+async def history_with(node: Node, user: UserId, named: str, query: dict[str, str]) -> Answer:
+    """A page of the user's conversation with whom a request names."""
+    peer = read_user_id(named)
+    before, after = read_number(query, "before"), read_number(query, "after")
+    limit = read_limit(query, HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX)
+    return Answer(200, encode_json(await history_page(node, user, peer, before, after, limit)))
+
+
+async def history_page(
+    node: Node, user: UserId, peer: UserId, before: int | None, after: int | None, limit: int
+) -> HistoryPage:
+    """A page of a user's conversation with somebody, as this user sees it."""
+    page = await node.store.history(user, peer, before=before, after=after, limit=limit)
+    people = await describe(node, user, {peer: page.relation})
+    return HistoryPage(
+        user_id=user,
         messages=page.messages,
         has_more=page.has_more,
         cursor=page.cursor,
@@ -36,4 +44,3 @@ async def get_history(node: Node, scope: Scope, _receive: Receive) -> Answer:
         user=people[peer],
         blocked=page.relation.blocks,
     )
-    return Answer(200, encode_json(answer))

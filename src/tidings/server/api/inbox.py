@@ -6,6 +6,7 @@ from starlette.types import Receive, Scope
 
 from tidings.protocol.encoding import encode_json
 from tidings.protocol.shapes import Conversation, InboxPage
+from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import asked_page
 from tidings.server.api.people import describe
@@ -14,7 +15,11 @@ from tidings.server.node import Node
 
 async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
     """A page of the caller's conversations, the latest first."""
-    user, before, limit = await asked_page(node, scope)
+    return Answer(200, encode_json(await inbox_page(node, *await asked_page(node, scope))))
+
+
+async def inbox_page(node: Node, user: UserId, before: int | None, limit: int) -> InboxPage:
+    """A page of a user's conversations, as this user sees it."""
     page = await node.store.inbox(user, before=before, limit=limit)
     people = await describe(node, user, {each.peer: each.relation for each in page.conversations})
     conversations = [
@@ -29,11 +34,10 @@ async def get_inbox(node: Node, scope: Scope, _receive: Receive) -> Answer:
         )
         for each in page.conversations
     ]
-    answer = InboxPage(
+    return InboxPage(
         user_id=user,
         conversations=conversations,
         has_more=page.has_more,
         cursor=page.cursor,
         unread_total=page.unread_total,
     )
-    return Answer(200, encode_json(answer))

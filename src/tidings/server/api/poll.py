@@ -28,6 +28,7 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
     wait_s = min(max(0, read_number(query, "wait") or 0), node.config.poll_wait_max_s)
 
     user_log = node.hub.hold(caller.user)
+    beginnings = user_log.beginnings
     try:
         start = await node.store.start_position(caller.user, cursor)
         user_log.join_at(start.head)
@@ -41,10 +42,12 @@ async def get_events(node: Node, scope: Scope, _receive: Receive) -> Answer:
         events = await _read(node, user_log, cursor.position, limit)
         if not events and wait_s > 0 and len(user_log.waiters) < node.config.streams_per_user_max:
             await user_log.wait_beyond(cursor.position, wait_s)
+            node.service_keys.check(caller)
             node.identity.revocations.check(caller)
             events = await _read(node, user_log, cursor.position, limit)
     finally:
         node.hub.release(user_log)
+    user_log.refuse_former(beginnings)
     if events and events[0].position != cursor.position + 1:  # trimmed while we waited
         return _answer(caller.user, [], head_cursor, has_more=False, reset="expired")
     events = _within_size(events)

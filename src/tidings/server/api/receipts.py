@@ -28,16 +28,17 @@ class _Receipt(NamedTuple):
 
 async def post_receipts(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Raise the caller's watermarks, in one conversation or in several; what does not rise changes nothing."""
-    user, body = await posted(node, scope, receive)
+    caller, body = await posted(node, scope, receive)
+    user = caller.user
     advance = partial(node.store.advance, user, tells_strangers=node.config.stranger_receipts)
     several = body.get("receipts")
     if several is None:
         receipt = _read_receipt(body, user)
-        node.rates.receipts.take(user)
+        caller.take(node.rates.receipts)
         watermarks = await advance(*receipt)
         return Answer(200, encode_json(Received(watermarks=watermarks)))
     receipts = [_read_receipt(each, user) for each in _read_list(several)]
-    node.rates.receipts.take(user)
+    caller.take(node.rates.receipts)
     # Together, so that the writer has them in one commit.
     advanced = await asyncio.gather(*(advance(*each) for each in receipts), return_exceptions=True)
     told = [_told(receipt.peer, each) for receipt, each in zip(receipts, advanced, strict=True)]

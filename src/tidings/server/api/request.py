@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -29,7 +28,6 @@ PARAMETERS_MAX = 20  # of a query; no route knows more than five
 
 BODY_SIZE_MAX_BYTES = 65_536  # the longest text fits with its escapes; nothing larger is read
 ASKED_SEQ_MAX = 2**53 - 1  # what every client's numbers hold exactly
-REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR, in what people write
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 

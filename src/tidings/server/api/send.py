@@ -2,91 +2,51 @@
 
 from __future__ import annotations
 
-import re
 from time import perf_counter
+from uuid import uuid4
 
 from starlette.types import Receive, Scope
 
-from tidings.errors import BadRequest, Unprocessable
+from tidings.errors import Unprocessable
 from tidings.protocol.encoding import encode_json
 from tidings.protocol.shapes import Message, SendBody, Sent
-from tidings.protocol.user_id import UserId
 from tidings.server.api.answer import Answer
 from tidings.server.api.endpoint import posted
-from tidings.server.api.request import REFUSED_CONTROL, read_shape, read_user_id
+from tidings.server.api.request import read_shape, read_user_id
 from tidings.server.host.functions import ask_people, may_write
+from tidings.server.identity.caller import Caller
 from tidings.server.node import Node
 from tidings.server.store import BeginsConversation, NewMessage
-
-CLIENT_ID_LENGTH_MAX = 64  # characters; a UUID with room
-
-SYSTEM = "system"  # the type that only the host's own code may send
-
-_PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+")
+from tidings.server.store.open import open_outbox
+from tidings.server.store.rules import SYSTEM, check_message
 
 
 async def send_message(node: Node, scope: Scope, receive: Receive) -> Answer:
     """Append what the caller writes, and answer when it is committed."""
-    user, body = await posted(node, scope, receive)
-    sent = read_shape(body, SendBody)
-    if sent.message_type == SYSTEM:
+    caller, body = await posted(node, scope, receive)
+    sent, key = read_shape(body, SendBody), caller.key
+    is_of_the_host = sent.message_type == SYSTEM
+    if is_of_the_host and (key is None or not key.may_send_system):
         raise Unprocessable("reserved_type", "Only the application itself sends messages of type system.")
     new = check_message(
-        node,
-        user,
+        node.config,
+        caller.user,
         read_user_id(sent.recipientId),
         sent.text,
         sent.message_type,
         sent.client_id,
-        opening_limit_per_h=node.config.new_conversations_per_h,
+        opening_limit_per_h=node.config.new_conversations_per_h if key is None else None,
     )
-    node.rates.sends.take(user)
+    caller.take(node.rates.sends)
     # The store refuses, and at the same place as for a block: after what this client_id has sent before.
-    if not await may_write(node.may_send, new.sender, new.recipient):
+    if not is_of_the_host and not await may_write(node.may_send, new.sender, new.recipient):
         new = new._replace(is_refused=True)
-    message = await (append(node, new) if node.takes_any_recipient else _append_to_known(node, new))
+    is_to_anybody = is_of_the_host or node.takes_any_recipient
+    message = await (append(node, new) if is_to_anybody else _append_to_known(node, caller, new))
     return Answer(201, encode_json(Sent(message=message)))
 
 
-def check_message(
-    node: Node,
-    sender: UserId,
-    recipient: UserId,
-    text: str,
-    message_type: str,
-    client_id: str | None,
-    *,
-    opening_limit_per_h: int | None,
-) -> NewMessage:
-    """A message that may be stored.
-
-    Raises:
-        BadRequest: Its text cannot be UTF-8.
-        Unprocessable: It breaks a rule of PROTOCOL.md; the code says which.
-    """
-    if recipient == sender:
-        raise Unprocessable("to_oneself", "A message goes to somebody else.")
-    if not text or text.isspace():
-        raise Unprocessable("empty_text", "The text is empty.")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:  # from the host's own code
-        raise BadRequest("not_utf8", "The text has half a surrogate pair, which is no character.") from None
-    if size > node.config.text_bytes_max:
-        raise Unprocessable(
-            "text_too_long", f"The text has {size} bytes; at most {node.config.text_bytes_max} are allowed."
-        )
-    if REFUSED_CONTROL.search(text):
-        raise Unprocessable("control_characters", "The text contains control characters other than TAB, LF and CR.")
-    if message_type not in ("text", SYSTEM, *node.config.message_types):
-        raise Unprocessable("unknown_type", f"Messages of type {message_type[:32]!r} are not configured here.")
-    if client_id is not None and (len(client_id) > CLIENT_ID_LENGTH_MAX or not _PRINTABLE_ASCII.fullmatch(client_id)):
-        raise Unprocessable("bad_client_id", f"A client_id has 1..{CLIENT_ID_LENGTH_MAX} printable ASCII characters.")
-    passes_blocks = message_type == SYSTEM  # the application speaks to both, nobody to the other
-    return NewMessage(sender, recipient, text, message_type, client_id, opening_limit_per_h, passes_blocks)
-
-
-async def _append_to_known(node: Node, new: NewMessage) -> Message:
+async def _append_to_known(node: Node, caller: Caller, new: NewMessage) -> Message:
     """Append; but a conversation begins only with somebody whom the host's ``people`` knows.
 
     Raises:
@@ -96,10 +56,11 @@ async def _append_to_known(node: Node, new: NewMessage) -> Message:
     try:
         return await append(node, new._replace(may_begin=False))
     except BeginsConversation:
-        node.rates.unknown_people.check(new.sender)
+        if caller.key is None:
+            node.rates.unknown_people.check(new.sender)
         # Whoever may not write does not learn either whether there is anybody.
         if not new.is_refused and new.recipient not in await ask_people(node.people, [new.recipient]):
-            node.rates.unknown_people.take(new.sender)
+            caller.take(node.rates.unknown_people)
             raise
     return await append(node, new)
 
@@ -111,3 +72,23 @@ async def append(node: Node, new: NewMessage) -> Message:
     node.metrics.send_commit_seconds.observe(perf_counter() - begun)
     (node.metrics.messages_accepted if appended.is_new else node.metrics.messages_deduplicated).inc()
     return appended.message
+
+
+async def enqueue(node: Node, connection: object, new: NewMessage) -> str:
+    """Have the application's transaction send the message; its client_id."""
+    named, client_id = _named(new)
+    await open_outbox(node.config.db).enqueue(connection, named, node.epoch)
+    return client_id
+
+
+def enqueue_now(node: Node, connection: object, new: NewMessage) -> str:
+    """Likewise, on a connection that waits."""
+    named, client_id = _named(new)
+    open_outbox(node.config.db).enqueue_now(connection, named, node.epoch)
+    return client_id
+
+
+def _named(new: NewMessage) -> tuple[NewMessage, str]:
+    """The message under a client_id: until it is moved it has no other name."""
+    client_id = new.client_id or str(uuid4())
+    return new._replace(client_id=client_id), client_id

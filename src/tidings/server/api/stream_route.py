@@ -18,6 +18,7 @@ from tidings.server.api.answer import guard
 from tidings.server.api.endpoint import refuse_while_draining
 from tidings.server.api.request import BODY_SIZE_MAX_BYTES, own_log, read_cursor, read_query
 from tidings.server.live import frame
+from tidings.server.live.bus.told import TAB
 from tidings.server.live.ending import make_room, no_room
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.live.stream import Stream
@@ -53,10 +54,11 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
     hub = node.hub
     refuse_while_draining(hub)
     refuse_when_full(hub)
-    node.rates.openings.take(caller.user)
+    caller.take(node.rates.openings)
 
     connection = own_connection(scope)
     user_log = hub.hold(caller.user)
+    beginnings = user_log.beginnings
     stream: Stream | None = None
     is_detached = False
     try:
@@ -67,6 +69,8 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
         await make_room(hub, user_log, tab)
         refuse_while_draining(hub)
         refuse_when_full(hub)
+        user_log.refuse_former(beginnings)
+        node.service_keys.check(caller)
         node.identity.revocations.check(caller)  # whoever was revoked meanwhile had no stream yet to be ended
         stream = Stream(
             hub,
@@ -74,11 +78,14 @@ async def follow(node: Node, scope: Scope, receive: Receive, send: Send, *more_h
             start,
             send,
             tab=tab,
+            key=None if caller.key is None else caller.key.digest,
             expires_in_s=None if caller.expires_at is None else caller.expires_at - time.time(),
             transport=None if connection is None else connection.transport,
             is_ours=connection is not None and connection.sends(send),
         )
         user_log.enter(stream)
+        if tab is not None:
+            hub.others.tell(TAB, caller.user, tab)
         was_given = cursor is not None or not is_readable
         how = "new" if not was_given else "resumed" if start.reset is None else "reset"
         hub.metrics.streams_opened.labels(how=how).inc()

@@ -1,20 +1,15 @@
-"""The server of the demo, in a process of its own: what ``serve`` serves, and a token for whoever one says to be.
+"""A node of the demo, in a process of its own: what ``serve`` serves, and a token for whoever one says to be.
 
 Rules of this file:
 
 - It listens on loopback and answers to loopback names only: a page of somebody else's that points a name of its own at
   127.0.0.1 is refused.
-- The first line of standard input says how (``Orders``); then that stream stays open as long as the parent lives. When
-  it ends, however the parent ended, the server drains and is gone: no process is left behind.
+- The parent says how (``Orders``), and the server ends with it: ``http/parent.py``.
 - Standard output is one line for the parent: ``ready URL``, or ``failed SENTENCE``.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
 import time
 from typing import Any
 
@@ -31,7 +26,8 @@ from tidings.server.api.request import read_json, read_user_id, require
 from tidings.server.config import Config
 from tidings.server.demo.limits import DRAIN_WINDOW_S, TOKEN_TTL_S
 from tidings.server.demo.people import PEOPLE, fill_if_empty
-from tidings.server.demo.supervisor import FAILED, READY
+from tidings.server.demo.tied import FAILED, READY
+from tidings.server.http.parent import read_orders
 from tidings.server.http.serve import run, served
 from tidings.server.identity.cross_site import refuse_cross_site
 from tidings.server.node import Node
@@ -58,8 +54,7 @@ class Orders(msgspec.Struct):
 
 def main() -> int:
     """Serve until told to stop, or until the parent has gone; the process's exit status."""
-    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
-    threading.Thread(target=_end_with_parent, name="tidings-demo-parent", daemon=True).start()
+    orders = read_orders(Orders)
     # Whoever opens the demo is all of its people, and none of them a stranger; more may come under any name.
     config = Config(
         db=orders.db,
@@ -72,6 +67,7 @@ def main() -> int:
     node = Node(config, people=lambda _ids: PEOPLE, owns_process=True)
     settings: dict[str, Any] = {
         "sign_in": "demo",
+        "raw_ids": True,
         "people": [{"id": user, **profile} for user, profile in PEOPLE.items()],
         "control": msgspec.to_builtins(orders.control),
     }
@@ -90,12 +86,6 @@ def main() -> int:
     except (TidingsError, OSError) as failure:
         print(f"{FAILED}{failure}", flush=True)
         return FAILED_EXIT_CODE
-
-
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):  # not the buffered reader: its lock would be held at the interpreter's end
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _TokenEndpoint:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -22,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tidings.errors import TidingsError
 from tidings.server.demo.count import Count, Total
 from tidings.server.demo.fault import Faults, Kind
 from tidings.server.demo.limits import (
@@ -31,12 +33,15 @@ from tidings.server.demo.limits import (
     ENTRIES_MAX,
     PREFLIGHT_MAX_AGE_S,
 )
+from tidings.server.demo.proxy import Proxy
 from tidings.server.demo.supervisor import Supervisor
 from tidings.server.demo.traffic import Traffic
 from tidings.server.demo.truth import read_heads, read_truth
 from tidings.server.store.maintenance import Maintenance
 
 KEY_HEADER = "tidings-demo-key"
+
+log = logging.getLogger("tidings.demo")
 
 
 class Report(msgspec.Struct):
@@ -61,9 +66,10 @@ class FaultOrder(msgspec.Struct):
     delay_ms: int = 0
 
 
-class ServerOrder(msgspec.Struct):
-    """Kill the server, or start it again."""
+class NodeOrder(msgspec.Struct):
+    """Kill a node, or start it again; ``number`` counts from 1."""
 
+    number: int
     do: Literal["kill", "start"]
 
 
@@ -78,12 +84,20 @@ class Control:
     """Answers the drawer. ``origins`` are those of the demo's page."""
 
     def __init__(
-        self, key: str, host: str, origins: list[str], database: Maintenance, faults: Faults, supervisor: Supervisor
+        self,
+        key: str,
+        host: str,
+        origins: list[str],
+        database: Maintenance,
+        faults: Faults,
+        nodes: Sequence[Supervisor],
+        proxy: Proxy,
     ) -> None:
         self.app: ASGIApp = Guard(self._router(), host, origins, key)
         self._database = database
         self._faults = faults
-        self._supervisor = supervisor
+        self._nodes = nodes
+        self._proxy = proxy
         self._count = Count()
         self._traffic = Traffic()
         self._total = Total()
@@ -104,7 +118,7 @@ class Control:
                 order("/report", self._report),
                 order("/fault", self._fault),
                 order("/restore", self._restore),
-                order("/server", self._server),
+                order("/node", self._node),
                 order("/traffic", self._order_traffic),
                 order("/count", self._begin_count),
             ],
@@ -141,14 +155,19 @@ class Control:
 
     async def _restore(self, _body: bytes) -> dict[str, Any]:
         self._faults.end_all()
-        self._supervisor.start()
+        for node in self._nodes:
+            node.start()
         return await self._state()
 
-    async def _server(self, body: bytes) -> dict[str, Any]:
-        if msgspec.json.decode(body, type=ServerOrder).do == "kill":
-            await self._supervisor.kill()
+    async def _node(self, body: bytes) -> dict[str, Any]:
+        order = msgspec.json.decode(body, type=NodeOrder)
+        if not 0 < order.number <= len(self._nodes):
+            raise ValueError(f"nodes are numbered from 1 to {len(self._nodes)}")
+        node = self._nodes[order.number - 1]
+        if order.do == "kill":
+            await node.kill()
         else:
-            self._supervisor.start()
+            node.start()
         return await self._state()
 
     async def _order_traffic(self, body: bytes) -> dict[str, Any]:
@@ -162,19 +181,24 @@ class Control:
 
     async def _state(self) -> dict[str, Any]:
         await self._count_again()
-        supervisor = self._supervisor
+        streams = self._proxy.streams()
         return {
             "run": self._count.run,
             "faults": [
                 {"kind": fault.kind, "user": fault.user, "delay_ms": fault.delay_ms, "seconds_left": round(left, 1)}
                 for fault, left in self._faults.held()
             ],
-            "server": {
-                "state": supervisor.state,
-                "process_id": supervisor.process_id,
-                "starts_in_s": supervisor.starts_in_s,
-                "kills": supervisor.kills,
-            },
+            "nodes": [
+                {
+                    "number": number,
+                    "state": node.state,
+                    "process_id": node.process_id,
+                    "starts_in_s": node.starts_in_s,
+                    "kills": node.kills,
+                    "streams": sorted(streams.get(number, ())),
+                }
+                for number, node in enumerate(self._nodes, start=1)
+            ],
             "traffic": self._traffic.state(),
             "open": sorted(self._count.open_users()),
             "count": self._total.as_dict(),
@@ -187,9 +211,12 @@ class Control:
                 return
             # In this order: what a page had acknowledged by now was committed before the database is read.
             acknowledged, run = self._count.acknowledged(), self._count.run
-            truth = await asyncio.to_thread(
-                read_truth, self._database, self._count.heads, frozenset(acknowledged.values())
-            )
+            try:
+                truth = await asyncio.to_thread(
+                    read_truth, self._database, self._count.heads, frozenset(acknowledged.values())
+                )
+            except TidingsError as failure:  # a database that is away is read when it is back
+                return log.debug("the count waits: %s", failure)
             if run == self._count.run:
                 self._total = self._count.total(acknowledged, truth)
                 self._counted_at = loop.time()

@@ -9,14 +9,16 @@ DRAIN_WINDOW_S: Final = 1.0  # somebody waits at a terminal
 
 HEAL_AFTER_S: Final = 60.0
 """A page that hears nothing gives its stream up after 35 s and polls 10 s later: one minute shows all of that."""
+NODES_MAX: Final = 8
+"""Each is a process with a database's connections; what nodes do can be watched with three."""
 DEAD_FOR_S: Final = 20.0
-"""A killed server is started again: long enough to type into the void, short enough to wait for it."""
+"""A killed node is started again: long enough to type into the void, short enough to wait for it."""
 RESTART_AFTER_S: Final = 1.0
-"""A server that ended without having been told to must not be started in a tight loop."""
+"""A node that ended without having been told to must not be started in a tight loop."""
 STOP_WAIT_S: Final = 10.0
-"""How long the server may take to drain before it is killed: ten times its window."""
-START_WAIT_S: Final = 30.0
-"""A server that has not said within this that it listens has a fault that waiting does not cure."""
+"""How long a node may take to drain before it is killed: ten times its window."""
+START_WAIT_S: Final = 60.0
+"""A process that has not said within this that it is ready has a fault that waiting does not cure."""
 
 DELAY_MAX_MS: Final = 5_000
 """A request takes twice this, and a page takes it for lost after 15 s."""

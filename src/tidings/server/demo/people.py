@@ -29,10 +29,13 @@ _TALKS = [
 
 
 async def fill_if_empty(node: Node) -> None:
-    """Let them talk, the first time. A person that answers has read the messages before."""
+    """Let them talk, the first time. A person that answers has read the messages before.
+
+    Of nodes that start at the same time each may be the first: a message has a ``client_id``, so it is there once.
+    """
     if await node.store.heads([UserId(user_id) for user_id in PEOPLE]):
         return
-    for one, other, text in _TALKS:
+    for number, (one, other, text) in enumerate(_TALKS):
         sender, recipient = UserId(one), UserId(other)
-        appended = await node.store.append(NewMessage(sender, recipient, text, "text", None, None))
+        appended = await node.store.append(NewMessage(sender, recipient, text, "text", f"demo-{number}", None))
         await node.store.advance(sender, recipient, 0, appended.message.seq - 1)

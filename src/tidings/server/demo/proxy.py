@@ -1,4 +1,4 @@
-"""The network between the page and the server: a TCP proxy that breaks as it is told, and only then.
+"""The network between the page and the nodes: a TCP proxy that breaks as it is told, and only then.
 
 It passes bytes and never makes any up. A fault of a person holds for the requests of that person (``exchange``), on
 open connections and new ones alike:
@@ -10,7 +10,8 @@ open connections and new ones alike:
 - delay: each part arrives so much later, both ways;
 - buffer: an event stream's bytes are held until it ends or the buffer is full; streams that are open are reset first.
 
-While the server is dead the listener is closed, too: a page cannot tell that there is something in between.
+Each connection goes to the next node that listens, whoever's it is. While there is none the listener is closed, too: a
+page cannot tell that there is something in between.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ import struct
 from typing import Literal, NamedTuple
 
 from tidings.errors import ConfigurationError, NotNow
-from tidings.server.demo.exchange import Requests
+from tidings.server.demo.exchange import Exchange, Requests
 from tidings.server.demo.fault import Conditions, Fault, Faults
 from tidings.server.demo.limits import PARTS_ON_THE_WAY_MAX, READ_SIZE_BYTES, STREAM_HELD_MAX_BYTES
+from tidings.server.demo.supervisor import Address
 from tidings.server.http.listen import listen
 
 log = logging.getLogger("tidings.demo")
@@ -46,12 +48,12 @@ class Part(NamedTuple):
 
 
 class Proxy:
-    """Passes connections from `listener` to `target`, which is None while there is no server."""
+    """Passes connections from `listener` to the nodes that listen, in turn."""
 
     def __init__(self, listener: socket.socket, faults: Faults) -> None:
         self.host, self.port = listener.getsockname()[:2]
         self.faults = faults
-        self.target: tuple[str, int] | None = None
+        self._targets: dict[int, Address] = {}  # by the number of the node; the next one first
         self.lost_replies = 0
         self._listener: socket.socket | None = listener
         self._server: asyncio.Server | None = None
@@ -61,14 +63,36 @@ class Proxy:
         self._turning: set[asyncio.Task[None]] = set()
         faults.changed = self._apply
 
-    async def serve(self, target: tuple[str, int] | None) -> None:
-        """Pass connections to this server from now on; None: there is none."""
-        self.target = target
+    async def serve(self, node: int, target: Address | None) -> None:
+        """Pass connections to this node from now on; None: it is gone."""
+        self._targets.pop(node, None)
+        if target is not None:
+            self._targets[node] = target
         await self._open_or_close()
+
+    def next_node(self) -> tuple[int, Address]:
+        """The node that has waited longest for a connection, and its address.
+
+        Raises:
+            ConnectionResetError: There is none.
+        """
+        if not self._targets:
+            raise ConnectionResetError
+        node = next(iter(self._targets))
+        target = self._targets[node] = self._targets.pop(node)
+        return node, target
+
+    def streams(self) -> dict[int, set[str]]:
+        """The people whose streams each node has."""
+        found: dict[int, set[str]] = {}
+        for connection in self._connections:
+            if connection.node is not None and (user := connection.stream_of) is not None:
+                found.setdefault(connection.node, set()).add(user)
+        return found
 
     async def close(self) -> None:
         """Accept nothing any more and end what is open."""
-        self.target = None
+        self._targets.clear()
         await self._open_or_close()
         for connection in list(self._connections):
             connection.abort()
@@ -87,7 +111,7 @@ class Proxy:
 
     @property
     def _accepts(self) -> bool:
-        return self.target is not None and not self.faults.refuses_everybody
+        return bool(self._targets) and not self.faults.refuses_everybody
 
     async def _open_or_close(self) -> None:
         async with self._opening:
@@ -123,10 +147,18 @@ class _Connection:
         self._reader = reader
         self._client = writer
         self._server: asyncio.StreamWriter | None = None
+        self.node: int | None = None
         self._requests = Requests()
+        self._over: Exchange | None = None  # a stream that has ended, on a connection that has not
         self._held = b""
         self._ends_by_reset = False
         self._passing = asyncio.get_running_loop().create_task(self._pass_both_ways())
+
+    @property
+    def stream_of(self) -> str | None:
+        """The person whose stream passes here now."""
+        now = self._requests.current
+        return now.user if now.is_stream and now is not self._over else None
 
     def is_cut_by(self, fault: Fault) -> bool:
         """Whether this fault, which has just begun, ends this connection."""
@@ -161,9 +193,8 @@ class _Connection:
             writer.close()
 
     async def _pass_both_ways(self) -> None:
-        if self._proxy.target is None:
-            raise ConnectionResetError
-        from_server, self._server = await asyncio.open_connection(*self._proxy.target)
+        self.node, target = self._proxy.next_node()
+        from_server, self._server = await asyncio.open_connection(*target)
         async with asyncio.TaskGroup() as tasks:
             up = tasks.create_task(self._pass("up", self._reader, self._server))
             await self._pass("down", from_server, self._client)
@@ -235,7 +266,9 @@ class _Connection:
             self._proxy.lost_replies += 1
             raise ConnectionResetError
         self._held += data
-        is_whole = is_over or self._held.endswith(END_OF_CHUNKS) or len(self._held) >= STREAM_HELD_MAX_BYTES
+        if now.is_stream and self._held.endswith(END_OF_CHUNKS):
+            self._over = now
+        is_whole = is_over or now is self._over or len(self._held) >= STREAM_HELD_MAX_BYTES
         if conditions.buffers_streams and now.is_stream and not is_whole:
             return b""
         passed, self._held = self._held, b""

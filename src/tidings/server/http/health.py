@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
-from tidings.errors import Problem
-from tidings.server.app import not_found
+from tidings.server.api.answer import not_found
+from tidings.server.api.health import look
 from tidings.server.node import Node
 
 
@@ -25,15 +25,8 @@ def health_routes(node: Node) -> list[BaseRoute]:
         return JSONResponse({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
-        if node.hub.is_draining:
-            return JSONResponse({"status": "draining"}, 503)
-        try:
-            await node.store.check()
-        except Problem as problem:
-            return JSONResponse({"status": "unavailable", "detail": problem.detail}, 503)
-        # Who has a token by a known key is served all the same: no reason to take the node out.
-        trouble = node.identity.trouble
-        return JSONResponse({"status": "ok", "trouble": trouble} if trouble else {"status": "ok"})
+        health = await look(node)
+        return JSONResponse(health.body(), 200 if health.is_ready else 503)
 
     return [
         Route("/", check, methods=["OPTIONS"]),

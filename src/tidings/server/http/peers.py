@@ -59,7 +59,8 @@ class Peers:
         if time.monotonic() >= self._tell_at:
             self._tell_at = time.monotonic() + TELL_EVERY_S
             log.warning(
-                "%s has %d connections, and more are refused; if it is a proxy, name it in TIDINGS_TRUSTED_PROXIES",
+                "%s has %d connections, and more are refused; if it is a proxy, name it in trusted_proxies"
+                " (TIDINGS_TRUSTED_PROXIES)",
                 name,
                 self._per_address_max,
             )

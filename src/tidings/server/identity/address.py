@@ -4,7 +4,7 @@ Rules
 1. ``X-Forwarded-For`` counts only if the peer is a trusted proxy, and is read from its end: what stands before the last
    address that no trusted proxy wrote was written by anybody.
 2. A trusted proxy is nobody's address. Requests that it sends without a forwarded address are not limited: that would
-   hit everybody behind it.
+   hit everybody behind it. A log names it all the same: those who ask on the proxy's machine have its address.
 3. An IPv6 network of 64 bits is one address: it is what one household or one machine gets.
 """
 
@@ -36,20 +36,33 @@ class Addresses:
 
     def of(self, scope: Scope) -> str:
         """The name under which the client of this request is counted; empty: not known, and not to be limited."""
-        client = scope.get("client")
-        here = _address(client[0]) if client else None
-        if here is None or not self._is_trusted(here):
-            return "" if here is None else _name(here)
-        for text in islice(_forwarded(scope["headers"]), FORWARDED_ADDRESSES_MAX):
-            here = _address(text)
-            if here is None or not self._is_trusted(here):
-                return "" if here is None else _name(here)
-        return ""
+        here, is_proxy = self._nearest(scope)
+        return "" if here is None or is_proxy else _name(here)
+
+    def told(self, scope: Scope) -> str:
+        """The address that a log names for this request, that of a trusted proxy too; empty: none (a socket file)."""
+        here, _is_proxy = self._nearest(scope)
+        return "" if here is None else _name(here)
 
     def name(self, peer: str) -> str:
         """The name of a peer of ours; empty: a trusted proxy, or no address (a socket file)."""
         here = _address(peer)
         return "" if here is None or self._is_trusted(here) else _name(here)
+
+    def _nearest(self, scope: Scope) -> tuple[IPv4Address | IPv6Address | None, bool]:
+        """The believed address that is nearest to the client, and whether it is a trusted proxy's."""
+        client = scope.get("client")
+        here = _address(client[0]) if client else None
+        if here is None or not self._is_trusted(here):
+            return here, False
+        for text in islice(_forwarded(scope["headers"]), FORWARDED_ADDRESSES_MAX):
+            before = _address(text)
+            if before is None:
+                break
+            here = before
+            if not self._is_trusted(here):
+                return here, False
+        return here, True
 
     def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._trusted)

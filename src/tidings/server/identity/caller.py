@@ -8,20 +8,33 @@ from itertools import chain
 import msgspec
 
 from tidings.protocol.user_id import UserId
+from tidings.server.identity.rates import RateLimit
+from tidings.server.store import ServiceKey
 
 CALLER = "tidings.caller"  # in the scope of a request: the user who was known, for the line of a refusal
+KEY_NAME = "tidings.key"  # likewise the name of the service key by which a program came
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """A caller, with the end and the beginning of what is known of it.
 
     ``expires_at``: seconds since 1970; None: for as long as the stream lives. ``known_at``: what is older than a
-    revocation counts no more; seconds of the clock of whoever told.
+    revocation counts no more; seconds of the clock of whoever told. ``key``: by which a program of the host's came.
     """
 
     user: UserId
     expires_at: float | None
     known_at: float
+    key: ServiceKey | None = None
+
+    def take(self, rate: RateLimit) -> None:
+        """Take one from the caller's bucket. A service key has a rate of its own, which was taken as it came.
+
+        Raises:
+            TooManyRequests: It is empty.
+        """
+        if self.key is None:
+            rate.take(self.user)
 
 
 class RecentCallers:

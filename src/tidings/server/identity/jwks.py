@@ -114,7 +114,8 @@ class KeySet:
             if not self._keys:
                 raise NotNow(
                     f"no keys from {self._shown}: {self._reason};"
-                    " check TIDINGS_ISSUER and TIDINGS_JWKS_URL, and that this machine reaches that address"
+                    " check issuer (TIDINGS_ISSUER) and jwks_url (TIDINGS_JWKS_URL), and that this machine reaches that"
+                    " address"
                 )
 
     async def find(self, kid: str | None) -> PublicKey:
@@ -222,7 +223,7 @@ class KeySet:
         document = _object(await self._get(self.source))
         if document.get("issuer") != self._issuer:
             told = shown_url(repr(document.get("issuer")))[:TOLD_LENGTH_MAX]
-            raise KeysUnusable(f"its issuer is {told}, and TIDINGS_ISSUER is {shown_url(self._issuer)!r}")
+            raise KeysUnusable(f"its issuer is {told}, and issuer (TIDINGS_ISSUER) is {shown_url(self._issuer)!r}")
         url = document.get("jwks_uri")
         if not isinstance(url, str) or (self.source.startswith("https:") and not url.startswith("https:")):
             raise KeysUnusable("it names no jwks_uri with https")
@@ -252,7 +253,7 @@ async def _read_answer(response: httpx2.Response) -> bytes:
         target = shown_url(str(response.url.join(response.headers["location"])))
         raise KeysUnusable(
             f"it sends on to {target[:TOLD_LENGTH_MAX]} ({response.status_code}), which is not followed:"
-            " set TIDINGS_JWKS_URL to the address that answers"
+            " set jwks_url (TIDINGS_JWKS_URL) to the address that answers"
         )
     if response.status_code != 200:
         raise KeysUnusable(f"it answered {response.status_code}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from math import ceil
 
 from tidings.errors import TooManyRequests
 from tidings.server.config import Config
 
 RATE_USERS_MAX = 50_000  # users or addresses whose rates are remembered; an older one starts with a full bucket
 STREAM_OPENINGS_BURST_TIMES = 3  # a user may open all their streams so often at once: a network that comes and goes
-REPORTS_PER_H = 10  # reports of one user; a person reads each of them
 STRANGER_PROFILES_PER_H = 60  # of strangers, for one user where they are told at all: to find a few, and not everybody
 TYPING_FRAME_GAP_S = 1.0  # typing to the same person within this adds nothing
 
@@ -60,15 +58,12 @@ class RateLimit:
             full_at = self._old.get(name, now)
         wait_s = full_at - now - self._whole_s
         if wait_s > self._interval_s * _ROUNDING:
-            retry_after_s = max(1, ceil(wait_s))
-            raise TooManyRequests(
-                "rate_limited", f"That was too often; go on in {retry_after_s} s.", retry_after_s=retry_after_s
-            )
+            raise TooManyRequests.after(wait_s)
         return max(now, full_at)
 
 
 class Rates:
-    """The rates of a node's users, each kind by itself."""
+    """The rates of a node's users, each kind by itself; what makes rows the store counts for all nodes."""
 
     def __init__(self, config: Config, clock: Callable[[], float]) -> None:
         def signals() -> RateLimit:
@@ -83,7 +78,6 @@ class Rates:
         )
         self.receipts, self.typing, self.presence, self.blocks = signals(), signals(), signals(), signals()
         self.typing_frames = RateLimit(1 / TYPING_FRAME_GAP_S, 1, clock)  # by both people: what is more is not told
-        self.stranger_blocks = hourly(config.new_conversations_per_h)
         self.unknown_people = hourly(config.new_conversations_per_h)
         self.stranger_profiles = hourly(STRANGER_PROFILES_PER_H)
-        self.reports = hourly(REPORTS_PER_H)
+        self.people_searches = RateLimit(config.people_searches_per_min / 60, config.people_searches_per_min, clock)

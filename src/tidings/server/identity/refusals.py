@@ -2,7 +2,8 @@
 
 Rules
 1. A refusal because of the caller (401, 403), of an earlier state (409) or of the rate (429) is one line at INFO: user
-   where known, address, status, code and route. Never a token, a text or the path as it was sent.
+   where known, address (a socket file has none), status, code, route, and the name of a service key. Never a token, a
+   text or the path as it was sent.
 2. At DEBUG every request has a line; then that one has these fields.
 3. Lines are limited for each user, or address where nobody was known, and for all together, so that a flood of refusals
    is no flood of lines; the next line says how many were left out.
@@ -17,7 +18,7 @@ from starlette.types import Scope
 
 from tidings.errors import Problem, TooManyRequests
 from tidings.server.identity.address import Addresses
-from tidings.server.identity.caller import CALLER
+from tidings.server.identity.caller import CALLER, KEY_NAME
 from tidings.server.identity.rates import RateLimit
 from tidings.server.logs import Line
 from tidings.server.metrics import Metrics
@@ -48,12 +49,16 @@ class Refusals:
         self._metrics.refused.labels(code=problem.code).inc()
         if not has_line and (problem.status not in LOGGED or not log.isEnabledFor(logging.INFO)):
             return {}
-        user, address = scope.get(CALLER, ""), self._addresses.of(scope)
-        fields: dict[str, object] = {"code": problem.code, "user": user, "address": address}
+        user = scope.get(CALLER, "")
+        fields: dict[str, object] = {"code": problem.code, "user": user}
+        if address := self._addresses.told(scope):
+            fields["address"] = address
+        if (key := scope.get(KEY_NAME)) is not None:
+            fields["key"] = key
         if has_line:
             return fields
         try:
-            self._of_one.take(f"user {user}" if user else address)
+            self._of_one.take(f"user {user}" if user else self._addresses.of(scope))
             self._of_all.take("")
         except TooManyRequests:
             self._left_out += 1

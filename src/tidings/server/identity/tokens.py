@@ -34,10 +34,13 @@ from tidings.protocol.user_id import UserId, check_user_id
 from tidings.server.config import Config
 from tidings.server.identity.address import Addresses
 from tidings.server.identity.caller import CALLER, Caller, RecentCallers
+from tidings.server.identity.claims import read_profile
 from tidings.server.identity.cross_site import refuse_cross_site, trusted_origins
 from tidings.server.identity.rates import RateLimit
 from tidings.server.identity.revocation import Revocations
+from tidings.server.identity.service_keys import ServiceKeys, service_key_of
 from tidings.server.own_connection import charge
+from tidings.server.store import TokenProfile
 
 if TYPE_CHECKING:
     from tidings.server.identity.jwks import KeySet, Spawn
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 TOKEN_CACHE_MAX = 40_000  # tokens checked before: twice streams_max, who all may come back at once; 90 us saved each
 TOKEN_SIZE_MAX_BYTES = 8192  # longer ones are refused unread; proxies cut headers near there
 TOKEN_LEEWAY_S = 30  # clocks differ
+
+NoteProfile = Callable[[UserId, TokenProfile], None]
 
 TOKEN_TYPES = frozenset({"jwt", "at+jwt"})  # RFC 7519 5.1, RFC 9068 2.1; and none
 
@@ -94,8 +99,23 @@ class Rules(NamedTuple):
 class TokenIdentity:
     """The ``Identity`` by JSON Web Tokens: of our own secrets and of an identity provider's keys, where configured."""
 
-    def __init__(self, config: Config, keys: KeySet | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: Config,
+        keys: KeySet | None,
+        clock: Callable[[], float] = time.time,
+        *,
+        service_keys: ServiceKeys | None = None,
+        note_profile: NoteProfile | None = None,
+    ) -> None:
+        """
+        Args:
+            note_profile: Called with the name and picture in a good token that was not seen here before.
+        """
+        self._profile_claims = config.name_claim, config.picture_claim
+        self._note_profile = note_profile
         self.revocations = Revocations()
+        self._service_keys = service_keys
         self._secrets = [secret for secret in (config.secret, *config.former_secrets) if secret]
         self._keys = keys
         self._rules = Rules(
@@ -133,6 +153,10 @@ class TokenIdentity:
         digest = sha256(token).digest()
         known = self._known.get(digest)
         if known is None:
+            if self._service_keys is not None and (secret := service_key_of(scope)) is not None:
+                by_key = await self._service_keys.identify(scope, secret)
+                self.revocations.check(by_key)
+                return by_key
             known = await self._look(token, self._addresses.of(scope))
             self._known.add(digest, known)
         scope[CALLER] = known.user
@@ -143,10 +167,10 @@ class TokenIdentity:
         charge(scope, known.user)
         return known
 
-    def revoke(self, user: UserId) -> float:
+    def revoke(self, user: UserId, until: float | None = None) -> float:
         """Where the issuer's clock is ahead, what was seen here counts as issued before."""
         seen = (known.known_at for known in self._known if known.user == user)
-        until = max(self._clock(), *seen, -math.inf)
+        until = max(self._clock() if until is None else until, *seen, -math.inf)
         self.revocations.add(user, until)
         return until
 
@@ -214,6 +238,10 @@ class TokenIdentity:
             _verify(token, [key.key], key.algorithm, "The token was not signed with the key that it names.")
         else:
             raise _refused("The token was not signed with this server's secret.")
+        if self._note_profile is not None and caller.expires_at is not None and now < caller.expires_at:
+            profile = read_profile(parts["payload"], *self._profile_claims)
+            if profile is not None:
+                self._note_profile(caller.user, profile)
         return caller
 
 
@@ -290,7 +318,7 @@ def _check_secret(secret: str) -> None:
     except jwt.InvalidKeyError:
         raise ConfigurationError(
             "secret (TIDINGS_SECRET) looks like the public key of an identity provider, which everybody knows;"
-            " set TIDINGS_ISSUER or TIDINGS_JWKS_URL instead"
+            " set issuer (TIDINGS_ISSUER) or jwks_url (TIDINGS_JWKS_URL) instead"
         ) from None
 
 

@@ -1,4 +1,5 @@
-"""Ending the streams of one user that are replaced, since another needs the place, or whose tokens were revoked.
+"""Ending the streams of one user that are replaced, since another needs the place, or whose tokens were revoked; and
+those that a service key opened which was revoked.
 
 Other endings stand elsewhere: a drain and an erased log in ``hub.py`` (``Hub.drain``, ``UserLog.begin_anew``), and
 ``max_age``, an expired token and a reader that takes nothing in ``stream.py``.
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from tidings.errors import Unavailable
 from tidings.protocol.user_id import UserId
 from tidings.server.live.hub import Hub, LogStream, UserLog
-from tidings.server.live.stream import ENDED, GOODBYE_RETRY_MS
+from tidings.server.live.stream import ENDED, GOODBYE_RETRY_MS, Stream
 
 REVOKE_GOODBYE_MAX_S = 0.5  # a stream that has not taken its goodbye by then is cut: revoked means within a second
 REPLACED_GOODBYE_MAX_S = 0.5  # likewise one whose place another stream of its user waits for
@@ -29,19 +30,14 @@ async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
     Raises:
         Unavailable: None came free, although all that could give way were cut.
     """
-
-    def replace(streams: Sequence[LogStream]) -> None:
-        for stream in streams:
-            stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
-
     if tab is not None:
-        replace([stream for stream in user_log.streams if stream.tab == tab])
+        replace(hub, [stream for stream in user_log.streams if stream.tab == tab])
     user_log.newcomers += 1
     try:
         async with asyncio.timeout(PLACE_WAIT_MAX_S):
             while len(user_log.streams) >= hub.config.streams_per_user_max:
                 staying = [stream for stream in user_log.streams if not stream.is_ending]
-                replace(staying[: max(0, len(staying) + user_log.newcomers - hub.config.streams_per_user_max)])
+                replace(hub, staying[: max(0, len(staying) + user_log.newcomers - hub.config.streams_per_user_max)])
                 ending = [stream for stream in user_log.streams if stream.is_ending]
                 try:
                     async with asyncio.timeout(REPLACED_GOODBYE_MAX_S):
@@ -55,15 +51,34 @@ async def make_room(hub: Hub, user_log: UserLog, tab: str | None) -> None:
         user_log.newcomers -= 1
 
 
+def replace(hub: Hub, streams: Sequence[LogStream]) -> None:
+    """End streams in whose place another came, or needs to."""
+    for stream in streams:
+        stream.end("replaced", hub.rng.randint(*REPLACED_RETRY_MS))
+
+
 async def end_streams(hub: Hub, user: UserId) -> int:
     """End the user's streams within a second, and let waiting polls answer; how many streams."""
     user_log = hub.find(user)
     if user_log is None:
         return 0
-    streams = [stream for stream in user_log.streams if stream.state is not ENDED]
+    return await _end(hub, [user_log], user_log.streams)
+
+
+async def end_streams_of_keys(hub: Hub, digests: set[bytes]) -> None:
+    """Likewise those that these service keys opened; polls of others answer early."""
+    logs = hub.logs()
+    await _end(
+        hub, logs, [each for log in logs for each in log.streams if isinstance(each, Stream) and each.key in digests]
+    )
+
+
+async def _end(hub: Hub, logs: Sequence[UserLog], streams: Sequence[LogStream]) -> int:
+    streams = [stream for stream in streams if stream.state is not ENDED]
     for stream in streams:
         stream.end("token_expired", hub.rng.randint(*GOODBYE_RETRY_MS))
-    user_log.wake_waiters()
+    for each in logs:
+        each.wake_waiters()
     if any(stream.state is not ENDED for stream in streams):
         await asyncio.sleep(REVOKE_GOODBYE_MAX_S)
         for stream in streams:

@@ -7,13 +7,18 @@ never move a reader's position. Source: PROTOCOL.md, Frames.
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import Message
 
 from tidings.protocol.cursor import format_cursor
 from tidings.protocol.encoding import encode_json, encode_payload
-from tidings.protocol.events import CAUGHT_UP, CONNECTED, GOODBYE, HEARTBEAT, PRESENCE, RESET, TYPING, LogEvent
-from tidings.protocol.shapes import Connected, Goodbye, PresenceChange, Reached, Reset, Typing
+from tidings.protocol.events import CAUGHT_UP, CONNECTED, GOODBYE, HEARTBEAT, PRESENCE, PROFILE, RESET, TYPING, LogEvent
+from tidings.protocol.shapes import Connected, Goodbye, PresenceChange, ProfileChange, Reached, Reset, Typing
 from tidings.protocol.sse import encode_event
+from tidings.server.live.bus import Hint
+
+_TYPE = re.compile(r"[a-z0-9_]{1,64}")  # also one that only a later version knows
 
 
 class Frame:
@@ -51,6 +56,26 @@ class Rendered:
         return b'{"id":"%s","type":"%s","data":%s}' % (self.cursor.encode(), self.type.encode(), self.data)
 
 
+def rendered_of(epoch: str, hint: Hint) -> Rendered | None:
+    """The event as another node encoded it; None where it did not, or not as lines of a stream can have it."""
+    data = bytes(hint.data)
+    if hint.type is None or not _TYPE.fullmatch(hint.type) or not _is_line(data):
+        return None
+    rendered = Rendered.__new__(Rendered)
+    rendered.position, rendered.cursor = hint.position, format_cursor(epoch, hint.position, hint.tag)
+    rendered.type, rendered.data = hint.type, data
+    return rendered
+
+
+def _is_line(data: bytes) -> bool:
+    """Whether it is text, and one line for whoever splits lines."""
+    try:
+        text = data.decode()
+        return text.splitlines() == [text]
+    except UnicodeDecodeError:
+        return False
+
+
 def connected(data: Connected, *, cursor: str | None, retry_ms: int) -> bytes:
     """The first frame; without ``cursor`` it carries no id, since a ``reset`` follows."""
     payload = encode_json({"type": CONNECTED, "message": "SSE connected", "data": data})
@@ -82,6 +107,11 @@ def typing(chat_user_id: str) -> bytes:
 def presence(chat_user_id: str, online: bool) -> bytes:
     """Tells that the other one has come or gone; kept in no log."""
     return encode_event(encode_payload(PRESENCE, encode_json(PresenceChange(chat_user_id, online))))
+
+
+def profile(change: ProfileChange) -> bytes:
+    """Tells that the other one has another name or picture; kept in no log."""
+    return encode_event(encode_payload(PROFILE, encode_json(change)))
 
 
 def goodbye(reason: str, retry_ms: int) -> bytes:

@@ -89,6 +89,12 @@ class Presence:
         self._watches[pair] = Watch(online, self._clock() + PRESENCE_WATCH_S)
         return online
 
+    def unwatch(self, watcher: UserId, watched: UserId, at: float) -> None:
+        """End a watch that has gone on elsewhere since ``at``, and not one that began here later."""
+        watch = self._watches.get((watcher, watched))
+        if watch is not None and watch.ends_at - PRESENCE_WATCH_S < at:
+            self._drop((watcher, watched))
+
     def forget(self, one: UserId, other: UserId) -> None:
         """End the watches of two users on each other."""
         self.forgotten += 1

@@ -17,6 +17,7 @@ from tidings.server.store.rules import DAY_MS
 
 TRIM_FIRST_AFTER_S = 2.0  # retention begins so soon after the start: a node that restarts often must trim all the same
 TRIM_INTERVAL_S = 3600.0  # and comes again; logs grow by days
+TRIM_NOT_WITHIN_S = 3000.0  # after another node began: each comes by its own hour, and one of them is the first
 
 log = logging.getLogger("tidings.retain")
 
@@ -29,7 +30,7 @@ async def retain_for_ever(config: Config, store: Store, metrics: Metrics) -> Non
         await asyncio.sleep(pause_s)
         pause_s = TRIM_INTERVAL_S
         try:
-            trimmed = await store.trim(older_than_ms, config.log_events_max)
+            trimmed = await store.trim(older_than_ms, config.log_events_max, not_within_s=TRIM_NOT_WITHIN_S)
         except Unavailable as failure:
             log.warning("retention did not come to its end and will be tried again: %s", failure.detail)
             continue

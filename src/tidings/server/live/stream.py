@@ -74,6 +74,7 @@ class Stream:
         "_wrote_at",
         "cursor",
         "is_ending",
+        "key",
         "opened_at",
         "position",
         "reason",
@@ -90,6 +91,7 @@ class Stream:
         send: Send,
         *,
         tab: str | None,
+        key: bytes | None = None,
         expires_in_s: float | None,
         transport: asyncio.WriteTransport | None,
         is_ours: bool = False,
@@ -103,6 +105,7 @@ class Stream:
         self._task = asyncio.current_task()
         self._request_id = request_id()
         self.tab = tab
+        self.key = key  # digest of the service key that opened it
         self.position = self._began_at = start.position
         self._past = start.head  # the tail may still be behind what the store told us
         self.cursor = format_cursor(hub.epoch, start.position, start.tag)

@@ -29,6 +29,7 @@ async def watch_for_ever(store: Store, hub: Hub) -> None:
         await asyncio.sleep(CHECK_INTERVAL_S)
         try:
             erasures = await store.check()
+            hub.store_trouble = ""
             if erasures != forgotten:
                 await hub.forget_erased()
                 if erasures == noticed:
@@ -36,6 +37,7 @@ async def watch_for_ever(store: Store, hub: Hub) -> None:
                     forgotten = erasures
                 noticed = erasures
         except Unavailable as failure:
+            hub.store_trouble = failure.detail
             log.debug("the store is not well: %s", failure.detail)
         except Exception:
             log.exception("a look at the store failed; the next one makes up for it")

@@ -19,7 +19,7 @@ a later store may keep both logs on different machines.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tidings.errors import NotFound
 from tidings.protocol.cursor import Cursor
@@ -27,6 +27,7 @@ from tidings.protocol.events import LogEvent
 from tidings.protocol.shapes import Message, Watermarks
 from tidings.protocol.user_id import UserId
 from tidings.server.config import PAGE_SIZE_MAX_BYTES
+from tidings.server.store.figures import Figures
 
 
 class NewMessage(NamedTuple):
@@ -163,7 +164,69 @@ class Report(NamedTuple):
     messages: list[Message]
 
 
+class ServiceKey(NamedTuple):
+    """A credential of the host's other programs. Its secret is kept nowhere, but as ``digest``: SHA-256 of it."""
+
+    name: str
+    digest: bytes
+    user: UserId | None  # whom it stands for; None: anybody
+    may_send_system: bool
+    created_ms: int  # since 1970
+    used_day: int | None = None  # the last on which it was used, in days since 1970 (UTC)
+
+
+class TokenProfile(NamedTuple):
+    """The name of a user, and the address of a picture, by their token; None: it says none."""
+
+    name: str | None
+    picture: str | None
+
+
+class Waiting(NamedTuple):
+    """A message that a transaction of the application enqueued; nobody has checked it but the database."""
+
+    id: int
+    sender: str
+    recipient: str
+    text: str
+    message_type: str
+    client_id: str
+
+
+class Refused(NamedTuple):
+    """A message of the outbox that does not go into the logs; ``why`` is a word of ours."""
+
+    waiting: Waiting
+    why: str
+
+
+class Moved(NamedTuple):
+    """Some messages of the outbox: so many were stored, so many had been before, and the others were refused."""
+
+    stored: int
+    repeated: int
+    refused: list[Refused]
+
+
 OnCommit = Callable[[Sequence[Committed]], None]
+OnMissed = Callable[[Sequence[UserId]], None]
+OnNewEpoch = Callable[[], None]
+CheckWaiting = Callable[[Waiting], NewMessage]
+OnMoved = Callable[[Moved], None]
+
+
+class Outbox(Protocol):
+    """The place where transactions of the application leave messages, on connections of their own.
+
+    Each raises ``TypeError`` for what is no connection that can be taken here, ``ConfigurationError`` for one to a
+    database without these tables or rights, and else what the connection's library raises.
+    """
+
+    async def enqueue(self, connection: Any, message: NewMessage, epoch: str | None) -> None:
+        """Have the message sent when the transaction commits; ``epoch``: of the database that the connection is to."""
+
+    def enqueue_now(self, connection: Any, message: NewMessage, epoch: str | None) -> None:
+        """Likewise, on a connection of a library that waits in the caller's thread."""
 
 
 class Store(Protocol):
@@ -177,10 +240,19 @@ class Store(Protocol):
         """Open, migrate and lock the database.
 
         Raises:
-            DatabaseInUse: Another process serves it.
+            DatabaseInUse: Another process serves it, and it takes one alone.
+            DatabaseAway: It cannot be reached, or is not up yet.
             DatabaseTooNew: A newer Tidings wrote it.
             ConfigurationError: It cannot be opened; the text says why.
             NotNow: It cannot be opened now: the disk is full, or another program holds it.
+        """
+
+    def listen(self, missed: OnMissed, began_anew: OnNewEpoch) -> None:
+        """Tell, in the event loop's thread, of what ``on_commit`` cannot.
+
+        ``missed``: a commit in the logs of these users may not have been told; they are to be read. ``began_anew``: the
+        database went back, and ``epoch`` is another one now: nothing that was read before holds any more. A store that
+        is alone with its database tells neither.
         """
 
     async def close(self) -> None:
@@ -197,6 +269,9 @@ class Store(Protocol):
 
     async def note_forgotten(self, erasures: int) -> None:
         """Keep that this process has nothing in memory of what was erased in so many steps."""
+
+    async def nodes(self) -> int:
+        """Return how many processes, with this one, have looked at the database in the last seconds."""
 
     async def failed(self) -> bool:
         """Wait until this process can write no more; return whether another process may go on with the database.
@@ -253,6 +328,9 @@ class Store(Protocol):
     async def inbox(self, user: UserId, *, before: int | None, limit: int) -> InboxPage:
         """Conversations whose last message is at a position below ``before``, the latest first."""
 
+    async def unread(self, user: UserId) -> int:
+        """How many messages the user has not read: the ``unread_total`` of the inbox, without its conversations."""
+
     async def relation(self, user: UserId, peer: UserId) -> Relation:
         """Return the relation of the two, seen from ``user``."""
 
@@ -265,24 +343,56 @@ class Store(Protocol):
     async def blocked(self, user: UserId, *, before: int | None, limit: int) -> BlockedPage:
         """Those whom a user blocks, at a position below ``before``, the latest first."""
 
+    async def take_hourly(self, what: str, user: UserId, most: int) -> None:
+        """Count that ``user`` does this once more, for all who have the database.
+
+        Raises:
+            TooManyRequests: They have done it ``most`` times within the last hour.
+        """
+
     async def add_report(self, report: Report) -> None:
         """Keep a report for whoever reads the table."""
 
     async def revoke(self, user: UserId, until: float) -> None:
         """Keep that the user's tokens issued up to ``until``, seconds since 1970, are refused. It never falls."""
 
-    async def revocations(self) -> dict[UserId, float]:
-        """Return the revocations, the oldest first; of more than REVOKED_USERS_MAX the latest."""
+    async def revocations(self, since: float = 0.0) -> dict[UserId, float]:
+        """Return the revocations until after ``since``, the oldest first; of more than REVOKED_USERS_MAX the latest."""
 
-    async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
+    async def service_keys(self) -> list[ServiceKey]:
+        """Return those that count now."""
+
+    async def note_key_used(self, digest: bytes, day: int) -> None:
+        """Keep that a service key was used on this day; nothing where there is no such key."""
+
+    async def keep_profile(self, user: UserId, profile: TokenProfile) -> None:
+        """Keep a user's profile, in the place of what was kept."""
+
+    async def profiles(self, users: Sequence[UserId]) -> dict[UserId, TokenProfile]:
+        """Return the profiles of these users, some hundred at most; those who have none are left out."""
+
+    async def move_outbox(self, check: CheckWaiting, moved: OnMoved) -> None:
+        """Move into the logs what transactions of the application have enqueued, until cancelled.
+
+        Each message once, by whichever node is first, in the order in which they were enqueued. ``check`` raises a
+        ``Problem`` for one that cannot be stored. Returns at once where no transaction of others can be.
+        """
+
+    async def trim(self, older_than_ms: int, events_max: int, *, not_within_s: float = 0) -> Trimmed:
         """Remove from each log what is older, and what is beyond its newest ``events_max``; whichever keeps less.
 
+        Where other nodes have the database, too: the part of it that no other does, and nothing if they began all of it
+        within ``not_within_s``; ``kept`` is of all logs.
         In small slices that give way to other writes. A reader below the new floor is told ``expired``.
         """
 
     @property
     def write_queue(self) -> int:
         """Writes that wait for the disk now."""
+
+    @property
+    def figures(self) -> Figures | None:
+        """Counts of its work since it started; None for a database that is in this process."""
 
     @property
     def size_bytes(self) -> int:

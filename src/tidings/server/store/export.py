@@ -27,8 +27,10 @@ def export(snapshot: Snapshot, user: UserId) -> Iterator[Line]:
 
     Each is ``{"type", "data"}``: ``conversation`` (other party, watermarks, unread), ``message`` in both directions,
     the receipts that the log still holds, under their types of PROTOCOL.md 7.5, whom this user blocks (``block``),
-    what this user reported (``report``), how many reports about this user there are (``reported``), and until when
-    their sign-ins were ended (``revocation``). Nothing where nothing is kept.
+    what this user reported (``report``), how many reports about this user there are (``reported``), messages in this
+    user's name that wait in an outbox or were refused (``unsent``), service keys that stand for this user alone
+    (``service_key``), name and picture by a token (``profile``), and until when their sign-ins were ended
+    (``revocation``). Nothing where nothing is kept.
     """
     ends = snapshot.ends(user)
     if ends is not None:
@@ -41,6 +43,13 @@ def export(snapshot: Snapshot, user: UserId) -> Iterator[Line]:
         yield from _blocks(snapshot, user)
     # What is kept by name, and so also of somebody who was erased, or who never wrote.
     yield from _reports(snapshot, user)
+    yield from _unsent(snapshot, user)
+    for key in snapshot.service_keys():
+        if key.user == user:
+            yield {"type": "service_key", "data": {"name": key.name, "created": format_time(key.created_ms)}}
+    profile = snapshot.profile(user)
+    if profile is not None:
+        yield {"type": "profile", "data": {"name": profile.name, "avatar_url": profile.picture}}
     until = snapshot.revoked_until(user)
     if until is not None:
         yield {"type": "revocation", "data": {"until": format_time(int(until * 1000))}}
@@ -103,3 +112,9 @@ def _reports(snapshot: Snapshot, user: UserId) -> Iterator[Line]:
     about = snapshot.reports_about(user)
     if about:  # by whom is not this user's to know
         yield {"type": "reported", "data": {"reports": about}}
+
+
+def _unsent(snapshot: Snapshot, user: UserId) -> Iterator[Line]:
+    for each in snapshot.unsent(user):
+        data = {"user_id": each.recipient, "type": each.message_type, "text": each.text, "client_id": each.client_id}
+        yield {"type": "unsent", "data": {**data, "at": format_time(each.queued_ms), "why": each.why}}

@@ -2,9 +2,11 @@
 
 Rules
 1. A call blocks until it is done, and says in values what it did; a program that has more to do calls it in a thread.
-2. ``snapshot``, ``glance``, ``schema`` and ``backup`` only read. ``erase`` and ``trim`` write in steps of milliseconds,
-   each one whole transaction, between which a server's writes have their turn. These may run beside a server.
-   ``migrate`` and ``restore`` may where the engine can tell the server; else they are refused while one runs.
+2. ``snapshot``, ``glance``, ``schema``, ``backup`` and ``service_keys`` only read. ``erase``, ``trim``, an import and
+   changes of a service key write in steps of milliseconds, each one whole transaction, between which a server's writes
+   have their turn. These may run beside a server.
+   ``migrate``, ``begin_epoch`` and ``restore`` may where the engine can tell the server; else they are refused while
+   one runs.
 3. A server may have in memory what was erased. It learns of it by ``Store.check``, and forgets it before ``erase`` is
    done; else the answer says so.
 4. A copy is whole and was looked through, or there is none; so is what is restored. A restored database has a new
@@ -13,14 +15,16 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from tidings.errors import ConfigurationError
 from tidings.protocol.events import LogEvent
 from tidings.protocol.shapes import MessageId
 from tidings.protocol.user_id import UserId
-from tidings.server.store import BlockedPage, HistoryPage, InboxPage, Report, Trimmed
+from tidings.server.store import BlockedPage, HistoryPage, InboxPage, Report, ServiceKey, TokenProfile, Trimmed
+from tidings.server.store.importing import Importer
 from tidings.server.store.rules import Ends
 
 
@@ -69,6 +73,26 @@ class Entry(NamedTuple):
     client_id: str | None
 
 
+class Unsent(NamedTuple):
+    """A message of an application's transaction that is in no log: it waits, or was refused (``why``)."""
+
+    recipient: UserId
+    text: str
+    message_type: str
+    client_id: str
+    queued_ms: int
+    why: str | None
+
+
+def not_added(name: str, there: Sequence[ServiceKey]) -> ConfigurationError:
+    """Why a service key was not added to those that there are."""
+    if any(key.name == name for key in there):
+        return ConfigurationError(f"there is a key {name}: choose another name, or revoke it first: tidings key revoke")
+    return ConfigurationError(
+        f"there are {len(there)} keys, the most that there can be: revoke some that nobody uses; see tidings key list"
+    )
+
+
 class Snapshot(Protocol):
     """One state of a database, however long the reading takes. A user never seen has nothing."""
 
@@ -106,6 +130,15 @@ class Snapshot(Protocol):
     def reports_about(self, user: UserId) -> int:
         """How many reports there are about this user."""
 
+    def unsent(self, user: UserId) -> Iterator[Unsent]:
+        """The messages in this user's name that are in no log, the oldest first."""
+
+    def service_keys(self) -> list[ServiceKey]:
+        """The service keys, by name."""
+
+    def profile(self, user: UserId) -> TokenProfile | None:
+        """The name and picture by this user's token; None: there are none."""
+
     def revoked_until(self, user: UserId) -> float | None:
         """Until when this user's sign-ins are revoked, seconds since 1970, under their name or without it."""
 
@@ -123,6 +156,12 @@ class Maintenance(Protocol):
     def migrate(self) -> Schema:
         """Bring the schema up to date, making the database if there is none; the version before, and the one of now."""
 
+    def script(self, after: int) -> str:
+        """Return SQL that does what ``migrate`` does to a schema of the version ``after``; it is for others to run."""
+
+    def begin_epoch(self) -> str:
+        """Give the database a new epoch, so that every client's cursor is answered with a reset; the epoch."""
+
     def backup(self, target: str) -> Copied:
         """Copy the database into a new file: everything that was acknowledged when this began is in it."""
 
@@ -138,6 +177,22 @@ class Maintenance(Protocol):
 
     def trim(self, older_than_ms: int, events_max: int, *, dry_run: bool = False) -> Trimmed:
         """Shorten the logs as retention does; with ``dry_run`` only count what would go."""
+
+    def add_service_key(self, key: ServiceKey) -> None:
+        """Let a service key count, from its next request on: on each node within a second.
+
+        Raises:
+            ConfigurationError: There is one of this name, or there are SERVICE_KEYS_MAX.
+        """
+
+    def service_keys(self) -> list[ServiceKey]:
+        """The service keys, by name."""
+
+    def remove_service_key(self, name: str) -> bool:
+        """Let a service key count no more, on each node within a second; whether there was one of this name."""
+
+    def importer(self) -> AbstractContextManager[Importer]:
+        """Let older messages be imported."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Read the database as it is now."""

@@ -7,13 +7,25 @@ nothing. A store whose database decides by itself answers with the words of ``Re
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from tidings.errors import NOT_ALLOWED_DETAIL, Conflict, Forbidden, NotFound, Problem, TooManyRequests
+from tidings.errors import (
+    NOT_ALLOWED_DETAIL,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Problem,
+    TooManyRequests,
+    Unprocessable,
+)
 from tidings.protocol.cursor import Cursor, tag_of
 from tidings.protocol.events import KIND_DELIVERED, KIND_READ_BY_PEER
+from tidings.protocol.user_id import UserId
+from tidings.server.config import Config
 from tidings.server.store import BeginsConversation, NewMessage, StartPosition
 
 SEQ_BITS = 24  # a message's number within its conversation; together they are one number
@@ -22,6 +34,50 @@ TAG_BITS = 63  # of a conversation's tag, which is drawn: a database's integers,
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 DIGEST_SIZE_BYTES = 16
+CLIENT_ID_LENGTH_MAX = 64  # characters; a UUID with room
+SYSTEM = "system"  # the type that only the host's own code may send
+REFUSED_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except TAB, LF and CR, in what people write
+
+_PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+")
+
+
+# Is this a message?
+
+
+def check_message(
+    config: Config,
+    sender: UserId,
+    recipient: UserId,
+    text: str,
+    message_type: str,
+    client_id: str | None,
+    *,
+    opening_limit_per_h: int | None,
+) -> NewMessage:
+    """A message that may be stored.
+
+    Raises:
+        BadRequest: Its text cannot be UTF-8.
+        Unprocessable: It breaks a rule of PROTOCOL.md; the code says which.
+    """
+    if recipient == sender:
+        raise Unprocessable("to_oneself", "A message goes to somebody else.")
+    if not text or text.isspace():
+        raise Unprocessable("empty_text", "The text is empty.")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # from the host's own code
+        raise BadRequest("not_utf8", "The text has half a surrogate pair, which is no character.") from None
+    if size > config.text_bytes_max:
+        raise Unprocessable("text_too_long", f"The text has {size} bytes; at most {config.text_bytes_max} are allowed.")
+    if REFUSED_CONTROL.search(text):
+        raise Unprocessable("control_characters", "The text contains control characters other than TAB, LF and CR.")
+    if message_type not in ("text", SYSTEM, *config.message_types):
+        raise Unprocessable("unknown_type", f"Messages of type {message_type[:32]!r} are not configured here.")
+    if client_id is not None and (len(client_id) > CLIENT_ID_LENGTH_MAX or not _PRINTABLE_ASCII.fullmatch(client_id)):
+        raise Unprocessable("bad_client_id", f"A client_id has 1..{CLIENT_ID_LENGTH_MAX} printable ASCII characters.")
+    passes_blocks = message_type == SYSTEM  # the application speaks to both, nobody to the other
+    return NewMessage(sender, recipient, text, message_type, client_id, opening_limit_per_h, passes_blocks)
 
 
 # May this be appended?

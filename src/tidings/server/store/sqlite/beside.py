@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tidings.errors import ConfigurationError, DatabaseInUse
 from tidings.server.store.sqlite.file import connect, known_version, schema_version, set_pragma
-from tidings.server.store.sqlite.lock import DatabaseLock
+from tidings.server.store.sqlite.lock import DatabaseLock, is_held_here
 from tidings.server.store.sqlite.owner import as_owner
 from tidings.server.store.sqlite.wal import check_log, fold
 
@@ -35,7 +35,7 @@ def opened(name: str, *, query_only: bool = False, any_schema: bool = False) -> 
         DatabaseTooNew: A newer Tidings wrote it.
     """
     known = known_version()
-    with as_owner(name) as path:
+    with _with_rights(name) as path:
         lock = DatabaseLock(existing(path))
         try:
             is_served = not _settled(lock)
@@ -50,10 +50,18 @@ def opened(name: str, *, query_only: bool = False, any_schema: bool = False) -> 
                 if query_only:
                     set_pragma(connection, "query_only", 1)
                 yield Database(path, connection, is_served)
+        except BrokenPipeError:  # of the output of whoever works on it
+            raise
         except (sqlite3.Error, OSError) as failure:
             raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be used: {failure}") from failure
         finally:
             lock.release()
+
+
+def _with_rights(name: str) -> contextlib.AbstractContextManager[str]:
+    """The real path. A server that works on its own file has the rights, and they are all its threads'."""
+    path = os.path.realpath(name)
+    return contextlib.nullcontext(path) if is_held_here(path) else as_owner(name)
 
 
 def _settled(lock: DatabaseLock) -> bool:

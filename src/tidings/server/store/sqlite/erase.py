@@ -21,14 +21,14 @@ import time
 
 from tidings.protocol.events import DELETED
 from tidings.protocol.user_id import ERASED_ID_DIGITS, ERASED_ID_PREFIX, UserId
+from tidings.server.store.limits import ERASE_SLICE_ROWS
 from tidings.server.store.rules import CONVERSATION_SEQ_MAX, SEQ_BITS
-from tidings.server.store.sqlite import revoke, trim
+from tidings.server.store.sqlite import profiles, revoke, service_keys, trim
 from tidings.server.store.sqlite.file import transaction
 from tidings.server.store.sqlite.schema import find_user
 from tidings.server.store.sqlite.wal import fold
 
 SCRUB_WAIT_MAX_S, SCRUB_PAUSE_S = 60.0, 0.1  # for readers of a database whose log is to be emptied after an erasure
-ERASE_SLICE_ROWS = 1000  # messages looked at in one transaction of an erasure
 
 
 class Erasure:
@@ -44,13 +44,12 @@ class Erasure:
     def step(self, connection: sqlite3.Connection) -> bool:
         """Do a slice; whether nothing is left."""
         user = find_user(connection, self._name)
-        is_revoked = revoke.hide(connection, self._name)
-        if user is None and not is_revoked:
+        is_named = revoke.hide(connection, self._name) | service_keys.remove_of(connection, self._name)
+        is_named |= profiles.forget(connection, self._name)
+        if user is None and not is_named:
             return True
         self.was_known = True
-        connection.execute(
-            "INSERT INTO meta(k, v) VALUES ('erasures', 1) ON CONFLICT (k) DO UPDATE SET v = v + 1",
-        )
+        count_step(connection)
         connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('unscrubbed', 1)")
         if user is None:
             return True
@@ -91,6 +90,11 @@ class Erasure:
         )
         connection.execute("DELETE FROM blocks WHERE uid = ?", (user,))
         connection.execute("UPDATE members SET opened_ms = 0 WHERE uid = ? AND opened_ms > 0", (user,))
+
+
+def count_step(connection: sqlite3.Connection) -> None:
+    """Have a server look at all logs, and forget what it has of them."""
+    connection.execute("INSERT INTO meta(k, v) VALUES ('erasures', 1) ON CONFLICT (k) DO UPDATE SET v = v + 1")
 
 
 def count(connection: sqlite3.Connection) -> int:

@@ -62,6 +62,11 @@ def inbox(connection: sqlite3.Connection, epoch: str, owner: UserId, before: int
     return rows.inbox_page(owner, found, limit, cursor, _unread_total(connection, user))
 
 
+def unread(connection: sqlite3.Connection, owner: UserId) -> int:
+    """The unread messages of a user; see ``Store.unread``."""
+    return _unread_total(connection, find_user(connection, owner))
+
+
 def _unread_total(connection: sqlite3.Connection, user: int | None) -> int:
     """Count the unread messages in all conversations; as in the inbox nothing where the user blocks the other side."""
     row = connection.execute(

@@ -134,6 +134,15 @@ class DatabaseLock:
             return None
 
 
+def is_held_here(path: str) -> bool:
+    """Whether this process holds the lock of the file at a real path."""
+    try:
+        here = _open_here.get(_key(os.stat(path, follow_symlinks=False)))
+    except OSError:
+        return False
+    return here is not None and here[1] == os.getpid()
+
+
 def _is_at(path: str, key: tuple[int, int]) -> bool:
     try:
         return _key(os.stat(path, follow_symlinks=False)) == key

@@ -14,18 +14,25 @@ from collections.abc import Iterator
 
 from tidings.errors import ConfigurationError
 from tidings.protocol.user_id import UserId
-from tidings.server.store import Trimmed
-from tidings.server.store.maintenance import Copied, Erased, Restored, Schema
-from tidings.server.store.sqlite import copies, trim
+from tidings.server.store import ServiceKey, Trimmed
+from tidings.server.store.limits import FORGET_PAUSE_S, FORGET_WAIT_MAX_S, TRIM_PAUSE_S
+from tidings.server.store.maintenance import Copied, Erased, Restored, Schema, not_added
+from tidings.server.store.sqlite import copies, service_keys, trim
 from tidings.server.store.sqlite.beside import opened, unserved
 from tidings.server.store.sqlite.erase import Erasure, is_forgotten, needs_scrub, scrub
-from tidings.server.store.sqlite.file import connect, known_version, migrate, schema_version, set_pragma, transaction
+from tidings.server.store.sqlite.file import (
+    connect,
+    known_version,
+    migrate,
+    new_epoch,
+    schema_version,
+    set_pragma,
+    transaction,
+)
+from tidings.server.store.sqlite.importing import SqliteImporter
 from tidings.server.store.sqlite.owner import as_owner
 from tidings.server.store.sqlite.snapshot import SqliteSnapshot
-from tidings.server.store.sqlite.trim import TRIM_PAUSE_S
 from tidings.server.store.sqlite.wal import check_log, fold
-
-FORGET_WAIT_MAX_S, FORGET_PAUSE_S = 15.0, 0.1  # for a server to say that it has nothing erased in memory any more
 
 FOLD_EVERY_EVENTS = 100_000  # events removed until the log is folded into the file: a server does so for its own writes
 
@@ -55,6 +62,22 @@ class SqliteMaintenance:
             except (sqlite3.Error, OSError) as failure:
                 raise ConfigurationError(f"db (TIDINGS_DB): {path} cannot be migrated: {failure}") from failure
         return Schema(before, known)
+
+    def script(self, after: int) -> str:
+        raise ConfigurationError("--sql is for PostgreSQL; an SQLite file is migrated by: tidings migrate")
+
+    def begin_epoch(self) -> str:
+        """Refused while a server runs, which has the epoch in memory."""
+        if not self.schema().found:
+            raise ConfigurationError(f"db (TIDINGS_DB): {self._name} is empty, and has no epoch")
+        epoch = new_epoch()
+        with as_owner(self._name) as path, unserved(path, "changing its epoch"):
+            check_log(path)
+            with contextlib.closing(connect(path)) as connection:
+                with transaction(connection):
+                    connection.execute("UPDATE meta SET v = ? WHERE k = 'epoch'", (epoch,))
+                fold(connection)
+        return epoch
 
     def backup(self, target: str) -> Copied:
         return copies.backup(self._name, target)
@@ -108,6 +131,26 @@ class SqliteMaintenance:
             if unfolded:
                 fold(connection)
         return Trimmed(logs, events, kept)
+
+    def add_service_key(self, key: ServiceKey) -> None:
+        with opened(self._name) as database, transaction(database.connection):
+            if not service_keys.add(database.connection, key):
+                raise not_added(key.name, service_keys.service_keys(database.connection))
+
+    def service_keys(self) -> list[ServiceKey]:
+        with opened(self._name, query_only=True) as database:
+            return service_keys.service_keys(database.connection)
+
+    def remove_service_key(self, name: str) -> bool:
+        with opened(self._name) as database, transaction(database.connection):
+            return service_keys.remove(database.connection, name)
+
+    @contextlib.contextmanager
+    def importer(self) -> Iterator[SqliteImporter]:
+        with opened(self._name) as database:
+            yield SqliteImporter(database.connection)
+            if not database.is_served:
+                fold(database.connection)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[SqliteSnapshot]:

@@ -42,7 +42,7 @@ def revoked_until(connection: sqlite3.Connection, user: UserId) -> float | None:
     return until  # type: ignore[no-any-return]
 
 
-def revocations(connection: sqlite3.Connection) -> dict[UserId, float]:
+def revocations(connection: sqlite3.Connection, since: float) -> dict[UserId, float]:
     """The revocations, the oldest first; see ``Store.revocations``."""
-    rows = connection.execute("SELECT name, until FROM revocations ORDER BY until").fetchall()
+    rows = connection.execute("SELECT name, until FROM revocations WHERE until > ? ORDER BY until", (since,)).fetchall()
     return {UserId(name): until for name, until in rows}

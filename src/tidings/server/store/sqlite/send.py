@@ -46,7 +46,7 @@ def append(connection: sqlite3.Connection, new: NewMessage) -> Written[Appended]
     if conversation is None:
         sender = add_user(connection, new.sender) if sender is None else sender
         recipient = add_user(connection, new.recipient) if recipient is None else recipient
-        conversation, tag = _open_conversation(connection, sender, recipient, now_ms)
+        conversation, tag = open_conversation(connection, sender, recipient, now_ms)
         last_seq = received = 0
     elif rules.tells_first(found):
         told = tell(connection, conversation, sender, new.sender, now_ms)
@@ -90,8 +90,11 @@ def _openings(connection: sqlite3.Connection, found: rules.Found, new: NewMessag
     return [opened_ms for (opened_ms,) in opened]
 
 
-def _open_conversation(connection: sqlite3.Connection, opener: int, peer: int, now_ms: int) -> tuple[int, int]:
-    """The conversation's number, by which it is kept, and its tag, by which people see it."""
+def open_conversation(connection: sqlite3.Connection, opener: int, peer: int, now_ms: int) -> tuple[int, int]:
+    """The conversation's number, by which it is kept, and its tag, by which people see it.
+
+    With ``now_ms`` 0 nobody has begun it: it counts for no limit.
+    """
     (conversation,) = connection.execute("UPDATE meta SET v = v + 1 WHERE k = 'conversations' RETURNING v").fetchone()
     tag = secrets.randbits(TAG_BITS)
     connection.execute(

@@ -11,11 +11,11 @@ import msgspec
 from tidings.protocol.events import KIND_MESSAGE, LogEvent
 from tidings.protocol.shapes import Message
 from tidings.protocol.user_id import UserId
-from tidings.server.store import BlockedPage, HistoryPage, InboxPage, Report
-from tidings.server.store.maintenance import Entry
+from tidings.server.store import BlockedPage, HistoryPage, InboxPage, Report, ServiceKey, TokenProfile
+from tidings.server.store.maintenance import Entry, Unsent
 from tidings.server.store.rows import message_id
 from tidings.server.store.rules import CONVERSATION_SEQ_MAX, SEQ_BITS, Ends
-from tidings.server.store.sqlite import history, log, revoke, safety
+from tidings.server.store.sqlite import history, log, profiles, revoke, safety, service_keys
 from tidings.server.store.sqlite.file import read_epoch
 from tidings.server.store.sqlite.schema import find_user, read_ends
 
@@ -82,6 +82,17 @@ class SqliteSnapshot:
     def reports_about(self, user: UserId) -> int:
         (about,) = self._connection.execute("SELECT count(*) FROM reports WHERE reported = ?", (user,)).fetchone()
         return int(about)
+
+    def unsent(self, user: UserId) -> Iterator[Unsent]:
+        """See ``Snapshot.unsent``: a file of ours has no outbox."""
+        return iter(())
+
+    def service_keys(self) -> list[ServiceKey]:
+        return service_keys.service_keys(self._connection)
+
+    def profile(self, user: UserId) -> TokenProfile | None:
+        """See ``Snapshot.profile``."""
+        return profiles.read(self._connection, [user]).get(user)
 
     def revoked_until(self, user: UserId) -> float | None:
         return revoke.revoked_until(self._connection, user)

@@ -25,16 +25,24 @@ from tidings.server.config import COMMIT_WAIT_MAX_S, PAGE_SIZE_MAX_BYTES
 from tidings.server.store import (
     Appended,
     BlockedPage,
+    CheckWaiting,
     HistoryPage,
     InboxPage,
     NewMessage,
     OnCommit,
+    OnMissed,
+    OnMoved,
+    OnNewEpoch,
     Relation,
     Report,
+    ServiceKey,
     StartPosition,
+    TokenProfile,
     Trimmed,
 )
-from tidings.server.store.sqlite import erase, history, receipts, revoke, safety, send, trim
+from tidings.server.store.hourly import Hourly
+from tidings.server.store.limits import CHECK_KEPT_S, READ_WAIT_MAX_S, TRIM_PAUSE_S, TRIM_PAUSES_MAX
+from tidings.server.store.sqlite import erase, history, profiles, receipts, revoke, safety, send, service_keys, trim
 from tidings.server.store.sqlite.file import (
     check_served,
     connect,
@@ -49,12 +57,7 @@ from tidings.server.store.sqlite.lock import DatabaseLock
 from tidings.server.store.sqlite.log import heads, read_after, start_position
 from tidings.server.store.sqlite.place import OpenFiles
 from tidings.server.store.sqlite.threads import Crew, Readers, Writer, Written
-from tidings.server.store.sqlite.trim import TRIM_PAUSE_S
 from tidings.server.store.sqlite.wal import FOLD_ABOVE_BYTES, check_log, fold, rescued_beside
-
-READ_WAIT_MAX_S = 10.0  # likewise a read
-CHECK_KEPT_S = 0.9  # who asks for readiness within it gets the answer of before: no stranger makes work for the disk
-TRIM_PAUSES_MAX = 100  # a node that is never idle is trimmed all the same, a slice every two seconds
 
 log = logging.getLogger("tidings.store")
 
@@ -93,6 +96,7 @@ class SqliteStore:
         self._check_begun = 0.0
         self._check_trouble: str | None = None
         self._died: asyncio.Future[bool] | None = None
+        self._hourly = Hourly(time.monotonic)
 
     @property
     def epoch(self) -> str:
@@ -106,6 +110,9 @@ class SqliteStore:
         self._writer = Writer(writing, self._on_commit, self._files, self._crew)
         self._readers = Readers(reading, self._writer.meet, self._crew)
         self._died = self._writer.died
+
+    def listen(self, missed: OnMissed, began_anew: OnNewEpoch) -> None:
+        """Tell nothing: the file is this process's alone, and a commit without an answer ends the writer."""
 
     async def close(self) -> None:
         """Finish what was accepted, and let go of the file."""
@@ -144,6 +151,10 @@ class SqliteStore:
         looked = self._look(connection)
         connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES ('room', zeroblob(?))", (ROOM_SIZE_BYTES,))
         return looked
+
+    async def nodes(self) -> int:
+        """See ``Store.nodes``: another would not be let in."""
+        return 1
 
     async def note_forgotten(self, erasures: int) -> None:
         await self._write(partial(_note_forgotten, erasures=erasures))
@@ -198,6 +209,9 @@ class SqliteStore:
     async def inbox(self, user: UserId, *, before: int | None, limit: int) -> InboxPage:
         return await self._read(partial(history.inbox, epoch=self._epoch, owner=user, before=before, limit=limit))
 
+    async def unread(self, user: UserId) -> int:
+        return await self._read(partial(history.unread, owner=user))
+
     async def relation(self, user: UserId, peer: UserId) -> Relation:
         return await self._read(partial(safety.relation, owner=user, peer_name=peer))
 
@@ -210,16 +224,34 @@ class SqliteStore:
     async def blocked(self, user: UserId, *, before: int | None, limit: int) -> BlockedPage:
         return await self._read(partial(safety.blocked, user=user, before=before, limit=limit))
 
+    async def take_hourly(self, what: str, user: UserId, most: int) -> None:
+        self._hourly.take(what, user, most)
+
     async def add_report(self, report: Report) -> None:
         await self._write(partial(safety.add_report, report=report))
 
     async def revoke(self, user: UserId, until: float) -> None:
         await self._write(partial(revoke.revoke, user=user, until=until))
 
-    async def revocations(self) -> dict[UserId, float]:
-        return await self._read(revoke.revocations)
+    async def revocations(self, since: float = 0.0) -> dict[UserId, float]:
+        return await self._read(partial(revoke.revocations, since=since))
 
-    async def trim(self, older_than_ms: int, events_max: int) -> Trimmed:
+    async def service_keys(self) -> list[ServiceKey]:
+        return await self._read(service_keys.service_keys)
+
+    async def note_key_used(self, digest: bytes, day: int) -> None:
+        await self._write(partial(service_keys.note_used, digest=digest, day=day))
+
+    async def keep_profile(self, user: UserId, profile: TokenProfile) -> None:
+        await self._write(partial(profiles.keep, user=user, profile=profile))
+
+    async def profiles(self, users: Sequence[UserId]) -> dict[UserId, TokenProfile]:
+        return await self._read(partial(profiles.read, users=users))
+
+    async def move_outbox(self, check: CheckWaiting, moved: OnMoved) -> None:
+        """See ``Store.move_outbox``: the file is ours alone, and no transaction of others reaches it."""
+
+    async def trim(self, older_than_ms: int, events_max: int, *, not_within_s: float = 0) -> Trimmed:
         cutoff_ms = time.time_ns() // 1_000_000 - older_than_ms
         after_uid: int | None = 0
         logs = events = kept = 0
@@ -238,6 +270,10 @@ class SqliteStore:
     @property
     def write_queue(self) -> int:
         return 0 if self._writer is None else self._writer.queued
+
+    @property
+    def figures(self) -> None:
+        return None
 
     @property
     def size_bytes(self) -> int:

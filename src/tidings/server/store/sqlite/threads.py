@@ -31,10 +31,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from tidings.errors import Problem, Unavailable
 from tidings.server.store import Committed, OnCommit
+from tidings.server.store.limits import WRITER_QUEUE_MAX
 from tidings.server.store.sqlite.place import OpenFiles, OutOfPlace
 from tidings.server.store.sqlite.wal import FOLD_ABOVE_BYTES, fold
 
-WRITER_QUEUE_MAX = 10_000  # writes waiting for the disk: about 1 s of work; beyond, 503
 WRITER_BATCH_MAX = 256  # writes in one transaction; more gains nothing and delays the first
 
 log = logging.getLogger("tidings.store")

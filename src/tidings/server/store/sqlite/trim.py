@@ -10,12 +10,9 @@ import sqlite3
 from functools import partial
 from typing import NamedTuple
 
+from tidings.server.store.limits import TRIM_SLICE_EVENTS, TRIM_USERS_AT_ONCE
 from tidings.server.store.rules import Ends, next_floor, wanted_floor
 from tidings.server.store.sqlite.schema import read_ends
-
-TRIM_SLICE_EVENTS = 1000  # events removed in one transaction: some milliseconds that a send may wait
-TRIM_USERS_AT_ONCE = 500  # logs looked at in one read
-TRIM_PAUSE_S = 0.02  # between two slices, and while writes are queued: retention is never in a hurry
 
 
 class Cut(NamedTuple):

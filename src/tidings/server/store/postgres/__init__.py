@@ -1,0 +1,1 @@
+"""The store on a PostgreSQL database, which several nodes have at once."""

@@ -1,0 +1,9 @@
+-- Name and picture by the user's last token, where no host tells them. By user id and not by row: somebody who only reads
+-- has no row, and is known by name to those who write to them all the same.
+CREATE TABLE TIDINGS.profiles(
+  "user" text COLLATE "C" PRIMARY KEY,
+  name text,
+  picture text                           -- an address over https
+);
+
+UPDATE TIDINGS.meta SET version = 7;
