@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import httpx2
-
+from lab import plain_http
 from lab.node import API, Frame, Person, Stream, StreamEnded
 from lab.process import wait_for
 
@@ -158,10 +158,14 @@ class Follower:
         assert not self._thread.is_alive(), f"the stream of {self.person.id} did not end within {deadline_s} s"
         self._thread = None
 
-    def wait_at_head(self, deadline_s: float = 20) -> None:
-        """Wait until everything was applied that the log has."""
+    def wait_at_head(self, stuck_s: float = 20) -> None:
+        """Wait until everything was applied that the log has; at most for so long without any progress."""
         head = self.person.head()
-        wait_for(lambda: self.cursor == head, deadline_s, f"the whole log of {self.person} on its stream")
+        while (cursor := self.cursor) != head:
+            wait_for(partial(self._has_moved_from, cursor), stuck_s, f"more of the log of {self.person} on its stream")
+
+    def _has_moved_from(self, cursor: str) -> bool:
+        return self.cursor != cursor
 
     @property
     def texts(self) -> list[str]:
@@ -229,7 +233,7 @@ def position(cursor: str) -> int:
 
 def metric(node_url: str, name: str) -> float:
     """A value of `/metrics`, by its name with its labels; 0 when it was never counted."""
-    lines = httpx2.get(f"{node_url}/metrics", trust_env=False).text.splitlines()
+    lines = plain_http.get(f"{node_url}/metrics").text.splitlines()
     return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + " ")), 0.0)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from lab import plain_http
 from lab.node import API
 from lab.process import START_DEADLINE_S, Program, wait_for
 
@@ -21,18 +22,19 @@ KEY_HEADER = "Tidings-Demo-Key"
 
 
 class Demo(Program):
-    """The demo's process and address; `port` 0 takes a free one."""
+    """The demo's process and address; `port` 0 takes a free one. Several `nodes` are on `db`, or on the demo's own."""
 
     stop_signal = signal.SIGINT
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    def __init__(self, directory: Path, port: int = 0, *, nodes: int = 1, db: str | None = None) -> None:
         super().__init__(directory)
-        self.port = port
+        self.port, self.nodes = port, nodes
+        self.db = db or (f"sqlite:///{directory}/demo.db" if nodes == 1 else None)
 
     def __enter__(self) -> Demo:
         self.start()
-        self.http = httpx2.Client(trust_env=False, base_url=self.url)
-        self.outside = httpx2.Client(trust_env=False)
+        self.http = plain_http.client(base_url=self.url)
+        self.outside = plain_http.client()
         self.control: dict[str, str] = self.http.get("/page.json").json()["control"]
         return self
 
@@ -45,7 +47,8 @@ class Demo(Program):
 
     def command(self) -> list[str]:
         program = str(Path(sys.executable).with_name("tidings"))
-        return [program, "demo", "--port", str(self.port), "--db", f"sqlite:///{self.directory}/demo.db"]
+        more = [] if self.db is None else ["--db", self.db]
+        return [program, "demo", "--port", str(self.port), "--nodes", str(self.nodes), *more]
 
     def serves(self) -> object:
         if ready := re.search(r"Tidings serves http://127\.0\.0\.1:(\d+)\n", self.output):
@@ -78,9 +81,21 @@ class Demo(Program):
         self.orders("fault", kind=kind, on=True, user=user, **more)
 
     def restores(self) -> None:
-        """End all faults, and wait until the server answers."""
+        """End all faults, and wait until every node answers."""
         self.orders("restore")
-        wait_for(lambda: self.state["server"]["state"] == "running", START_DEADLINE_S, "the server is back")
+        wait_for(
+            lambda: all(node["state"] == "running" for node in self.state["nodes"]), START_DEADLINE_S, "all are back"
+        )
+
+    @property
+    def server(self) -> dict[str, Any]:
+        """The state of the only node."""
+        [node] = self.state["nodes"]
+        return dict(node)
+
+    def kills(self, number: int = 1) -> None:
+        """SIGKILL to a node."""
+        self.orders("node", number=number, do="kill")
 
     def loses(self, text: str) -> None:
         """Take a message out of the database, beside the server."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx2
@@ -17,10 +18,21 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 
 
 class Front(Program):
-    """A private instance of a proxy with the shipped configuration, in front of a node; `replaced` in it by a test."""
+    """A private instance of a proxy with the shipped configuration, in front of a node; `replaced` in it by a test.
 
-    def __init__(self, kind: str, node: Node, directory: Path, replaced: dict[str, str] | None = None) -> None:
+    `others` are further nodes beside it, each in the line that the file has for one.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        node: Node,
+        directory: Path,
+        replaced: dict[str, str] | None = None,
+        others: Sequence[Node] = (),
+    ) -> None:
         super().__init__(directory)
+        self._addresses = [f"127.0.0.1:{each.port}" for each in (node, *others)]
         self.replaced = replaced or {}
         self.kind, self.node = kind, node
         self.certificate = make_certificate(directory)
@@ -75,7 +87,9 @@ class Front(Program):
         block = self._shipped(
             "nginx.conf",
             {
-                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "    server 127.0.0.1:8000 max_fails=0;": "\n".join(
+                    f"    server {address} max_fails=0;" for address in self._addresses
+                ),
                 "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
                 "server_name chat.example.org": "server_name localhost",
                 "/etc/ssl/chat.example.org.pem": str(self.certificate),
@@ -100,7 +114,7 @@ class Front(Program):
         path = self._shipped(
             "Caddyfile",
             {
-                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "127.0.0.1:8000": " ".join(self._addresses),
                 "chat.example.org {": f"{self.url} {{\n\tbind 127.0.0.1\n\ttls {certificate}",
                 "\tlog default {": "\tadmin off\n\tauto_https disable_redirects\n\tlog default {",
                 "/var/log/caddy": str(self.directory),
@@ -112,7 +126,12 @@ class Front(Program):
         path = self._shipped(
             "haproxy.cfg",
             {
-                "127.0.0.1:8000": f"127.0.0.1:{self.node.port}",
+                "    server tidings 127.0.0.1:8000": "\n".join(
+                    f"    server node{number} {address} check inter 1s rise 1"
+                    if number
+                    else f"    server node0 {address}"
+                    for number, address in reversed(list(enumerate(self._addresses)))
+                ),
                 "bind :443": f"bind 127.0.0.1:{self.port}",
                 "/etc/ssl/chat.example.org.pem": str(self.certificate),
                 "log /dev/log": "log stdout format raw",

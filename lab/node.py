@@ -1,6 +1,8 @@
 """A real `tidings serve` under test, and the people who use it over HTTP.
 
-A `Node` is the command that a user starts, in a process of its own, with a database file of its own and a free port.
+A `Node` is the command that a user starts, in a process of its own, with a database of its own and a free port. Where
+the deployment has two nodes it is two such processes on one database: each request goes to the other one than the
+request before, so that nothing may be known to one process alone.
 A `Person` is one user of it, with a token that this file mints. A `Stream` is one event stream read from a plain
 socket, so that a test sees the very bytes. Nothing here imports the product: it is an independent reading of
 PROTOCOL.md. Nothing sleeps for luck: everything waits for a condition, with a deadline.
@@ -14,6 +16,7 @@ PROTOCOL.md. Nothing sleeps for luck: everything waits for a condition, with a d
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -23,7 +26,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -32,7 +35,9 @@ from urllib.parse import quote, urlencode
 import httpx2
 import jwt
 
-from lab.process import PATIENCE_S, Program
+from lab import plain_http
+from lab.deployment import SQLITE, Deployment, rows
+from lab.process import PATIENCE_S, Program, wait_for
 
 API = "/api/message"
 SECRET = "a secret of the tests, long enough for every algorithm that a forger may try: 64 bytes"
@@ -66,17 +71,27 @@ class Node(Program):
     stderr_name = "stderr.txt"
     # A drain keeps the listener for its whole window; tests that do not look at it should not wait for it.
     default_limits: ClassVar[dict[str, object]] = {"drain_window_s": 0.3}
+    _program: ClassVar[str] = str(Path(sys.executable).with_name("tidings"))
+    deployment: ClassVar[Deployment] = SQLITE  # of nodes of which a test names no database
 
-    def __init__(self, directory: Path, *, port: int = 0, database: Path | None = None, **limits: Any) -> None:
+    def __init__(
+        self, directory: Path, *, port: int = 0, database: Path | None = None, db: str | None = None, **limits: Any
+    ) -> None:
         super().__init__(directory)
         self.database = database or directory / "tidings.db"
+        self._db = db
+        self._on = on = self.deployment if database is None and db is None else SQLITE
         self.port = port
         self.limits: dict[str, object] = {**self.default_limits, **limits}
+        if bus := on.bus():
+            self.limits.setdefault("bus", bus)
+        self.beside = [Node(directory / f"{number}", db=self.db) for number in range(2, on.nodes + 1)]
+        self._turns = itertools.cycle([*self.beside, self])
         self.host = "127.0.0.1"
         self.variables: dict[str, str] = {}
         self._written_before = 0  # bytes on stdout, by its predecessors
         self.streams: list[Stream] = []
-        self.http = httpx2.Client(trust_env=False, timeout=PATIENCE_S)
+        self.http = plain_http.client(timeout=PATIENCE_S)
 
     def __enter__(self) -> Self:
         self.start()
@@ -89,16 +104,54 @@ class Node(Program):
             self.kill()
 
     @property
+    def db(self) -> str:
+        """The URL of its database; that of a file follows ``database``, which a test may put elsewhere."""
+        return self._db or self._on.db(self.database)
+
+    @db.setter
+    def db(self, url: str) -> None:
+        self._db = url
+
+    @property
     def address(self) -> tuple[str, int]:
-        return (self.host, self.port)
+        """Of the node whose turn it is."""
+        turn = next(self._turns)
+        return (turn.host, turn.port)
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        """Likewise."""
+        host, port = self.address
+        return f"http://{host}:{port}"
+
+    @property
+    def output(self) -> str:
+        """All that it wrote, and the nodes beside it."""
+        return super().output + "".join(each.output for each in self.beside)
 
     @property
     def stderr(self) -> str:
-        return (self.directory / self.stderr_name).read_text(errors="replace")
+        """Likewise, where the log goes."""
+        nodes = (self, *self.beside)
+        return "".join((each.directory / each.stderr_name).read_text(errors="replace") for each in nodes)
+
+    def operates(self, command: str, *options: str) -> str:
+        """The output of an operator's command on the database."""
+        done = subprocess.run(
+            [self._program, command, *options, "--db", self.db], capture_output=True, text=True, env=self.environment()
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """The rows of a query that an operator asks the database."""
+        return rows(self.db, query)
+
+    def soon(self, expected: object, ask: Callable[[], object]) -> None:
+        """Assert that this is the answer: at once, or where nodes tell each other, in a moment on each."""
+        if self.beside:
+            wait_for(lambda: all(expected == ask() for _ in (self, *self.beside)), what=f"{expected} on each node")
+        assert expected == ask()
 
     def cpu_s(self) -> float:
         """The CPU time that the process has taken, in seconds; the kernel counts in hundredths."""
@@ -111,15 +164,24 @@ class Node(Program):
         return super().environment() | {"TIDINGS_SECRET": SECRET} | ours | self.variables
 
     def command(self) -> list[str]:
-        program = str(Path(sys.executable).with_name("tidings"))
-        where = ["--host", self.host, "--port", str(self.port), "--db", f"sqlite:///{self.database.absolute()}"]
-        return [program, "serve", *where]
+        where = [
+            "--host",
+            self.host,
+            "--port",
+            str(self.port),
+            "--db",
+            self.db,
+        ]
+        return [self._program, "serve", *where]
 
     def start(self) -> None:
         """Start the process and wait until it says that it serves."""
         stdout = self.directory / self.stdout_name
         self._written_before = stdout.stat().st_size if stdout.exists() else 0
         super().start()
+        for each in self.beside:
+            each.limits, each.variables = self.limits, self.variables
+            each.start()
 
     def serves(self) -> object:
         written = (self.directory / self.stdout_name).read_bytes()[self._written_before :].decode()
@@ -128,10 +190,11 @@ class Node(Program):
         self.port = int(written.splitlines()[0].rsplit(":", 1)[1])
         return True
 
-    def signal_stop(self) -> None:
-        """Send SIGTERM and return at once: the drain goes on."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
+    def signal_stop(self, by: signal.Signals = signal.SIGTERM) -> None:
+        """Send the signal and return at once: the drain goes on."""
+        for each in (self, *self.beside):
+            assert each.process is not None
+            each.process.send_signal(by)
 
     def stop(self) -> None:
         """Stop by SIGTERM; the node must exit 0 without a traceback in what it wrote."""
@@ -150,6 +213,8 @@ class Node(Program):
             self.kill()
             raise AssertionError(f"the node did not exit:\n{self.output}") from None
         self.process = None
+        for each in self.beside:
+            each.wait_exit(deadline_s)
         self._close()
         assert code == 0, f"the node exited with {code}:\n{self.output}"
         assert "Traceback" not in self.output, self.output
@@ -157,11 +222,13 @@ class Node(Program):
     def kill(self) -> None:
         """End the process at once, as a power cut would."""
         super().kill()
+        for each in self.beside:
+            each.kill()
         self._close()
 
     def restart(self) -> None:
         """Start again (after `stop` or `kill`) on the same database and port."""
-        self.http = httpx2.Client(trust_env=False, timeout=PATIENCE_S)
+        self.http = plain_http.client(timeout=PATIENCE_S)
         self.start()
 
     def _close(self) -> None:
@@ -184,6 +251,10 @@ class Node(Program):
         stream = Stream(address or self.address, request, timeout_s)
         self.streams.append(stream)
         return stream
+
+    def makes_key(self, name: str, *options: str) -> str:
+        """The secret of a new service key."""
+        return self.operates("key", "create", name, *options).strip()
 
 
 class Person:
@@ -290,6 +361,17 @@ class Person:
         return body
 
 
+class Keyed(Person):
+    """A program of the host's that has a service key, in the name of this user, or of whom the key stands for."""
+
+    def __init__(self, node: Node, key: str, user_id: str = "") -> None:
+        super().__init__(node, user_id, key)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return super().headers | ({"Tidings-User": quote(self.id, safe="")} if self.id else {})
+
+
 @dataclass(frozen=True)
 class Frame:
     """One frame. `raw` are its bytes with the closing blank line; `fields` its (name, value) lines in order."""
@@ -372,6 +454,12 @@ class Stream:
     def close(self) -> None:
         """Go away, as a client does that was closed (FIN)."""
         self._socket.close()
+
+    @property
+    def port(self) -> int:
+        """Our end's, which the kernel tells of the process at the other end."""
+        port: int = self._socket.getsockname()[1]
+        return port
 
     def reset(self) -> None:
         """Go away without a word (RST), as a client does whose process was killed."""

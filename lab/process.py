@@ -55,6 +55,18 @@ def accepts(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+def is_gone(process_id: int) -> bool:
+    """Whether the process has ended, all threads of it; one that nobody has waited for counts as ended.
+
+    Its first thread may be gone while another one still has its open connections.
+    """
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "Z" and len(os.listdir(f"/proc/{process_id}/task")) == 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Program(ABC):
     """One program and its directory. It may be started again after it has ended.
 

@@ -50,6 +50,7 @@ class Proxy:
         self._cut_how: End = "reset"
         self._piece_bytes: int | None = None
         self._piece_pause_s = 0.0
+        self._lag_s = 0.0
         self._connections: set[_Connection] = set()
         self._listener: socket.socket | None = None
         self._changed = asyncio.Event()
@@ -103,6 +104,10 @@ class Proxy:
             self._piece_bytes, self._piece_pause_s = size_bytes, pause_s
 
         self._call(trickle)
+
+    def lags(self, seconds: float) -> None:
+        """Pass everything so much later, each way, until told 0."""
+        self._lag_s = seconds
 
     def strand_open(self) -> None:
         """The connections open now fall silent for good, as after a lost NAT entry: no byte, no end. New ones pass."""
@@ -271,6 +276,8 @@ class _Connection:
 
     async def _write(self, sink: socket.socket, passed: bytes) -> None:
         proxy = self._proxy
+        if passed and proxy._lag_s:
+            await asyncio.sleep(proxy._lag_s)
         while passed:
             size = proxy._piece_bytes or len(passed)
             await proxy._loop.sock_sendall(sink, passed[:size])

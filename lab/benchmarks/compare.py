@@ -47,13 +47,16 @@ def measure(works: Sequence[Work], peers: Sequence[Peer], size: Size, folder: Pa
     for round_number in range(1, size.rounds + 1):
         for work in works:
             for peer in peers:
+                if not work.is_for(peer):
+                    continue
                 findings.note(work.name, peer.name, work.why_not(peer) or work.why_not_all(peer))
                 if work.why_not(peer):
                     continue
                 began = time.perf_counter()
                 place = folder / f"{round_number}-{work.name}-{peer.name.replace(' ', '-')}"
                 place.mkdir()
-                running = Running(peer, place)
+                os.sched_setaffinity(0, work.cpus())
+                running = Running(peer, place, shares_cpus=work.shares_cpus)
                 try:
                     work.measure(running, size, partial(findings.take, work.name, peer.name))
                 except (SystemExit, ServerProblem, StreamLost, TimeoutError) as failure:
@@ -111,8 +114,6 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="write the ratios of this run to ratios.json")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for the table and figures")
     options = parser.parse_args()
-    if (os.cpu_count() or 1) > 1:
-        os.sched_setaffinity(0, {1})
     size = Size(quick=options.quick)
     size.rounds = options.rounds or size.rounds
     kind = "quick, one round" if options.quick else f"{size.rounds} rounds"

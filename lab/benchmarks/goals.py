@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lab.benchmarks.peers import ON_POSTGRES, TWO_WITH_NATS, TWO_WITH_NOTIFY
 from lab.benchmarks.report import Findings, shown
 
 Value = Callable[[Findings], float | None]
@@ -51,6 +52,8 @@ _MESSAGE = ("message", "CPU of a message, 1 + 1 streams")
 _IDLE = "memory of an idle stream"
 _FRAME = ("fan_out", "CPU of a frame")
 _COMMIT = "CPU of an append"
+_OF_ALL = ("nodes", "CPU of a message, database and bus included")
+_SPEED = ("nodes", "messages a second, all on the same CPUs")
 
 GOALS = (
     Goal("CPU of a message, 1 + 1 streams (us)", figure(*_MESSAGE), 150),
@@ -82,6 +85,29 @@ GOALS = (
         1.2,
     ),
     Goal("worst stall of the event loop in a storm (ms)", figure("storm", "worst wait for the event loop"), 20),
+    Goal(
+        "CPU of a message on PostgreSQL, node and database, to SQLite",
+        ratio(figure(*_OF_ALL, ON_POSTGRES), figure(*_OF_ALL)),
+        1.1,
+    ),
+    *(
+        Goal(
+            f"messages a second: {two.removeprefix('Tidings, ')}, to one node",
+            ratio(figure(*_SPEED, two), figure(*_SPEED, ON_POSTGRES)),
+            1.15,
+            at_least=True,
+        )
+        for two in (TWO_WITH_NOTIFY, TWO_WITH_NATS)
+    ),
+    *(
+        Goal(
+            f"{share} between {two.removeprefix('Tidings, ')} (ms)",
+            figure("nodes", f"{share} from one node to the other", two),
+            bound,
+        )
+        for two in (TWO_WITH_NOTIFY, TWO_WITH_NATS)
+        for share, bound in (("p50", 5), ("p99", 30))
+    ),
 )
 
 

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from lab.meter import cpu_s
 from lab.systems import dialects
 from lab.systems.guide import Guide
 from lab.systems.nchan import Nchan
 from lab.systems.sse_starlette import SseStarlette, uvicorn_arguments
 from lab.systems.system import HERE, Server
 from lab.systems.tidings import Tidings
+from lab.systems.tidings_nodes import TidingsNodes
 from tidings.bench.dialect import Dialect
 
 STREAMS_MAX = 18_000  # at one server: below the usual limit of descriptors
@@ -23,6 +25,8 @@ SETTINGS = {
     "TIDINGS_STREAMS_MAX": "19100",
     "TIDINGS_STREAMS_PER_USER_MAX": "1000",
 }
+ON_POSTGRES = "Tidings on PostgreSQL"
+TWO_WITH_NOTIFY, TWO_WITH_NATS = "Tidings, two nodes, NOTIFY", "Tidings, two nodes, NATS"
 OF_UVICORN = ("--no-access-log", "--backlog", "4096", "--timeout-keep-alive", "600")
 
 
@@ -42,20 +46,33 @@ class Peer(NamedTuple):
     receipts: Callable[[str], Dialect] | str = "no receipts"
     is_durable: bool = False
     streams_max: int = STREAMS_MAX
+    nodes: int = 0  # of one database on PostgreSQL
 
 
 class Running:
-    """A peer's process, kept to the first CPU where there are two: the load has the other."""
+    """A peer's process, kept to the first CPU where there are two: the load has the other.
 
-    def __init__(self, peer: Peer, folder: Path) -> None:
+    With ``shares_cpus`` it has them all, as the load has then, and what it cannot do without.
+    """
+
+    def __init__(self, peer: Peer, folder: Path, *, shares_cpus: bool = False) -> None:
         self.peer = peer
+        self.folder = folder
         self.server = peer.server(folder)
-        self.server.under = pinned(0)
+        self.server.under = [] if shares_cpus else pinned(0)
         self.server.start()
         self.pid = self.server.pid
         self.port = self.server.port
         self.url = f"{self.server.url}/api/message"
         self.dialect = peer.dialect(self.url)
+
+    def cpu_s(self) -> float:
+        """The CPU that it has used, and what it cannot do without."""
+        return cpu_s(self.pid) + self.services_cpu_s()
+
+    def services_cpu_s(self) -> float:
+        """The CPU that its database and its bus have used."""
+        return sum(cpu_s(each.pid) for each in self.server.services)
 
     def stop(self) -> None:
         """Ask it to end, then end it."""
@@ -110,6 +127,18 @@ def served_by_us(path: Path | None = None, **settings: str) -> Peer:
     )
 
 
+def on_postgres(name: str, nodes: int, *, on_nats: bool = False) -> Peer:
+    """So many nodes of Tidings on PostgreSQL."""
+    return Peer(
+        name,
+        "",
+        lambda folder: TidingsNodes(folder, SETTINGS, nodes=nodes, on_nats=on_nats),
+        dialects.tidings,
+        is_durable=True,
+        nodes=nodes,
+    )
+
+
 def all_peers(floor: Path) -> list[Peer]:
     """Tidings first."""
     return [
@@ -156,4 +185,7 @@ def all_peers(floor: Path) -> list[Peer]:
             dialects.plain,
             dialects.nchan_past,
         ),
+        on_postgres(ON_POSTGRES, 1),
+        on_postgres(TWO_WITH_NOTIFY, 2),
+        on_postgres(TWO_WITH_NATS, 2, on_nats=True),
     ]

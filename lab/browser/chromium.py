@@ -8,14 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from lab import plain_http
 from lab.process import START_DEADLINE_S, wait_for
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 LAN_NAME = "chat.test"
 """A name of this machine that is not loopback: over plain http a page of it has no secure context."""
+
+FEATURES_OFF = [
+    # What Playwright switches off. Of two such arguments Chromium takes the last, so that ours has to repeat its own.
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect", "TcpPortRandomizationWin", "OptimizationHints", "NetworkTimeServiceQuerying",
+    "AimEnabled", "PreconnectToSearch", "msForceBrowserSignIn", "msEdgeUpdateLaunchServicesPreferredVersion",
+    # The address bar's list of suggestions is a page of its own, in a process of its own, for each window that opens.
+    # Nobody types an address here, and it takes as much of a processor as the page that is looked at.
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup",
+    # Nor does a process begin in advance for a page that nobody opens.
+    "SpareRendererForSitePerProcess",
+]  # fmt: skip
 
 ARGUMENTS = [
     "--no-sandbox",  # the tests may run as root, in a container
@@ -26,6 +39,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-proxy-server",
+    f"--disable-features={','.join(FEATURES_OFF)}",
     f"--host-resolver-rules=MAP {LAN_NAME} 127.0.0.1",
 ]
 
@@ -39,6 +53,15 @@ def launched() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def features_off(browser: Browser) -> list[set[str]]:
+    """The lists of features that a running Chromium was told to switch off, in order."""
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    main = next(each["id"] for each in processes if each["type"] == "browser")
+    arguments = Path(f"/proc/{main}/cmdline").read_text().split("\0")
+    name = "--disable-features="
+    return [set(each.removeprefix(name).split(",")) for each in arguments if each.startswith(name)]
 
 
 def program() -> str:
@@ -75,7 +98,7 @@ def with_real_tabs(chromium: Browser, directory: Path) -> Iterator[BrowserContex
 
 
 def _has_tab(address: str) -> bool:
-    listed = httpx2.get(address, trust_env=False).json()
+    listed = plain_http.get(address).json()
     return any(target["type"] == "page" and target["url"] == "about:blank" for target in listed)
 
 

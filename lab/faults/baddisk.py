@@ -12,22 +12,23 @@ from tempfile import mkdtemp
 
 from lab.node import Node
 
-SOURCE = Path(__file__).with_name("baddisk.c")
+HERE = Path(__file__).parent
 NEEDED = "bad disks need a C compiler: apt-get install -y --no-install-recommends gcc libc6-dev"
 BLOCK_SIZE_BYTES = 4096  # what a disk writes as a whole, or not at all
 
 
 @cache
-def _library() -> Path:
+def library(source: str) -> Path:
+    """A file of this folder, as a library that LD_PRELOAD takes."""
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
     assert compiler, NEEDED
-    folder = Path(mkdtemp(prefix="tidings-baddisk-"))
+    folder = Path(mkdtemp(prefix="tidings-library-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    library = folder / "baddisk.so"
-    command = [compiler, "-Wall", "-O2", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
+    made = folder / "library.so"
+    command = [compiler, "-Wall", "-O2", "-shared", "-fPIC", "-o", str(made), str(HERE / source), "-ldl"]
     compiled = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert 0 == compiled.returncode, f"{NEEDED}\n{compiled.stderr}"
-    return library
+    return made
 
 
 class BadDisk:
@@ -40,7 +41,7 @@ class BadDisk:
         self._kept.mkdir(parents=True)
         self.is_well()
         node.variables = {
-            "LD_PRELOAD": str(_library()),
+            "LD_PRELOAD": str(library("baddisk.c")),
             "BADDISK_FILE": str(node.database.absolute()),
             "BADDISK_KEPT": str(self._kept.absolute()),
             "BADDISK_ORDERS": str(self._orders.absolute()),

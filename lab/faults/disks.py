@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +28,8 @@ PAGE_SIZE_BYTES = 4096
 class SmallDisk:
     """A disk of some MiB, in a mount namespace of its own: what runs `under` it sees it at `directory`."""
 
-    def __init__(self, directory: Path, size_mib: int = SMALL_DISK_MIB) -> None:
+    def __init__(self, directory: Path, size_mib: int = SMALL_DISK_MIB, owner: str = "") -> None:
+        """Make it; where this is root, it may be another's."""
         directory.mkdir(parents=True)
         as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
         mount = 'mount -t tmpfs -o size="$0"m,mode=700 tidings "$1" && echo mounted && exec sleep infinity'
@@ -42,6 +44,8 @@ class SmallDisk:
         self.under = ["nsenter", "--target", str(self._keeper.pid), *namespaces]
         self.directory = directory
         self._seen = Path(f"/proc/{self._keeper.pid}/root{directory.absolute()}")  # the same, from outside
+        if owner and os.geteuid() == 0:
+            shutil.chown(self._seen, owner, owner)
 
     def __enter__(self) -> SmallDisk:
         return self

@@ -6,28 +6,61 @@ import re
 import string
 from typing import Any
 
+NODES = "nodes_"  # begins the names of the scenes with several nodes
+
+
+def of_one_node(scenes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the scenes that have one node."""
+    return {name: each for name, each in scenes.items() if not name.startswith(NODES)}
+
+
+def of_nodes(scenes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the scenes that have several."""
+    return {name: each for name, each in scenes.items() if name.startswith(NODES)}
+
+
+def table_of_nodes(scenes: dict[str, dict[str, Any]]) -> str:
+    """A row for each scene with several nodes."""
+    rows = ["| fault | acknowledged | sent again | lost, doubled, out of order | resets | longest gap | seen | back |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
+    for each in scenes.values():
+        figures, recovery = each["figures"], each["recovery_s"]["most"]
+        rows.append(
+            f"| {each['fault'].removeprefix('nodes: ')} | {each['acknowledged'] or '-'} |"
+            f" {figures.get('sends_sent_again', '-')} | {_counts(each)} | {figures.get('resets', '-')} |"
+            f" {figures.get('longest_gap_s', '-')} s | {_seen(each)} | {'-' if recovery is None else f'{recovery} s'} |"
+        )
+    return "\n".join(rows) + "\n"
+
 
 def table(scenes: dict[str, dict[str, Any]]) -> str:
     """A row for each scene."""
     rows = ["| fault | rounds | acknowledged | in flight | lost, doubled, out of order | seen | back |"]
     rows.append("|---|---|---|---|---|---|---|")
     for each in scenes.values():
-        counts = ", ".join(str(each[kind]) for kind in ("lost", "doubled", "out_of_order"))
-        seen = ", ".join(
-            _told(error) if count == each["rounds"] else f"{_told(error)} ({count})"
-            for error, count in each["errors"].items()
-        )
         recovery = each["recovery_s"]
         back = "-" if recovery["median"] is None else f"{recovery['median']} s"
         if each["rounds"] > 1 and recovery["most"] is not None:
             back += f", at most {recovery['most']} s"
         fault = each["fault"] + (" (control: has to lose)" if each["is_control"] else "")
-        verdict = counts if each["holds"] else f"{counts}; **does not hold**"
         rows.append(
-            f"| {fault} | {each['rounds']} | {each['acknowledged'] or '-'} | {each['in_flight'] or '-'} | {verdict} |"
-            f" {seen or '-'} | {back} |"
+            f"| {fault} | {each['rounds']} | {each['acknowledged'] or '-'} | {each['in_flight'] or '-'} |"
+            f" {_counts(each)} | {_seen(each)} | {back} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def _counts(outcome: dict[str, Any]) -> str:
+    counts = ", ".join(str(outcome[kind]) for kind in ("lost", "doubled", "out_of_order"))
+    return counts if outcome["holds"] else f"{counts}; **does not hold**"
+
+
+def _seen(outcome: dict[str, Any]) -> str:
+    told = (
+        _told(error) if count == outcome["rounds"] else f"{_told(error)} ({count})"
+        for error, count in outcome["errors"].items()
+    )
+    return ", ".join(told) or "-"
 
 
 def _told(error: str) -> str:
@@ -50,6 +83,11 @@ NOTES = {
     "network_streams held until they close": "While a proxy held all streams, {acknowledged_meanwhile} messages were"
     " acknowledged; the client for JavaScript had {javascript_got_meanwhile} of them by polling, the Python client"
     " {python_got_meanwhile} until the proxy let go.",
+    "nodes_promotion of an asynchronous standby": "Of the messages that the primary had acknowledged, {gone_and_told}"
+    " were not on the standby, which lagged by 3 s. The nodes noticed it: {people_told} of 40 people were told to read"
+    " anew (reset), and nobody has kept a message that the database does not have.",
+    "nodes_promotion of one, and the node that wrote is gone": "Where the only node that wrote went with the primary,"
+    " {gone_and_told} messages were gone, and {people_told} of 40 people were told.",
     "soak_of_ten_minutes": "Soak: {memory_mib_at_first} MiB at first, {memory_mib_at_last} MiB after it, slope"
     " {memory_slope_mib} MiB (goal: 1). {streams_opened} streams came and went; descriptors {descriptors_before}"
     " before, {descriptors_after} after.",
@@ -117,24 +155,40 @@ def when_and_where(entries: list[dict[str, Any]]) -> str:
 
 def simulation(played: dict[str, Any], mutants: dict[str, Any]) -> str:
     """The last run of the seeds, and of the planted defects."""
-    text = "No run of 2,000 seeds is published yet.\n"
+    text = f"{_seeds(played)}\n" if played else "No run of 2,000 seeds is published yet.\n"
+    return text + (f"\n{_planted(mutants)}\n" if mutants else "")
+
+
+def simulation_of_nodes(played: dict[str, Any], mutants: dict[str, Any]) -> str:
+    """Likewise of several nodes, with each kind of fault and each defect."""
+    text = "No run of 1,000 seeds of several nodes is published yet.\n"
     if played:
-        text = (
-            f"The last run: {played['seeds']:,} seeds, all clean; {played['operations']:,} operations and"
-            f" {played['faults']:,} faults, at least {played['operations_least']} and {played['faults_least']} in each;"
-            f" {played['commits']:,} commits, {played['virtual_h']} hours of virtual time in {played['took_s']} s."
-            f" {when_and_where([played])}\n"
-        )
+        faults = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in played["faults_by_kind"].items())
+        text = f"{_seeds(played)}\n\nFaults: {faults}.\n"
     if mutants:
-        by = mutants["found_by_seed"]
-        missed = [name for name, seed in by.items() if seed is None]
-        found = [seed for seed in by.values() if seed is not None]
-        text += (
-            f"\nOf {len(by)} planted defects {len(found)} were found: {found.count(0)} by the first seed, the last by"
-            f" seed {max(found, default=0)}.{' **Not found**: ' + ', '.join(missed) + '.' if missed else ''}"
-            f" {when_and_where([mutants])}\n"
-        )
+        rows = [f"| {name} | {'-' if seed is None else seed} |" for name, seed in mutants["found_by_seed"].items()]
+        text += "\n".join([f"\n{_planted(mutants)}\n", "| planted defect | found by seed |", "|---|---|", *rows, ""])
     return text
+
+
+def _seeds(played: dict[str, Any]) -> str:
+    return (
+        f"The last run: {played['seeds']:,} seeds, all clean; {played['operations']:,} operations and"
+        f" {played['faults']:,} faults, at least {played['operations_least']} and {played['faults_least']} in each;"
+        f" {played['commits']:,} commits, {played['virtual_h']} hours of virtual time in {played['took_s']} s."
+        f" {when_and_where([played])}"
+    )
+
+
+def _planted(mutants: dict[str, Any]) -> str:
+    by = mutants["found_by_seed"]
+    missed = [name for name, seed in by.items() if seed is None]
+    found = [seed for seed in by.values() if seed is not None]
+    return (
+        f"Of {len(by)} planted defects {len(found)} were found: {found.count(0)} by the first seed, the last by"
+        f" seed {max(found, default=0)}.{' **Not found**: ' + ', '.join(missed) + '.' if missed else ''}"
+        f" {when_and_where([mutants])}"
+    )
 
 
 def verdict(scenes: dict[str, dict[str, Any]]) -> str:
@@ -145,6 +199,8 @@ def verdict(scenes: dict[str, dict[str, Any]]) -> str:
     )
     counted = "Nothing acknowledged was lost, doubled or out of order" if wrong == 0 else f"**{wrong} were wrong**"
     has_control = any(each["is_control"] for each in scenes.values())
+    gone = sum(each["figures"].get("gone_and_told", 0) for each in scenes.values())
+    counted += f", but for {gone} messages that a standby did not have, and all were told of it" if gone else ""
     where = when_and_where([*scenes.values()])
     held = "all hold" if holding == len(scenes) else f"{holding} hold"
     text = f"The last run: {len(scenes)} lines, of which {held}. {counted}"

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sqlite3
 import subprocess
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,15 @@ from typing import Any
 HERE = Path(__file__).parent
 RUN = HERE.parents[1] / "build" / "fault.json"
 PUBLISHED = HERE / "results.json"
-SEEDS_MIN = 2_000  # fewer are a try, not a result
+SEEDS_MIN = {"simulation": 2_000, "nodes_simulation": 1_000}  # fewer are a try, not a result
+PLAYED = (*SEEDS_MIN, "mutants", "nodes_mutants")  # what there is beside scenes: seeds and planted defects
 
 Results = dict[str, dict[str, Any]]
 
 
 def read(path: Path) -> Results:
-    """The scenes, the simulation and the mutants in a file; empty where there is none."""
-    empty: Results = {"scenes": {}, "simulation": {}, "mutants": {}}
+    """The scenes, and all of PLAYED, in a file; empty where there is none."""
+    empty: Results = {"scenes": {}, **{part: {} for part in PLAYED}}
     return {**empty, **json.loads(path.read_text(encoding="utf-8"))} if path.exists() else empty
 
 
@@ -56,16 +59,17 @@ def record_scene(name: str, order: int, outcome: dict[str, Any]) -> None:
 
 
 def record(part: str, figures: dict[str, Any]) -> None:
-    """Note what came of the seeds ("simulation") or of the planted defects ("mutants")."""
+    """Note what came of one of PLAYED."""
     write(RUN, {**read(RUN), part: figures})
 
 
-def take() -> list[str]:
-    """Take what was played here into what is published; the names of what was taken."""
+def take(scenes: Sequence[str]) -> list[str]:
+    """Take what was played here into what is published, of the scenes that there are; the names of what was taken."""
     run, published = read(RUN), read(PUBLISHED)
-    published["scenes"] |= run["scenes"]
-    taken = list(run["scenes"])
-    for part in ("simulation", "mutants"):
+    known = published["scenes"] | run["scenes"]
+    published["scenes"] = {name: {**known[name], "order": at} for at, name in enumerate(scenes) if name in known}
+    taken = [name for name in run["scenes"] if name in scenes]
+    for part in PLAYED:
         if run[part]:
             published[part] = run[part]
             taken.append(part)
@@ -90,12 +94,21 @@ def _processor() -> str:
 def _programs() -> str:
     """The versions of the programs of others that scenes run."""
     told = ""
-    for command in (["nginx", "-v"], ["caddy", "version"], ["node", "--version"]):
+    servers = (["postgres", "--version"], ["nats-server", "--version"])
+    for command in (["nginx", "-v"], ["caddy", "version"], ["node", "--version"], *servers):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+            done = subprocess.run(
+                [_found(command[0]), *command[1:]], capture_output=True, text=True, check=True, timeout=20
+            )
         except (OSError, subprocess.SubprocessError):
             continue
         words = (done.stdout + done.stderr).split()
         version = next((word for word in words if any(each.isdigit() for each in word)), "")
         told += f", {command[0]} {version.removeprefix('nginx/').removeprefix('v')}"
     return told
+
+
+def _found(name: str) -> str:
+    """A program, also where Debian has it in a folder that is on nobody's PATH."""
+    folders = [os.environ.get("PATH", ""), "/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    return shutil.which(name, path=os.pathsep.join(folders)) or name

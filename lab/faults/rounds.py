@@ -14,10 +14,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from lab.crowd import Follower, Letter, log_after, position, until_acknowledged, whole_history
-from lab.node import Node, Person
+from lab.node import Frame, Node, Person
 
 CLIENTS = 20
 
@@ -59,6 +59,18 @@ class Outcome:
         self.doubled += found.doubled
         self.out_of_order += found.out_of_order
 
+    def takes(self, other: Outcome) -> None:
+        """Take the outcome of another round."""
+        self.rounds += other.rounds
+        self.in_flight += other.in_flight
+        self.adds(Found(other.acknowledged, other.lost, other.doubled, other.out_of_order))
+        self.errors.update(other.errors)
+        self.recovery_s += other.recovery_s
+        self.failures += other.failures
+        for name, value in other.figures.items():
+            before = self.figures.get(name, 0)
+            self.figures[name] = max(before, value) if name.endswith("_s") else before + value
+
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Outcome:
         """Return the outcome that `as_json` gave, of one round at most."""
@@ -75,6 +87,14 @@ class Outcome:
             "most": round(max(self.recovery_s), 2) if self.recovery_s else None,
         }
         return {**given, "holds": self.holds}
+
+
+class Followed(Protocol):
+    """The log of a person as it came: `events` are the frames applied, `other` those without a place in it."""
+
+    person: Person
+    events: list[Frame]
+    other: list[Frame]
 
 
 @dataclass(frozen=True)
@@ -143,7 +163,7 @@ class Town:
         return judge(self.letters, self.starts, self.followers.values())
 
 
-def judge(letters: list[Letter], starts: dict[str, str], followers: Iterable[Follower] = ()) -> Found:
+def judge(letters: list[Letter], starts: dict[str, str], followers: Iterable[Followed] = ()) -> Found:
     """Count what is wrong in the logs after `starts`, in the histories, and in what the followers applied."""
     acknowledged = {letter.message["_id"]: letter for letter in letters if letter.message is not None}
     people = {person.id: person for letter in letters for person in (letter.sender, letter.recipient)}

@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 from lab.client_build import build_client
 from lab.crowd import UNLIMITED
+from lab.faults import nodes
 from lab.faults.bounds import LIMITS, limits_hold
 from lab.faults.catching_up import catch_up_under_traffic
 from lab.faults.disks import SmallDisk, damaged_file, failing_disk, full_disk, read_only_disk, start_on_a_full_disk
@@ -196,6 +197,16 @@ def restart_behind(kind: str, *, kill: bool) -> Scene:
     return scene
 
 
+def several_nodes(name: str) -> Scene:
+    """The scene of a fault under three nodes on one PostgreSQL."""
+
+    def scene(directory: Path) -> Outcome:
+        return nodes.broken(directory, name)
+
+    scene.__name__ = f"nodes_{name}"
+    return scene
+
+
 def soak_of_ten_minutes(directory: Path) -> Outcome:
     """The soak."""
     with Node(directory, **UNLIMITED) as node:
@@ -248,6 +259,7 @@ SCENES: list[Scene] = [
     *(front(kind) for kind in FRONTS),
     *(restart_behind(kind, kill=kill) for kind in FRONTS for kill in (False, True)),
     soak_of_ten_minutes,
+    *(several_nodes(name) for name in (*nodes.FAULTS, *nodes.WHOLE)),
 ]
 
 

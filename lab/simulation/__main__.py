@@ -10,13 +10,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import tidings
 from lab.faults.results import SEEDS_MIN, circumstances, record
-from lab.simulation.mutants import MUTANTS, Mutant, plant
+from lab.simulation.defect import Mutant, plant
+from lab.simulation.mutants import MUTANTS
 from lab.simulation.run import Outcome, run_seed
 
 MUTANT_SEEDS = 200  # a planted defect must be found within so many
@@ -31,25 +34,27 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once (%(default)s)")
     parser.add_argument("--mutants", nargs="*", metavar="NAME", help="play planted defects instead, all or those named")
     parser.add_argument("--source", type=Path, help="fail unless the product comes from this directory")
+    parser.add_argument("--nodes", action="store_true", help="several nodes on one database, instead of one on SQLite")
     given = parser.parse_args()
     if given.source is not None and Path(tidings.__file__).parent.parent != given.source:
         print(f"tidings is {tidings.__file__}, not below {given.source}")
         return 2
     if given.mutants is not None:
-        return play_mutants([each for each in MUTANTS if not given.mutants or each.name in given.mutants], given.jobs)
+        wanted = [each for each in MUTANTS if each.is_of_several] if given.nodes else MUTANTS
+        return play_mutants([each for each in wanted if not given.mutants or each.name in given.mutants], given.jobs)
     first, _, last = given.seeds.partition("-")
     seeds = [given.seed] if given.seed is not None else range(int(first), int(last or first) + 1)
-    return play_seeds(seeds, given.jobs)
+    return play_seeds(seeds, given.jobs, several=given.nodes)
 
 
-def play_seeds(seeds: Iterable[int], jobs: int) -> int:
+def play_seeds(seeds: Iterable[int], jobs: int, *, several: bool = False) -> int:
     """Play them until one fails; enough of them, all clean, are a result for the documents."""
     around, begun, outcomes = circumstances(), time.perf_counter(), list[Outcome]()
     gc.freeze()  # what was imported is not looked through again with every run
     gc.set_threshold(50_000)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ProcessPoolExecutor(jobs)) if jobs > 1 else None
-        for outcome in (map if pool is None else pool.map)(run_seed, seeds):
+        for outcome in (map if pool is None else pool.map)(partial(run_seed, several=several), seeds):
             outcomes.append(outcome)
             if outcome.violations:
                 print(outcome.report())
@@ -58,10 +63,11 @@ def play_seeds(seeds: Iterable[int], jobs: int) -> int:
                 return 1
             if len(outcomes) % 100 == 0:
                 print(f"{len(outcomes)} seeds clean", flush=True)
+    by_kind = sum((each.faults_by_kind for each in outcomes), Counter[str]())
     figures = {
         "seeds": len(outcomes),
         "operations": sum(each.operations for each in outcomes),
-        "faults": sum(each.faults for each in outcomes),
+        "faults": by_kind.total(),
         "commits": sum(each.commits for each in outcomes),
         "virtual_h": round(sum(each.seconds for each in outcomes) / 3600, 1),
         "took_s": round(time.perf_counter() - begun),
@@ -70,11 +76,13 @@ def play_seeds(seeds: Iterable[int], jobs: int) -> int:
         "{seeds} seeds clean: {operations} operations, {faults} faults, {commits} commits, {virtual_h} hours of virtual"
         " time in {took_s} s".format(**figures)
     )
-    if len(outcomes) >= SEEDS_MIN:
+    part = "nodes_simulation" if several else "simulation"
+    if len(outcomes) >= SEEDS_MIN[part]:
         record(
-            "simulation",
+            part,
             {
                 **figures,
+                "faults_by_kind": dict(by_kind.most_common()),
                 "operations_least": min(each.operations for each in outcomes),
                 "faults_least": min(each.faults for each in outcomes),
                 **around,
@@ -92,8 +100,10 @@ def play_mutants(mutants: list[Mutant], jobs: int) -> int:
             seeds[mutant.name] = None if found is None else int(found.split()[1].rstrip(":"))
     missed = [name for name, seed in seeds.items() if seed is None]
     print(f"{len(mutants) - len(missed)} of {len(mutants)} planted defects found within {MUTANT_SEEDS} seeds")
-    if len(mutants) == len(MUTANTS):
-        record("mutants", {"found_by_seed": seeds, "within": MUTANT_SEEDS, **around})
+    for part, is_of_several in (("mutants", False), ("nodes_mutants", True)):
+        names = [mutant.name for mutant in MUTANTS if mutant.is_of_several is is_of_several]
+        if seeds.keys() >= set(names):
+            record(part, {"found_by_seed": {name: seeds[name] for name in names}, "within": MUTANT_SEEDS, **around})
     return 1 if missed else 0
 
 
@@ -102,7 +112,8 @@ def find(mutant: Mutant, seeds: str = f"0-{MUTANT_SEEDS - 1}") -> str | None:
     with tempfile.TemporaryDirectory(prefix="tidings-") as directory:
         source = plant(mutant, Path(directory).resolve())
         played = subprocess.run(
-            [sys.executable, "-m", "lab.simulation", "--jobs", "1", "--seeds", seeds, "--source", str(source)],
+            [sys.executable, "-m", "lab.simulation", "--jobs", "1", "--seeds", seeds, "--source", str(source)]
+            + ["--nodes"] * mutant.is_of_several,
             env={**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{ROOT}"},
             capture_output=True,
             text=True,

@@ -11,6 +11,7 @@ import contextlib
 import random
 import secrets
 import selectors
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +24,21 @@ STEPS_AT_ONE_MOMENT_MAX = 20_000  # turns of the loop in which time stands still
 
 class Stuck(Exception):
     """Nothing will ever happen again, or time does not go on."""
+
+
+class RealClock(Exception):
+    """A module of the product has a clock under a name of its own, where no other can take its place."""
+
+
+def _held() -> list[str]:
+    clocks = (time.time, time.time_ns, time.monotonic)
+    return [
+        f"{name}.{key}"
+        for name, module in list(sys.modules.items())
+        if name.startswith("tidings.")
+        for key, value in vars(module).items()
+        if any(value is each for each in clocks)
+    ]
 
 
 class Clock:
@@ -46,7 +62,13 @@ class Clock:
 
     @contextlib.contextmanager
     def installed(self, seed: int) -> Iterator[None]:
-        """Let everything read these clocks, and draw from this seed where it has no source of chance of its own."""
+        """Let everything read these clocks, and draw from this seed where it has no source of chance of its own.
+
+        Raises:
+            RealClock: A part of the product would not.
+        """
+        if held := _held():
+            raise RealClock(f"{', '.join(held)}: write time.time(), or a run reads the real clock there")
         state = random.getstate()
         random.seed(seed)
         with (

@@ -17,7 +17,7 @@ import jwt
 import msgspec
 
 from lab.simulation.conversation import State
-from lab.simulation.network import API, Link, Transport
+from lab.simulation.network import API, Connection, Link, Transport
 from tidings.client import call
 from tidings.client.async_client import AsyncClient
 from tidings.client.async_feed import AsyncFeed
@@ -113,10 +113,16 @@ class Device:
         """Return the cursor that a program stores."""
         return self._feed.cursor if self._feed is not None else self._cursor
 
+    @property
+    def stream(self) -> Connection | None:
+        """Its open event stream on the network, if it has told where it is."""
+        return next((each for each in reversed(self.link.connections) if each.stream_epoch), None)
+
     def token(self) -> str:
         """A new token, for some seconds or for long."""
         ttl_s = self.rng.choice([20, 300, 100_000])
-        return jwt.encode({"sub": self.user, "exp": int(self.world.clock.wall()) + ttl_s}, SECRET, "HS256")
+        claims = {"sub": self.user, "exp": int(self.world.clock.wall()) + ttl_s, **self.world.claims()}
+        return jwt.encode(claims, SECRET, "HS256")
 
     def start(self) -> None:
         """Start the program from what is on its disk."""
@@ -188,9 +194,10 @@ class Device:
 
     async def reuse(self, client_id: str) -> None:
         """The same ``client_id`` for another text is a conflict, and nothing is written."""
-        if (self.user, client_id) not in self.world.acknowledged:
-            return  # a restore took it away since it was chosen: the id is free
         peer, text = self.world.said[self.user, client_id]
+        stored = self.world.truth.messages.get(self.world.acknowledged.get((self.user, client_id), 0))
+        if stored is None or stored.text != text:
+            return  # a restore took it away since it was chosen: the id is free, or another text has it
         rewinds = self.world.host.rewinds
         answer = await self.attempt(call.send(peer, text + " other", client_id, "text"), 409)
         if answer is not None and rewinds == self.world.host.rewinds:
@@ -303,15 +310,22 @@ class Device:
             self.position = cursor.position - 1
         if self.position is None or cursor.position != self.position + 1:
             self._wrong(f"I4: event {cursor.position} was handed out after {self.position}")
-        if self.state.epoch not in ("", cursor.epoch):
+        if self.state.epoch not in ("", cursor.epoch) and cursor.epoch == self.world.truth.epoch:
             self._wrong("I4: an event of another history came without a reset")
-        self.position, self.state.epoch = cursor.position, cursor.epoch
-        self.state.apply(event.type, event.data, cursor.position, self._wrong)
+        self.position = cursor.position
+        if self.state.epoch in ("", cursor.epoch):
+            self.state.epoch = cursor.epoch
+            self.state.apply(event.type, event.data, cursor.position, self._forgiving)
         if not self.state.is_whole:
             self._begin_loading()
 
     def _wrong(self, what: str) -> None:
         self.world.wrong(f"{self.name}: {what}")
+
+    def _forgiving(self, what: str) -> None:
+        """Tell of a misfit, unless it is of a history that is no more: a reset will take it away."""
+        if self.state.epoch == self.world.truth.epoch and not self.world.doubts(None):
+            self._wrong(what)
 
     async def _poll(self, client: SimulatedClient) -> AsyncIterator[Event]:
         while True:

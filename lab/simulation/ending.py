@@ -33,35 +33,21 @@ async def calm(world: World) -> None:
         return
     check_database(world)
     check_sends(world)
+    world.check()
     for device in world.devices:
         check_device(world, device)
 
 
 async def heal(world: World) -> None:
     """No fault any more but lost hints."""
-    host = world.host
-    if host.node is not None:
-        disk = host.node.disk
-        disk.full_until = disk.slow_until = 0.0
-        disk.fails_commits = disk.poisons = 0
-        disk.breaks_commit = False
-        disk.crash_at_commit = None
-        if disk.has_failed:
-            host.crash()
-    while host.is_draining:  # noqa: ASYNC110  # a second more or less is nothing here
-        await asyncio.sleep(0.5)
-    if host.node is None:
-        await host.start()
-    host.disturbed_at = world.clock.now_s
+    await world.host.heal()
     for device in world.devices:
         device.link.heal()
         device.start()
 
 
 def _waiting(world: World) -> list[str]:
-    waiting = []
-    if world.late_until > world.clock.now_s:
-        waiting.append("a late request is on its way")
+    waiting = list(world.waiting())
     for device in world.devices:
         head = world.truth.head(device.user)
         cursor = parse_cursor(device.cursor or "")

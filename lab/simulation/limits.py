@@ -36,7 +36,7 @@ class Limits:
         self.devices_per_user = rng.randint(1, 3)
         self.log_events_max = rng.choice([8, 40, 20_000])
         page = rng.choice([2, 7, 200])
-        self._constants: list[tuple[ModuleType, str, Any]] = [
+        self._constants: list[tuple[ModuleType | type, str, Any]] = [
             (stream, "EVENTS_PAGE_DEFAULT", page),
             (stream, "FRAME_BATCH_MAX_BYTES", rng.choice([700, 1 << 16])),
             (poll, "EVENTS_PAGE_DEFAULT", page),

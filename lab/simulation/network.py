@@ -53,6 +53,11 @@ class Link:
         """Nothing stands in the way now."""
         return not self.is_down and self.stalled_until <= self.world.clock.now_s and self.bytes_per_s == FOREVER
 
+    @property
+    def fine_since(self) -> float:
+        """When something stood in the way last."""
+        return max(self.disturbed_at, self.stalled_until)
+
     def delay_s(self) -> float:
         """One way."""
         return self.rng.uniform(0.1, 1.0) * self.latency_s
@@ -64,15 +69,17 @@ class Link:
             connection.break_(is_noticed=is_noticed)
 
     def stall(self, seconds: float) -> None:
-        """Let nothing through for so long, and break nothing."""
+        """Let nothing through for so long, and break nothing. One stall does not end another: readers wait for that."""
         self.disturbed_at = self.world.clock.now_s
-        self.stalled_until = self.world.clock.now_s + seconds
+        self.stalled_until = max(self.stalled_until, self.world.clock.now_s + seconds)
 
     def heal(self) -> None:
         """Be a good network from now on."""
+        now = self.world.clock.now_s
         if not self.is_fine:
-            self.disturbed_at = self.world.clock.now_s
-        self.is_down, self.stalled_until, self.bytes_per_s, self.loses = False, 0.0, FOREVER, 0.0
+            self.disturbed_at = now
+        self.is_down, self.bytes_per_s, self.loses = False, FOREVER, 0.0
+        self.stalled_until = min(self.stalled_until, now)  # an end in the past stays the end
         for connection in self.connections:
             connection.look_again()
 
@@ -90,6 +97,7 @@ class Connection:
         self._body = body
         self._leaving: Reader | None = None
         self.is_detached = False
+        self.node: object = None  # that serves it
         self._told: dict[str, Any] = {}
         self._stream: StreamCheck | None = None
         self._answer = b""
@@ -149,6 +157,12 @@ class Connection:
                 await self._room()
         finally:
             self._is_sending = False
+
+    @property
+    def stream_epoch(self) -> str:
+        """The epoch of which it tells as an event stream that both sides take for open; empty where it is none."""
+        is_over = self._end is not None or self._is_gone or self._is_broken or self._is_left or self._is_dead
+        return "" if self._stream is None or is_over else self._stream.epoch
 
     async def put(self, frame: Frame) -> None:
         """As ``Detached``: waits for room first."""
@@ -215,6 +229,10 @@ class Connection:
             reader.leave()
 
     def _check(self, body: bytes, is_last: bool) -> None:
+        with self.world.lenient(self.node):
+            self._judge(body, is_last)
+
+    def _judge(self, body: bytes, is_last: bool) -> None:
         if self._stream is not None and self._status == 200:
             self._stream.wrote(body)
             if is_last and not self._stream.is_over:

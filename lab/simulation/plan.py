@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from lab.simulation.device import Device
@@ -17,7 +17,7 @@ OPERATIONS = (200, 260)
 FAULTS = (6, 16)
 CALMS = (1, 3)
 
-Step = Callable[[World, random.Random], Awaitable[None]]
+Step = Callable[[Any, random.Random], Awaitable[None]]  # of a world, one node's or several nodes'
 
 
 def device_that_is_on(world: World, rng: random.Random) -> Device | None:
@@ -188,7 +188,7 @@ async def fill(world: World, rng: random.Random) -> None:
         if node.disk.has_failed:  # /readyz is red: whoever looks after it restarts it
             world.host.crash()
         await _start_later(world, rng)
-    world.host.disturbed_at = max(now, node.disk.full_until, node.disk.slow_until)
+    world.host.disturbed_at = max(world.host.disturbed_at, now, node.disk.full_until, node.disk.slow_until)
 
 
 async def trim(world: World, rng: random.Random) -> None:
@@ -262,25 +262,32 @@ FAULT_WEIGHTS: list[tuple[Step, float]] = [
 ]
 
 
-async def play(world: World) -> None:
+async def play(
+    world: World,
+    *,
+    operations: tuple[int, int] = OPERATIONS,
+    operation_weights: Sequence[tuple[Step, float]] = OPERATION_WEIGHTS,
+    faults: tuple[int, int] = FAULTS,
+    fault_weights: Sequence[tuple[Step, float]] = FAULT_WEIGHTS,
+) -> None:
     """The whole run: start, operations with faults and calms between them, and the calm at the end."""
     rng = world.rng
     await world.host.start()
     for device in world.devices:
         device.start()
-    count = rng.randint(*OPERATIONS)
+    count = rng.randint(*operations)
     at = {rng.randrange(count): calm for _ in range(rng.randint(*CALMS))}
-    steps, weights = zip(*OPERATION_WEIGHTS, strict=True)
+    steps, weights = zip(*operation_weights, strict=True)
     wanted = [weight * rng.choice([0.3, 1.0, 2.0]) for weight in weights]
-    faults, fault_weights = zip(*FAULT_WEIGHTS, strict=True)
-    fault_wanted = [weight * rng.choice([0.0, 1.0, 1.0, 3.0]) for weight in fault_weights]
-    fault_at = {rng.randrange(count): rng.choices(faults, fault_wanted)[0] for _ in range(rng.randint(*FAULTS))}
+    kinds, weights = zip(*fault_weights, strict=True)
+    fault_wanted = [weight * rng.choice([0.0, 1.0, 1.0, 3.0]) for weight in weights]
+    fault_at = {rng.randrange(count): rng.choices(kinds, fault_wanted)[0] for _ in range(rng.randint(*faults))}
     pace_s = rng.choice([0.05, 0.3, 1.5])
     background: dict[asyncio.Task[None], None] = {}
     for number in range(count):
         fault = fault_at.get(number)
         if fault is not None:
-            world.faults += 1
+            world.faults[fault.__name__] += 1
             world.trace("fault", fault.__name__)
             task = world.loop.create_task(fault(world, rng))
             background[task] = None

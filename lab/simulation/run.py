@@ -8,16 +8,36 @@ import logging
 import os
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.simulation.clock import Clock, Stuck, VirtualLoop
 from lab.simulation.limits import Limits
+from lab.simulation.nodes.plan import play as play_nodes
+from lab.simulation.nodes.process import ProcessClock, ProcessLoop
+from lab.simulation.nodes.world import NodesLimits, NodesWorld
 from lab.simulation.plan import play
 from lab.simulation.world import World
 
 MEMORY = Path("/dev/shm")  # a disk that costs nothing: what a power cut leaves is not asked here
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The parts of a run."""
+
+    clock: Any
+    limits: Any
+    loop: Any
+    world: Any
+    play: Any
+
+
+ALONE = Kind(Clock, Limits, VirtualLoop, World, play)
+SEVERAL = Kind(ProcessClock, NodesLimits, ProcessLoop, NodesWorld, play_nodes)
 
 
 @dataclass(frozen=True)
@@ -27,11 +47,17 @@ class Outcome:
     seed: int
     hash: str
     operations: int
-    faults: int
+    faults_by_kind: Counter[str]
     commits: int
     seconds: float
     violations: list[str]
     recent: list[str]
+    is_of_several: bool
+
+    @property
+    def faults(self) -> int:
+        """All that were played."""
+        return self.faults_by_kind.total()
 
     def report(self) -> str:
         """Return the failure, the last steps, and the command that shows it again."""
@@ -40,33 +66,33 @@ class Outcome:
                 *self.recent,
                 "",
                 f"seed {self.seed}: {self.violations[0]}",
-                f"show it again: make fault SEED={self.seed}",
+                f"show it again: make fault SEED={self.seed}{' NODES=1' if self.is_of_several else ''}",
             ]
         )
 
 
-def run_seed(seed: int) -> Outcome:
-    """Play one seed."""
-    clock = Clock()
-    limits = Limits(random.Random(seed))
+def run_seed(seed: int, *, several: bool = False) -> Outcome:
+    """Play one seed, of one node or of several."""
+    kind = SEVERAL if several else ALONE
+    clock = kind.clock()
+    limits = kind.limits(random.Random(seed))
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
     with (
         tempfile.TemporaryDirectory(prefix="tidings-", dir=place) as directory,
         clock.installed(seed),
         limits.applied(),
-        asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner,
+        asyncio.Runner(loop_factory=lambda: kind.loop(clock)) as runner,
     ):
-        return runner.run(_run(seed, clock, limits, Path(directory)))
+        return runner.run(_run(kind, seed, clock, limits, Path(directory)))
 
 
-async def _run(seed: int, clock: Clock, limits: Limits, directory: Path) -> Outcome:
+async def _run(kind: Kind, seed: int, clock: Clock, limits: Limits, directory: Path) -> Outcome:
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    world = World(seed, clock, loop, limits, directory)
+    world = kind.world(seed, clock, loop, limits, directory)
     loop.set_exception_handler(world.unhandled)
     begun = clock.now_s
-    with _logs(world):
-        playing = loop.create_task(play(world))
+    with _logs(world), world.installed():
+        playing = loop.create_task(kind.play(world))
         try:
             await asyncio.wait([playing, world.broken], return_when=asyncio.FIRST_COMPLETED)
         except Stuck as stuck:
@@ -87,6 +113,7 @@ async def _run(seed: int, clock: Clock, limits: Limits, directory: Path) -> Outc
         seconds,
         world.violations,
         list(world.recent),
+        kind is SEVERAL,
     )
 
 

@@ -9,13 +9,14 @@ import random
 import shutil
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from starlette.routing import Router
 
 from lab.simulation.disk import Disk, SimulatedCrew
 from lab.simulation.network import Connection
-from tidings.server.app import API_PREFIX, not_found, routes
+from tidings.server.api.answer import not_found
+from tidings.server.app import API_PREFIX, routes
 from tidings.server.config import COMMIT_WAIT_MAX_S
 from tidings.server.identity.tokens import TokenIdentity
 from tidings.server.node import Node
@@ -30,19 +31,26 @@ LATE_HINT_S = 5.0
 
 
 class SimulatedNode(Node):
-    """One process: the product's node, whose hints may be lost, late, doubled and out of order."""
+    """One process: the product's node, and what is open in it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **parts: Any) -> None:
         rng = random.Random(world.rng.getrandbits(64))
-        super().__init__(world.config, owns_process=True, open_store=self.open_store, rng=rng)
+        super().__init__(world.config, owns_process=True, rng=rng, **parts)
         self.identity = TokenIdentity(world.config, None, clock=world.clock.wall)
         self.world = world
-        self.disk = Disk(random.Random(world.rng.getrandbits(64)), world.clock.monotonic, world.committed)
-        self.crew = SimulatedCrew(world.loop, self.disk, world.host.crash)
         self.app = Router(routes(self, API_PREFIX), redirect_slashes=False, default=not_found)
         self.requests: dict[asyncio.Task[None], None] = {}
         self.connections: dict[Connection, None] = {}
         self.is_dead = False
+
+
+class SqliteNode(SimulatedNode):
+    """A node that is alone with its database, and whose hints may be lost, late, doubled and out of order."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world, open_store=self.open_store)
+        self.disk = Disk(random.Random(world.rng.getrandbits(64)), world.clock.monotonic, world.committed)
+        self.crew = SimulatedCrew(world.loop, self.disk, world.host.crash)
 
     def open_store(self, _url: str, on_commit: OnCommit) -> Store:
         """The product's store, whose jobs are served by the loop and whose hints come as the seed wants."""
@@ -67,39 +75,23 @@ class SimulatedNode(Node):
         return SqliteStore(str(self.world.host.path), committed, self.crew)
 
 
-class Host:
-    """The parts that outlive a process."""
+N = TypeVar("N", bound=SimulatedNode)
 
-    def __init__(self, world: World, directory: Path) -> None:
+
+class Serving(Generic[N]):
+    """A place for one node's process: started, reached by requests, crashed, drained."""
+
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.path = directory / "tidings.db"
-        self.url = f"sqlite:///{self.path}"
-        self.node: SimulatedNode | None = None
+        self.node: N | None = None
         self.is_listening = False
         self.is_draining = False
         self.is_up = False  # from the end of its start to the beginning of its end
         self.disturbed_at = world.clock.now_s
-        self.rewinds = 0
-        self._copies: list[Path] = []
-        self._buried: list[asyncio.Task[None]] = []
+        self._buried: list[asyncio.Task[Any]] = []
 
-    @property
-    def is_fine(self) -> bool:
-        """It serves, and its disk works."""
-        node, now = self.node, self.world.clock.now_s
-        if node is None or not self.is_listening or self.is_draining or node.disk.has_failed:
-            return False
-        return max(node.disk.slow_until, node.disk.full_until) <= now
-
-    async def start(self) -> None:
-        """Start a process on the database as it is."""
-        if self.node is not None:
-            return
-        self.world.trace("start")
-        node = SimulatedNode(self.world)
-        self.node = node
-        await node.start()
-        self.world.truth.open(str(self.path))
+    def began(self) -> None:
+        """The process that was started serves."""
         self.is_listening = self.is_up = True
         self.is_draining = False
         self.disturbed_at = self.world.clock.now_s
@@ -110,13 +102,14 @@ class Host:
         if node is None or not self.is_listening:
             connection.abort()
             return
+        connection.node = node
         connection.arrived()
         task = self.world.loop.create_task(self._serve(node, connection))
         node.requests[task] = None
         node.connections[connection] = None
         task.add_done_callback(lambda done: node.requests.pop(done, None))
 
-    async def _serve(self, node: SimulatedNode, connection: Connection) -> None:
+    async def _serve(self, node: N, connection: Connection) -> None:
         try:
             await node.app(connection.scope, connection.receive, connection.send)
         except Exception as failure:
@@ -136,17 +129,15 @@ class Host:
         self.is_up = self.is_listening = self.is_draining = False
         self.disturbed_at = self.world.clock.now_s
         node.is_dead = True
-        node.crew.die()
-        at_once(node.store.close())
+        self.bury(node)
+
+    def bury(self, node: N) -> None:
+        """Nothing of the process reaches anything any more."""
         for connection in node.connections:
             connection.crash()
         for task in node.requests:
             task.cancel()
             self._buried.append(task)
-        for task in asyncio.all_tasks(self.world.loop):
-            if task.get_name() == "tidings" and task not in self._buried:  # what runs beside the requests
-                task.cancel()
-                self._buried.append(task)
 
     async def drain(self) -> None:
         """Stop as ``tidings serve`` does at SIGTERM (server/http/serve.py), and start again."""
@@ -170,13 +161,71 @@ class Host:
             task.cancel()
         await self._stop(node)
 
-    async def _stop(self, node: SimulatedNode) -> None:
+    async def _stop(self, node: N) -> None:
         self.is_up = self.is_listening = False
         await node.stop()
-        node.is_dead = node.disk.dead = True
+        node.is_dead = True
         self.node = None
         self.is_draining = False
         self.world.trace("stopped")
+
+
+class Host(Serving[SqliteNode]):
+    """The machine of a node that is alone with its database: the parts that outlive the process."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        super().__init__(world)
+        self.path = directory / "tidings.db"
+        self.url = f"sqlite:///{self.path}"
+        self.rewinds = 0
+        self._copies: list[Path] = []
+
+    @property
+    def is_fine(self) -> bool:
+        """It serves, and its disk works."""
+        node, now = self.node, self.world.clock.now_s
+        if node is None or not self.is_listening or self.is_draining or node.disk.has_failed:
+            return False
+        return max(node.disk.slow_until, node.disk.full_until) <= now
+
+    async def start(self) -> None:
+        """Start a process on the database as it is."""
+        if self.node is not None:
+            return
+        self.world.trace("start")
+        node = self.node = SqliteNode(self.world)
+        await node.start()
+        self.world.truth.open(str(self.path))
+        self.began()
+
+    def bury(self, node: SqliteNode) -> None:
+        node.crew.die()
+        at_once(node.store.close())
+        super().bury(node)
+        for task in asyncio.all_tasks(self.world.loop):
+            if task.get_name() == "tidings" and task not in self._buried:  # what runs beside the requests
+                task.cancel()
+                self._buried.append(task)
+
+    async def _stop(self, node: SqliteNode) -> None:
+        await super()._stop(node)
+        node.disk.dead = True
+
+    async def heal(self) -> None:
+        """A good disk, and a process that serves."""
+        if self.node is not None:
+            disk = self.node.disk
+            disk.full_until = disk.slow_until = 0.0
+            disk.fails_commits = disk.poisons = 0
+            disk.breaks_commit = False
+            disk.crash_at_commit = None
+            if disk.has_failed:
+                self.crash()
+        while self.is_draining:  # noqa: ASYNC110  # a second more or less is nothing here
+            await asyncio.sleep(0.5)
+        if self.node is None:
+            await self.start()
+        self.disturbed_at = self.world.clock.now_s
 
     @property
     def has_copy(self) -> bool:

@@ -96,6 +96,7 @@ class StreamCheck:
         self.user = user
         self.asked = Asked(world, user, cursor)
         self.position: int | None = None
+        self.epoch = ""  # of all that it tells
         self.head = 0
         self.is_caught_up = False
         self.is_over = False
@@ -121,6 +122,7 @@ class StreamCheck:
         match kind:
             case "connected":
                 self.head, self.position = _position(data["head"]), _position(data["cursor"])
+                self.epoch = _epoch(data["head"])
                 if data["resumed"]:
                     self.asked.check(self.who, None)
                     if data["cursor"] != self.asked.text:
@@ -139,13 +141,15 @@ class StreamCheck:
             case "goodbye":
                 self.is_over = True
                 self._check_goodbye(data["reason"])
-            case "typing" | "presence":
+            case "typing" | "presence" | "profile":
                 if id:
                     self._wrong(f"{kind} with an id")
             case _:
                 position = check_event(self.world, self.who, self.user, id, kind, data)
                 if self.position is None or position != self.position + 1:
                     self._wrong(f"I2: event {position} follows {self.position}")
+                if _epoch(id) != self.epoch:
+                    self.world.wrong(f"{self.who}: an event of {id} on a stream of {self.epoch}", is_certain=True)
                 self.position = position
 
     def _check_goodbye(self, reason: str) -> None:
@@ -202,6 +206,7 @@ def _check_sent(world: World, who: str, user: str, asked: Mapping[str, Any], tol
         world.wrong(f"I1: {who}: {asked['client_id']} is {sent}, told {told['_id']} {told['seq']}")
     else:
         world.acknowledged[user, asked["client_id"]] = mid
+        world.acknowledged_at.setdefault(mid, world.clock.now_s)
 
 
 def _check_conflict(world: World, who: str, user: str, asked: Mapping[str, Any]) -> None:
@@ -254,6 +259,10 @@ def _check_inbox(world: World, who: str, user: str, answer: Mapping[str, Any]) -
             world.wrong(f"I4: {who}: an inbox at {at} with {peer} at {line['position']}")
         if at == len(log) and line["unread"] != world.truth.unread(user, peer):
             world.wrong(f"{who}: {line['unread']} unread of {peer}, counted {world.truth.unread(user, peer)}")
+
+
+def _epoch(cursor: str) -> str:
+    return cursor.partition("-")[0]
 
 
 def _position(cursor: str) -> int:

@@ -54,6 +54,11 @@ class Server(Program):
     def serves(self) -> object:
         return accepts(self.port)
 
+    @property
+    def services(self) -> tuple[Program, ...]:
+        """The programs that it cannot do without, such as its database: they run when it does, and longer."""
+        return ()
+
 
 class System(Server):
     """One server of a kind."""

@@ -106,5 +106,6 @@ def built_client() -> Path:
         return Path(known)
     directory = tempfile.mkdtemp(prefix="scoreboard-client-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    os.environ[BUILD_VARIABLE] = directory
-    return build_client(Path(directory))
+    built = build_client(Path(directory))
+    os.environ[BUILD_VARIABLE] = str(built)
+    return built

@@ -30,6 +30,8 @@ class Size:
     def __init__(self, *, quick: bool) -> None:
         self.rounds = 1 if quick else 3
         self.seconds = 1.0 if quick else 2.0
+        self.seconds_shared = 2.0 if quick else 4.0
+        self.rates_between = {500: 3.0} if quick else {100: 6.0, 500: 6.0}  # messages a second: for so long
         self.devices = (1,) if quick else (0, 1, 3)
         self.rates = {500: 1.5} if quick else {100: 4.0, 500: 2.5, 2000: 1.5}  # messages a second: for so long
         self.stream_counts = (1000, 3000) if quick else (1000, 10_000, 18_000)
@@ -50,16 +52,20 @@ class Used:
     """CPU of a server since ``begin``."""
 
     def __init__(self, running: Running) -> None:
-        self._pid = running.pid
+        self._running = running
         self.begin()
 
     def begin(self) -> None:
         """From now on."""
-        self._from_s = cpu_s(self._pid)
+        self._from_s, self._services_from_s = self._running.cpu_s(), self._running.services_cpu_s()
 
     def us(self) -> float:
         """Microseconds until now."""
-        return (cpu_s(self._pid) - self._from_s) * 1e6
+        return (self._running.cpu_s() - self._from_s) * 1e6
+
+    def services_us(self) -> float:
+        """Those of its database and its bus."""
+        return (self._running.services_cpu_s() - self._services_from_s) * 1e6
 
 
 async def calm(running: Running) -> None:
