@@ -1,10 +1,21 @@
-import { useMemo, useState, useSyncExternalStore, type ReactNode } from "react";
+import { useCallback, useMemo, useState, useSyncExternalStore, type ReactNode } from "react";
 import { Inbox, nameInSentence, TidingsProvider, useInbox, useSound, useUnreadTitle } from "tidings/react";
 import { DemoFrame } from "./drawer/frame.js";
 import type { Language } from "./language.js";
-import { keepEnterSends, keepListWidth, keepSound, keptEnterSends, keptListWidth, keptSound } from "./preference.js";
+import { useNotifications } from "./notifications.js";
+import {
+  keepEnterSends,
+  keepListWidth,
+  keepNotify,
+  keepSound,
+  keptEnterSends,
+  keptListWidth,
+  keptNotify,
+  keptSound,
+} from "./preference.js";
 import { hrefOf, openConversation, openList, route } from "./route.js";
-import { readRefusal, session, type Session } from "./session.js";
+import { session, type Session } from "./session-state.js";
+import { readRefusal } from "./session.js";
 import { Account, CloseMark } from "./settings.js";
 import { AskOther, ChoosePerson, SignIn, StartFailed } from "./sign-in.js";
 import { PageWordsContext, usePageWords } from "./words.js";
@@ -29,14 +40,14 @@ function Phase({ language }: { language: Language }): ReactNode {
     case "people":
       return <ChoosePerson people={now.people} />;
     case "signed_out":
-      return <SignIn why={now.why} hasProblem={now.hasProblem} />;
+      return <SignIn why={now.why} hasProblem={now.hasProblem} host={now.host} />;
     case "question":
       return <AskOther {...now} />;
     case "signed_in":
       return (
         <TidingsProvider key={now.userId} client={now.client} words={language.chat}>
           {now.control ? (
-            <DemoFrame {...now} control={now.control}>
+            <DemoFrame {...now} people={now.finding.suggestions} control={now.control}>
               <Chat now={now} />
             </DemoFrame>
           ) : (
@@ -47,13 +58,21 @@ function Phase({ language }: { language: Language }): ReactNode {
   }
 }
 
+const NOTHING = (): void => undefined;
+
 /** The inbox, with who one is at its head. */
 function Chat({ now }: { now: SignedIn }): ReactNode {
   const peerId = useSyncExternalStore(route.subscribe, route.getSnapshot);
   const { entries } = useInbox();
-  const name =
-    entries.find((entry) => entry.user.id === peerId)?.user.name ??
-    now.people.find((person) => person.id === peerId)?.name;
+  const opened = peerId === null ? null : now.client.conversation(peerId);
+  // The name is drawn anew when the device, or the server, tells it.
+  const told = useCallback((fn: () => void) => opened?.subscribe(fn) ?? NOTHING, [opened]);
+  useSyncExternalStore(told, () => opened?.getSnapshot().peer ?? null);
+  const nameOf = (id: string | null): string | undefined =>
+    entries.find((entry) => entry.user.id === id)?.user.name ??
+    now.finding.suggestions.find((person) => person.id === id)?.name ??
+    (id === null ? undefined : now.client.conversation(id).getSnapshot().peer?.name);
+  const name = nameOf(peerId);
   useUnreadTitle(`${nameInSentence(name ?? peerId ?? now.me.name)} · Tidings`);
   const [hasSound, setSound] = useState(keptSound);
   useSound(hasSound, peerId);
@@ -61,6 +80,8 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
     setSound(wanted);
     keepSound(wanted);
   };
+  const [notifies, setNotifies] = useState(keptNotify);
+  useNotifications(notifies, (id) => nameOf(id) ?? id, openConversation);
 
   const [enterChoice, setEnterChoice] = useState(keptEnterSends);
   const screen = useMemo(
@@ -93,13 +114,19 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
         onOpen={openConversation}
         onClose={openList}
         hrefFor={hrefOf}
-        suggestions={now.people}
+        {...now.finding}
         account={
           <Account
             me={now.me}
             isDemo={now.demo}
+            canSignOut={now.canSignOut}
             hasSound={hasSound}
             onSound={onSound}
+            notifies={notifies}
+            onNotifies={(wanted) => {
+              setNotifies(wanted);
+              keepNotify(wanted);
+            }}
             enterSends={enterChoice ?? matchMedia("(pointer: fine)").matches}
             onEnterSends={(wanted) => {
               setEnterChoice(wanted);

@@ -7,6 +7,7 @@ import { keep, keptKeys, readKept } from "./kept.js";
 const PREFERENCE = "tidings.preference ";
 const LIST_WIDTH = "list-width";
 const SOUND = "sound";
+const NOTIFY = "notify";
 const ENTER = "enter";
 const THEME = "theme";
 
@@ -34,6 +35,15 @@ export function keptSound(): boolean {
 
 export function keepSound(wanted: boolean): void {
   write(SOUND, wanted ? "on" : null);
+}
+
+/** Off until somebody switches them on. */
+export function keptNotify(): boolean {
+  return read(NOTIFY) !== null;
+}
+
+export function keepNotify(wanted: boolean): void {
+  write(NOTIFY, wanted ? "on" : null);
 }
 
 /** Whether Enter sends; null until somebody says it: then it depends on the device. */

@@ -4,7 +4,7 @@
  */
 const CONVERSATION = /^#\/(.+)$/;
 /** A sign-in link: no place of its own, so that one stays where one is. */
-export const BRINGS_TOKEN = /^#token=(.+)$/;
+export const BRINGS_TOKEN = /^#token=(.*)$/;
 
 /** The user id in a fragment, or null: for the list, for other fragments, and for an id that is not well encoded. */
 export function peerOf(hash: string): string | null {

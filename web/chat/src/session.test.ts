@@ -1,9 +1,17 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-type Module = typeof import("./session.js");
+type Module = typeof import("./session.js") & typeof import("./session-state.js");
 
-let page: { api: string; sign_in: string; people: unknown[] };
+let page: {
+  api: string;
+  sign_in: string;
+  people: unknown[];
+  people_search?: boolean;
+  raw_ids?: boolean;
+  sign_in_url?: string;
+  sign_out_url?: string;
+};
 let current: Module | null = null;
 /** What the server says of the next tokens; else they are whose they say. */
 let word: (() => Promise<Response>) | null = null;
@@ -28,7 +36,7 @@ function whoseIs(authorization: string): Promise<Response> {
 async function tabAt(address: string): Promise<Module> {
   history.replaceState(null, "", address);
   vi.resetModules();
-  current = await import("./session.js");
+  current = { ...(await import("./session.js")), ...(await import("./session-state.js")) };
   await current.start();
   return current;
 }
@@ -67,6 +75,14 @@ describe("signing in with a token", () => {
     expect(session.getSnapshot()).toMatchObject({ userId: "u1", me: { name: "Zoë" } });
     const { session: plain } = await tabAt(`/#token=${tokenOf("u1")}`);
     expect(plain.getSnapshot()).toMatchObject({ me: { name: "u1" } });
+  });
+
+  it("finds people, and takes a typed user id, only where the server says so", async () => {
+    const { session } = await tabAt(`/#token=${tokenOf("ada")}`);
+    expect(session.getSnapshot()).toMatchObject({ finding: { peopleSearch: false, rawIds: false } });
+    page = { ...page, people_search: true, raw_ids: true };
+    const { session: next } = await tabAt("/");
+    expect(next.getSnapshot()).toMatchObject({ finding: { suggestions: [], peopleSearch: true, rawIds: true } });
   });
 
   it("says how, when there is none", async () => {
@@ -187,7 +203,7 @@ describe("signing in with a token", () => {
     try {
       const { session, signOut } = await tabAt(`/#token=${tokenOf("ada")}`);
       expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada" });
-      signOut();
+      await signOut();
       expect(session.getSnapshot()).toMatchObject({ phase: "signed_out" });
     } finally {
       for (const [name, was] of areas) if (was) Object.defineProperty(window, name, was);
@@ -201,12 +217,154 @@ describe("signing in with a token", () => {
       preferAs(user);
       keepSound(true);
     }
-    signOut();
+    await signOut();
     const kept = ["ada", "ben"].map((user) => {
       preferAs(user);
       return keptSound();
     });
     expect(kept).toEqual([false, true]);
+  });
+});
+
+describe("in an application that has signed its user in", () => {
+  /** What the application says of its cookie: a user, or a status. */
+  let told: string | number;
+  const anyone = { watermarks: {}, messages: [], has_more: false, cursor: "c" };
+
+  beforeEach(() => {
+    page = { api: "../api/message", sign_in: "session", people: [], sign_in_url: "/login?next={here}" };
+    told = "ada";
+    vi.stubGlobal("fetch", (address: string, init: RequestInit = {}) => {
+      const headers = new Headers(init.headers);
+      asked.push(`${init.credentials ?? "same-origin"} ${address} ${headers.get("authorization") ?? ""}`.trim());
+      if (address === "./page.json") return Promise.resolve(Response.json(page));
+      if (headers.has("authorization")) return Promise.resolve(Response.json({}, { status: 401 }));
+      if (typeof told === "number") return Promise.resolve(Response.json({ code: "unauthorized" }, { status: told }));
+      if (address.endsWith("/events/me")) return Promise.resolve(Response.json({ user_id: told }));
+      const user = { id: told, name: `Dr. ${told}`, avatar_url: "https://example.org/me.png" };
+      if (address.endsWith("?limit=1")) return Promise.resolve(Response.json({ ...anyone, user_id: told, user }));
+      return new Promise<Response>(() => undefined);
+    });
+  });
+
+  it("asks with the cookie, and keeps nothing; the name is as others see it", async () => {
+    const { session } = await tabAt("/messages/#/ben");
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada", canSignOut: false });
+    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ me: { name: "Dr. ada" } }));
+    await vi.waitFor(() => expect(asked.some((each) => /^same-origin .*\/sse\/ada\b[^ ]*$/.test(each))).toBe(true));
+    expect(asked).toContain("same-origin ../api/message/events/me");
+    expect(sessionStorage.length).toBe(0);
+  });
+
+  it.each([401, 403])("answered %d leads to its sign-in, and back to where one was", async (status) => {
+    told = status;
+    const { session } = await tabAt("/messages/?lang=en#/ben");
+    const host = { signInUrl: `/login?next=${encodeURIComponent("/messages/?lang=en#/ben")}` };
+    expect(session.getSnapshot()).toEqual({ phase: "signed_out", why: "no_token", hasProblem: false, host });
+    told = "ada";
+    window.dispatchEvent(new Event("focus"));
+    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada" }));
+  });
+
+  it.each(["", "hello", "a.b.c"])("says so when a link brings %j, which is no token", async (brought) => {
+    told = 401;
+    const { session } = await tabAt(`/#token=${brought}`);
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", hasProblem: true });
+    const { render, screen } = await import("@testing-library/react");
+    const { createElement } = await import("react");
+    const { SignIn } = await import("./sign-in.js");
+    const { unmount } = render(createElement(SignIn, session.getSnapshot() as import("./session-state.js").SignedOut));
+    expect(screen.getByRole("alert").textContent).toMatch(/^The link that you followed is not whole/);
+    expect(screen.getByRole("link", { name: "Sign in" })).toBeTruthy();
+    unmount();
+  });
+
+  it("that is somebody else's now is said by the screen: the page becomes theirs only when it is loaded again", async () => {
+    const fetched = vi.fn((address: string) => {
+      if (address === "./page.json") return Promise.resolve(Response.json(page));
+      if (address.endsWith("/events/me")) return Promise.resolve(Response.json({ user_id: "ada" }));
+      return Promise.resolve(Response.json({ code: "not_yours" }, { status: 403 }));
+    });
+    vi.stubGlobal("fetch", fetched);
+    const { session } = await tabAt("/");
+    const { client } = session.getSnapshot() as { client: import("tidings").RealtimeService };
+    await vi.waitFor(() =>
+      expect(client.connection.getSnapshot()).toMatchObject({ status: "refused", reason: "not_yours" }),
+    );
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada", client });
+    expect(fetched.mock.calls.filter(([address]) => address.endsWith("/events/me"))).toHaveLength(1);
+  });
+
+  it("that redirects strangers to its sign-in is understood", async () => {
+    vi.stubGlobal("fetch", (address: string) =>
+      Promise.resolve(address === "./page.json" ? Response.json(page) : ({ type: "opaqueredirect" } as Response)),
+    );
+    expect((await tabAt("/")).session.getSnapshot()).toMatchObject({ phase: "signed_out" });
+  });
+
+  it("that names no address says to sign in there, and takes no pasted token", async () => {
+    told = 401;
+    delete page.sign_in_url;
+    expect((await tabAt("/")).session.getSnapshot()).toMatchObject({ phase: "signed_out", host: { signInUrl: null } });
+  });
+
+  it("is noticed when it ends, and when it is another user's", async () => {
+    const { session } = await tabAt("/");
+    const { client } = session.getSnapshot() as { client: import("tidings").RealtimeService };
+    told = 401;
+    client.reconnect();
+    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", why: "rejected" }));
+    told = "ben";
+    window.dispatchEvent(new Event("focus"));
+    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ben" }));
+    expect((session.getSnapshot() as { client?: unknown }).client).not.toBe(client);
+  });
+
+  it("is noticed when it ends while the stream goes on, by a message that is refused and waits for the next sign-in", async () => {
+    const { session } = await tabAt("/");
+    const { client } = session.getSnapshot() as { client: import("tidings").RealtimeService };
+    await vi.waitFor(() => expect(asked.some((each) => each.includes("/sse/ada"))).toBe(true));
+    told = 401;
+    client.conversation("ben").send("late");
+    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ phase: "signed_out", why: "rejected" }));
+    told = "ada";
+    window.dispatchEvent(new Event("focus"));
+    await vi.waitFor(() => expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", client }));
+    expect(client.outbox.getSnapshot().pending).toMatchObject([{ text: "late" }]);
+  });
+
+  it("does not give way to a link with a token that the application does not take", async () => {
+    const { session } = await tabAt(`/#token=${tokenOf("eve")}`);
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada", linkRefused: true });
+  });
+
+  it("signs out there, where it says how, when nothing is left here", async () => {
+    page.sign_out_url = "/logout";
+    const { session, signOut } = await tabAt("/");
+    expect(session.getSnapshot()).toMatchObject({ canSignOut: true });
+    const assigned = vi.spyOn(location, "assign").mockImplementation(() => undefined);
+    await signOut();
+    expect(assigned).toHaveBeenCalledWith("/logout");
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_out" });
+  });
+
+  it("is asked again until it answers", async () => {
+    vi.useFakeTimers();
+    told = 503;
+    const { session } = await tabAt("/");
+    expect(session.getSnapshot()).toEqual({ phase: "failed", why: 503 });
+    told = "ada";
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(session.getSnapshot()).toMatchObject({ phase: "signed_in", userId: "ada" });
+    vi.useRealTimers();
+  });
+});
+
+it("a provider's sign-in is a link in the place of the form for tokens", async () => {
+  page.sign_in_url = "https://id.example.org/";
+  expect((await tabAt("/")).session.getSnapshot()).toMatchObject({
+    phase: "signed_out",
+    host: { signInUrl: "https://id.example.org/" },
   });
 });
 

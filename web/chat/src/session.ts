@@ -3,75 +3,32 @@
  * browser may be two people.
  *
  * `tidings serve`: the token comes once in the fragment `#token=...`, is taken out of the address bar at once and, when the
- * server has said whose it is, kept in memory and `sessionStorage`. `tidings demo`: the person is `?as=ada`, and the server gives a short-lived token on demand.
+ * server has said whose it is, kept in memory and `sessionStorage`.
+ * An application that serves the page has signed its user in already: the page asks with the cookie, and keeps nothing.
  */
+import { RealtimeService, type Person, type TokenReason } from "tidings";
+import { claimsOf, decoded, personOf } from "./claims.js";
+import { startDemo } from "./demo.js";
 import { keep, readKept } from "./kept.js";
 import { forgetPreferences, preferAs } from "./preference.js";
-import { RealtimeService, type Person, type TokenReason } from "tidings";
-import type { ControlAddress } from "./drawer/frame.js";
 import { BRINGS_TOKEN, hrefOf, route } from "./route.js";
+import { become, findingIn, session, type Page, type Session, type SignedOut } from "./session-state.js";
+import { describe, whoseIs } from "./who.js";
 
 const STORED = "tidings.session";
 /** Without an answer, the server is asked again after this. */
 const ASK_AGAIN_MS = 3000;
 
-interface Page {
-  api: string;
-  sign_in: "token" | "demo";
-  /** Of a demo only. */
-  control?: ControlAddress;
-  people: readonly Person[];
-}
-
-export type Session =
-  | { phase: "starting" }
-  /** `why`: a status of HTTP, or what the browser says. */
-  | { phase: "failed"; why: number | string }
-  | { phase: "people"; people: readonly Person[] }
-  /** `rejected`: somebody was signed in. `refused`: nobody was, and a token was brought that is not good. */
-  | { phase: "signed_out"; why: "no_token" | "rejected" | "refused"; hasProblem: boolean }
-  /** A token that was brought is somebody else's than of those who use this browser. */
-  | {
-      phase: "question";
-      others: readonly Person[];
-      me: Person;
-      accept: () => void;
-      decline: () => void;
-      before: Session;
-    }
-  | {
-      phase: "signed_in";
-      client: RealtimeService;
-      userId: string;
-      me: Person;
-      people: readonly Person[];
-      demo: boolean;
-      control: ControlAddress | null;
-      /** A link was followed meanwhile that is not good. */
-      linkRefused: boolean;
-    };
-
-let current: Session = { phase: "starting" };
-const listeners = new Set<() => void>();
-
-function become(next: Session): void {
-  current = next;
-  for (const listener of listeners) listener();
-}
-
-export const session = {
-  subscribe(fn: () => void): () => void {
-    listeners.add(fn);
-    return () => listeners.delete(fn);
-  },
-  getSnapshot(): Session {
-    return current;
-  },
-};
-
 let page: Page = { api: "/api/message", sign_in: "token", people: [] };
 let token: string | null = null;
-let tokenClient: { client: RealtimeService; me: Person } | null = null;
+let active: { client: RealtimeService; me: Person; byToken: boolean } | null = null;
+
+function signedOut(why: SignedOut["why"], hasProblem = false): SignedOut {
+  const here = encodeURIComponent(`${location.pathname}${location.search}${location.hash}`);
+  const signInUrl = page.sign_in_url?.replace("{here}", here) || null;
+  const host = page.sign_in === "session" || signInUrl !== null ? { signInUrl } : null;
+  return { phase: "signed_out", why, hasProblem, host };
+}
 
 /** Find out how one signs in here, and sign in. */
 export async function start(): Promise<void> {
@@ -85,19 +42,68 @@ export async function start(): Promise<void> {
     become({ phase: "failed", why: error instanceof Error ? error.message : String(error) });
     return;
   }
-  if (page.sign_in === "demo") return startDemo();
+  if (page.sign_in === "demo") return startDemo(page);
   const kept = keptSession();
   if (kept !== null) enter(kept);
+  else if (page.sign_in === "session") await askSession();
+  else if (pending === null) become(signedOut("no_token"));
   if (pending !== null) await signIn(pending);
-  else if (kept === null) become({ phase: "signed_out", why: "no_token", hasProblem: false });
+}
+
+let isAsking = false;
+
+/** Be whoever the application has signed in; asked again where nobody was, or nobody could say. */
+async function askSession(): Promise<void> {
+  if (isAsking) return;
+  isAsking = true;
+  const whose = await whoseIs(page.api, null);
+  isAsking = false;
+  const now = session.getSnapshot().phase;
+  if (whose.kind === "user") {
+    if (active?.me.id !== whose.userId || now !== "signed_in") enter({ token: null, userId: whose.userId });
+  } else if (whose.kind === "refused") {
+    if (now === "starting" || now === "failed") become(signedOut("no_token"));
+    else if (now === "signed_in") endSession();
+  } else if (now !== "signed_in" && now !== "signed_out") {
+    become({ phase: "failed", why: whose.why });
+    setTimeout(() => session.getSnapshot().phase === "failed" && void askSession(), ASK_AGAIN_MS);
+  }
+}
+
+/** Whoever signed in, in another tab or by the link, comes back to this one. */
+function lookAgain(): void {
+  const isHere = document.visibilityState === "visible";
+  if (isHere && page.sign_in === "session" && session.getSnapshot().phase === "signed_out") void askSession();
+}
+
+window.addEventListener("focus", lookAgain);
+window.addEventListener("pageshow", lookAgain);
+document.addEventListener("visibilitychange", lookAgain);
+
+/** What is unsent waits on this device for the next sign-in. */
+function endSession(): void {
+  active?.client.disconnect();
+  become(signedOut("rejected"));
+}
+
+/** The application's word on its user may change at any time. */
+function watchSession(client: RealtimeService): void {
+  client.connection.subscribe(() => {
+    if (active?.client !== client || session.getSnapshot().phase !== "signed_in") return;
+    const { status, reason } = client.connection.getSnapshot();
+    if (status === "unauthorized") endSession();
+    // Somebody else: the screen says so, and its user loads the page again.
+    else if (status === "refused" && reason !== "not_yours") void askSession();
+  });
 }
 
 window.addEventListener("popstate", () => {
   // A sign-in link opened in a tab that shows the page already.
   const token = takeTokenFromAddress();
+  const now = session.getSnapshot();
   if (token !== null) void signIn(token);
   // Who goes elsewhere, as by Back, answers no.
-  else if (current.phase === "question") current.decline();
+  else if (now.phase === "question") now.decline();
 });
 
 /** A token that was brought, and of which the server has not said whose it is. */
@@ -121,57 +127,14 @@ function goTo(hash: string): void {
   }
 }
 
-/** What is badly encoded stays as it is: it is no token, and is refused as that. */
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-/** What a token says, unverified: never who somebody is. Null when it is no token. */
-function claimsOf(candidate: string): Record<string, unknown> | null {
-  const payload = candidate.split(".")[1];
-  if (payload === undefined) return null;
-  try {
-    const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
-    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
-    return JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
-  } catch {
-    return null;
-  }
-}
-
-/** As OpenID Connect names the name of a user: only to greet its owner. */
-function personOf(userId: string, candidate: string): Person {
-  const name = claimsOf(candidate)?.["name"];
-  return { id: userId, name: typeof name === "string" && name !== "" ? name : userId, avatar_url: null };
-}
-
-type Whose = { kind: "user"; userId: string } | { kind: "refused" } | { kind: "unknown"; why: number | string };
-
-/** The server's word for whose token this is. */
-async function whoseIs(candidate: string): Promise<Whose> {
-  try {
-    const headers = { Accept: "application/json", Authorization: `Bearer ${candidate}` };
-    const response = await fetch(`${page.api}/events/me`, { headers, cache: "no-store", credentials: "omit" });
-    if (response.status === 401 || response.status === 403) return { kind: "refused" };
-    if (!response.ok) return { kind: "unknown", why: response.status };
-    const { user_id: userId } = (await response.json()) as { user_id?: unknown };
-    return typeof userId === "string" ? { kind: "user", userId } : { kind: "unknown", why: response.status };
-  } catch (error) {
-    return { kind: "unknown", why: error instanceof Error ? error.message : String(error) };
-  }
-}
-
 /** What is there without the question. */
 function beneath(): Session {
-  return current.phase === "question" ? current.before : current;
+  const now = session.getSnapshot();
+  return now.phase === "question" ? now.before : now;
 }
 
 /** The token that was brought is not good: whoever is signed in stays, where they are, and is told. */
-function refuse(otherwise: Extract<Session, { phase: "signed_out" }>): void {
+function refuse(otherwise: SignedOut): void {
   pending = null;
   const now = beneath();
   become(now.phase === "signed_in" ? { ...now, linkRefused: true } : otherwise);
@@ -179,7 +142,8 @@ function refuse(otherwise: Extract<Session, { phase: "signed_out" }>): void {
 
 /** Whoever is signed in has read it. */
 export function readRefusal(): void {
-  if (current.phase === "signed_in") become({ ...current, linkRefused: false });
+  const now = session.getSnapshot();
+  if (now.phase === "signed_in") become({ ...now, linkRefused: false });
 }
 
 /**
@@ -191,10 +155,10 @@ export async function signIn(candidate: string): Promise<void> {
   // The last one that was brought counts.
   const isPending = (): boolean => pending === token;
   pending = token;
-  if (claimsOf(token) === null) return refuse({ phase: "signed_out", why: "no_token", hasProblem: true });
-  const whose = await whoseIs(token);
+  if (claimsOf(token) === null) return refuse(signedOut("no_token", true));
+  const whose = await whoseIs(page.api, token);
   if (!isPending()) return;
-  if (whose.kind === "refused") return refuse({ phase: "signed_out", why: "refused", hasProblem: false });
+  if (whose.kind === "refused") return refuse(signedOut("refused"));
   if (whose.kind === "unknown") {
     if (beneath().phase !== "signed_in" && !(await showKept(token))) become({ phase: "failed", why: whose.why });
     setTimeout(() => isPending() && void signIn(token), ASK_AGAIN_MS);
@@ -214,10 +178,9 @@ export async function signIn(candidate: string): Promise<void> {
     accept: () => {
       // The conversation that is open is one of the other.
       goTo("#/");
-      enter({ token, userId });
+      enter({ token, userId }, true);
     },
-    decline: () =>
-      become(before.phase === "signed_in" ? before : { phase: "signed_out", why: "no_token", hasProblem: false }),
+    decline: () => become(before.phase === "signed_in" ? before : signedOut("no_token")),
   });
 }
 
@@ -229,21 +192,21 @@ async function showKept(token: string): Promise<boolean> {
   const { sub } = claimsOf(token) ?? {};
   const kept = await new RealtimeService({ url: page.api }).keptUsers();
   const [only, ...others] = kept ?? [];
-  if (only === undefined || only !== sub || others.length > 0 || pending !== token || tokenClient !== null)
-    return false;
+  if (only === undefined || only !== sub || others.length > 0 || pending !== token || active !== null) return false;
   become(connected(token, only));
   return true;
 }
 
 /** Who else uses this tab, or else this browser: has left something in it, or is there in another tab. */
 async function othersThan(userId: string): Promise<readonly Person[]> {
-  if (tokenClient !== null) return tokenClient.me.id === userId ? [] : [tokenClient.me];
+  if (active !== null) return active.me.id === userId ? [] : [active.me];
   const kept = (await new RealtimeService({ url: page.api }).keptUsers()) ?? [];
   return kept.filter((id) => id !== userId).map((id) => ({ id, name: id, avatar_url: null }));
 }
 
 interface Kept {
-  token: string;
+  /** Null: the application's cookie says who it is, and nothing is kept. */
+  token: string | null;
   /** Whose it is, by the server's word. */
   userId: string;
 }
@@ -257,44 +220,63 @@ function keptSession(): Kept | null {
   }
 }
 
-/** Be this user from now on. */
-function enter(kept: Kept): void {
-  keep("sessionStorage", STORED, JSON.stringify(kept));
-  // Somebody else: nothing of the former user stays on this device, whichever page it was that they left.
-  if (tokenClient !== null && tokenClient.me.id !== kept.userId) {
-    void tokenClient.client.signOut();
-    tokenClient = null;
+/**
+ * Be this user from now on. Of others nothing stays on this device, whichever page it was that they left, but for what they have not
+ * sent: that goes only where the user has said so (`isAsked`).
+ */
+function enter(kept: Kept, isAsked = false): void {
+  keep("sessionStorage", STORED, kept.token === null ? null : JSON.stringify(kept));
+  if (active !== null && active.me.id !== kept.userId) {
+    if (isAsked) void active.client.signOut();
+    else active.client.disconnect();
+    active = null;
   }
   const now = connected(kept.token, kept.userId);
-  void forgetOthers(now.client, kept.userId);
+  void forgetOthers(now.client, kept.userId, isAsked);
   become(now);
+  void greet(now.client, kept);
+}
+
+/** One's own name and picture, as others see them. */
+async function greet(client: RealtimeService, { userId, token }: Kept): Promise<void> {
+  const me = await describe(page.api, userId, token);
+  if (me === null || active?.client !== client) return;
+  active.me = me;
+  const now = session.getSnapshot();
+  if (now.phase === "signed_in") become({ ...now, me });
 }
 
 /** The client of this user with this token; for the same person again the same client, with what was typed and not sent. */
-function connected(given: string, userId: string): Extract<Session, { phase: "signed_in" }> {
+function connected(given: string | null, userId: string): Extract<Session, { phase: "signed_in" }> {
   token = given;
   preferAs(userId);
-  const me = personOf(userId, given);
-  const client = tokenClient?.client ?? newTokenClient();
-  const isAgain = tokenClient !== null;
-  tokenClient = { client, me };
+  const byToken = given !== null;
+  const former = active;
+  const isAgain = former?.byToken === byToken;
+  if (!isAgain) former?.client.disconnect();
+  const me = given === null ? (former?.me ?? { id: userId, name: userId, avatar_url: null }) : personOf(userId, given);
+  const client = isAgain ? former.client : newClient(byToken);
+  active = { client, me, byToken };
   client.connect(userId);
   if (isAgain) client.reconnect();
-  return { phase: "signed_in", client, userId, me, people: [], demo: false, control: null, linkRefused: false };
+  const canSignOut = byToken || Boolean(page.sign_out_url);
+  const nothing = { demo: false, control: null, linkRefused: false };
+  return { phase: "signed_in", client, userId, me, canSignOut, finding: findingIn(page, []), ...nothing };
 }
 
-async function forgetOthers(client: RealtimeService, userId: string): Promise<void> {
-  await client.forgetOthers(userId);
+async function forgetOthers(client: RealtimeService, userId: string, unsent: boolean): Promise<void> {
+  await client.forgetOthers(userId, { unsent });
   const kept = await client.keptUsers();
   if (kept !== null) forgetPreferences((id) => id !== userId && !kept.includes(id));
 }
 
-function newTokenClient(): RealtimeService {
-  const client = new RealtimeService({ url: page.api, getToken: keptToken });
+function newClient(byToken: boolean): RealtimeService {
+  const client = new RealtimeService({ url: page.api, ...(byToken && { getToken: keptToken }) });
   // In another tab of this browser.
   client.on("signed_out", () => {
-    if (tokenClient?.client === client) signOut();
+    if (active?.client === client) void forget();
   });
+  if (!byToken) watchSession(client);
   return client;
 }
 
@@ -309,60 +291,27 @@ function keptToken({ reason }: { reason: TokenReason }): string | null {
     token = null;
     keep("sessionStorage", STORED, null);
     // Nothing to try again with: what is unsent waits in the client for the next sign-in.
-    queueMicrotask(() => tokenClient?.client.disconnect());
-    become({ phase: "signed_out", why: "rejected", hasProblem: false });
+    queueMicrotask(() => active?.client.disconnect());
+    become(signedOut("rejected"));
   }
   handedOut = token;
   return token;
 }
 
-export function signOut(): void {
-  const me = tokenClient?.me;
-  forgetPreferences((id) => id === me?.id);
+/** Forget the user here; where the application signed them in, it signs them out. */
+export async function signOut(): Promise<void> {
+  const isHosts = active?.byToken === false;
+  await forget();
+  if (isHosts && page.sign_out_url) location.assign(page.sign_out_url);
+}
+
+/** Nothing of the user stays on this device. */
+async function forget(): Promise<void> {
+  const former = active;
+  forgetPreferences((id) => id === former?.me.id);
   preferAs("");
-  void tokenClient?.client.signOut();
-  tokenClient = null;
-  token = null;
+  active = token = null;
   keep("sessionStorage", STORED, null);
-  become({ phase: "signed_out", why: "no_token", hasProblem: false });
-}
-
-function startDemo(): void {
-  const userId = new URLSearchParams(location.search).get("as");
-  if (userId === null || userId === "") {
-    become({ phase: "people", people: page.people });
-    return;
-  }
-  // Anybody may come, so that somebody whom a person of the demo wrote to can answer.
-  const me = page.people.find((person) => person.id === userId) ?? { id: userId, name: userId, avatar_url: null };
-  const client: RealtimeService = new RealtimeService({
-    url: page.api,
-    getToken: async () => {
-      const given = await demoToken(userId);
-      if (given === null) {
-        // Nobody can be that; the client must not go on trying.
-        queueMicrotask(() => client.disconnect());
-        become({ phase: "people", people: page.people });
-      }
-      return given;
-    },
-  });
-  client.connect(userId);
-  preferAs(userId);
-  // Who reaches the demo by another way, such as a tunnel, does not reach what controls it.
-  const control = page.control?.origins.includes(location.origin) ? page.control : null;
-  become({ phase: "signed_in", client, userId, me, people: page.people, demo: true, control, linkRefused: false });
-}
-
-/** Null when this cannot be anybody's user id; rejects when trying again may help. */
-async function demoToken(userId: string): Promise<string | null> {
-  // The address says whose request it is, too: what the demo breaks for one person breaks this, and nobody else's.
-  const response = await fetch(`./demo/token?as=${encodeURIComponent(userId)}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ as: userId }),
-  });
-  if (response.status === 422) return null;
-  if (!response.ok) throw new Error(`no token: the server answered ${response.status}`);
-  return ((await response.json()) as { token: string }).token;
+  become(signedOut("no_token"));
+  await former?.client.signOut();
 }

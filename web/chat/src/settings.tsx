@@ -3,6 +3,7 @@ import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import type { Person } from "tidings";
 import { Avatar, useInbox, useOutbox } from "tidings/react";
 import { inLanguage } from "./language.js";
+import { allowNotifications, notificationPermission } from "./notifications.js";
 import { keepTheme, keptTheme, THEMES, type Theme } from "./preference.js";
 import { signOut } from "./session.js";
 import { usePageWords } from "./words.js";
@@ -10,8 +11,11 @@ import { usePageWords } from "./words.js";
 interface AccountProps {
   me: Person;
   isDemo: boolean;
+  canSignOut: boolean;
   hasSound: boolean;
   onSound: (wanted: boolean) => void;
+  notifies: boolean;
+  onNotifies: (wanted: boolean) => void;
   enterSends: boolean;
   onEnterSends: (wanted: boolean) => void;
 }
@@ -38,7 +42,7 @@ export function Account(props: AccountProps): ReactNode {
 }
 
 function Settings({ onClose, ...props }: AccountProps & { onClose: () => void }): ReactNode {
-  const { me, isDemo, hasSound, onSound, enterSends, onEnterSends } = props;
+  const { me, isDemo, canSignOut, hasSound, onSound, notifies, onNotifies, enterSends, onEnterSends } = props;
   const words = usePageWords();
   const dialog = useRef<HTMLDialogElement>(null);
   const [theme, setTheme] = useState(keptTheme);
@@ -99,17 +103,20 @@ function Settings({ onClose, ...props }: AccountProps & { onClose: () => void })
             </div>
           </fieldset>
           <Switch label={words.sound} hint={words.soundHint} on={hasSound} onChange={onSound} />
+          <Notifications on={notifies} onChange={onNotifies} />
           <Switch label={words.enterSends} hint={words.enterSendsHint} on={enterSends} onChange={onEnterSends} />
         </div>
-        <footer>
-          {isDemo ? (
-            <a className="tidings-button" href={inLanguage({})}>
-              {words.beSomebodyElse}
-            </a>
-          ) : (
-            <SignOut />
-          )}
-        </footer>
+        {(isDemo || canSignOut) && (
+          <footer>
+            {isDemo ? (
+              <a className="tidings-button" href={inLanguage({})}>
+                {words.beSomebodyElse}
+              </a>
+            ) : (
+              <SignOut />
+            )}
+          </footer>
+        )}
       </div>
     </dialog>
   );
@@ -132,7 +139,7 @@ function SignOut(): ReactNode {
       <button
         type="button"
         className="tidings-button"
-        onClick={() => (messages + drafts > 0 ? setWanted(true) : signOut())}
+        onClick={() => (messages + drafts > 0 ? setWanted(true) : void signOut())}
       >
         {words.signOut}
       </button>
@@ -143,10 +150,34 @@ function SignOut(): ReactNode {
       <button ref={stays} type="button" className="tidings-button" data-primary="true" onClick={() => setWanted(false)}>
         {words.staySignedIn}
       </button>
-      <button type="button" className="tidings-button" onClick={signOut}>
+      <button type="button" className="tidings-button" onClick={() => void signOut()}>
         {words.signOutAndDelete}
       </button>
     </>
+  );
+}
+
+interface NotificationsProps {
+  on: boolean;
+  onChange: (wanted: boolean) => void;
+}
+
+/** The browser is asked when they are switched on; where it has refused, it says where that is changed. */
+function Notifications({ on, onChange }: NotificationsProps): ReactNode {
+  const words = usePageWords();
+  const [permission, setPermission] = useState(notificationPermission);
+  if (permission === "missing") return null;
+  const change = async (wanted: boolean): Promise<void> => {
+    onChange(wanted && (await allowNotifications()));
+    setPermission(notificationPermission());
+  };
+  return (
+    <Switch
+      label={words.notifications}
+      hint={permission === "denied" ? words.notificationsDenied : words.notificationsHint}
+      on={on && permission === "granted"}
+      onChange={(wanted) => void change(wanted)}
+    />
   );
 }
 

@@ -2,7 +2,8 @@ import { useEffect, useRef, useState, type ReactNode } from "react";
 import { Avatar, nameInSentence } from "tidings/react";
 import type { Person } from "tidings";
 import { inLanguage } from "./language.js";
-import { signIn, start, type Session } from "./session.js";
+import type { Session, SignedOut } from "./session-state.js";
+import { signIn, start } from "./session.js";
 import { usePageWords } from "./words.js";
 
 function Card({ title, children }: { title: string; children: ReactNode }): ReactNode {
@@ -32,15 +33,70 @@ function Typed({ parts }: { parts: readonly string[] }): ReactNode {
   );
 }
 
-type SignedOut = Extract<Session, { phase: "signed_out" }>;
-
-/** How to sign in where a token is needed. */
-export function SignIn({ why, hasProblem }: Omit<SignedOut, "phase">): ReactNode {
+/** How to sign in: at the application that serves the page, or with a token. */
+export function SignIn({ why, hasProblem, host }: Omit<SignedOut, "phase">): ReactNode {
   const words = usePageWords();
-  const [typed, setTyped] = useState("");
   const titles = { no_token: words.signIn, rejected: words.signInEnded, refused: words.linkRefused };
   return (
     <Card title={titles[why]}>
+      {host === null ? <TokenForm hasProblem={hasProblem} /> : <HostSignIn hasProblem={hasProblem} {...host} />}
+    </Card>
+  );
+}
+
+/** What was brought is no token. */
+function Problem({ children }: { children: ReactNode }): ReactNode {
+  return (
+    <>
+      <svg className="tidings-icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+        <circle cx="10" cy="10" r="7" />
+        <path d="M10 6.2v4.6M10 13.6v.1" />
+      </svg>
+      {children}
+    </>
+  );
+}
+
+interface HostSignInProps {
+  signInUrl: string | null;
+  /** A link was followed that brought no token. */
+  hasProblem: boolean;
+}
+
+/** In a frame the way leads out of it: an application's sign-in does not let itself be framed. */
+function HostSignIn({ signInUrl, hasProblem }: HostSignInProps): ReactNode {
+  const words = usePageWords();
+  const problem = hasProblem && (
+    <p className="page-problem" role="alert">
+      <Problem>{words.notALink}</Problem>
+    </p>
+  );
+  if (signInUrl !== null)
+    return (
+      <>
+        {problem}
+        <p className="page-note">{words.sameAccount}</p>
+        <a className="tidings-button" data-primary="true" href={signInUrl} target="_top">
+          {words.goSignIn}
+        </a>
+      </>
+    );
+  return (
+    <>
+      {problem}
+      <p className="page-note">{words.signInElsewhere}</p>
+      <button type="button" className="tidings-button" data-primary="true" onClick={() => void start()}>
+        {words.tryAgain}
+      </button>
+    </>
+  );
+}
+
+function TokenForm({ hasProblem }: Pick<SignedOut, "hasProblem">): ReactNode {
+  const words = usePageWords();
+  const [typed, setTyped] = useState("");
+  return (
+    <>
       <p className="page-note">{words.signInHint}</p>
       <form
         onSubmit={(event) => {
@@ -61,24 +117,16 @@ export function SignIn({ why, hasProblem }: Omit<SignedOut, "phase">): ReactNode
           onChange={(event) => setTyped(event.target.value)}
         />
         <p id="token-problem" className="page-problem" role="alert">
-          {hasProblem && (
-            <>
-              <svg className="tidings-icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
-                <circle cx="10" cy="10" r="7" />
-                <path d="M10 6.2v4.6M10 13.6v.1" />
-              </svg>
-              {words.notAToken}
-            </>
-          )}
+          {hasProblem && <Problem>{words.notAToken}</Problem>}
+        </p>
+        <p className="page-note">
+          <Typed parts={words.operators("tidings token USER")} /> {words.tokenNote}
         </p>
         <button type="submit" className="tidings-button" data-primary="true" disabled={typed.trim() === ""}>
           {words.signInWithToken}
         </button>
       </form>
-      <p className="page-note">
-        <Typed parts={words.operators("tidings token USER")} /> {words.tokenNote}
-      </p>
-    </Card>
+    </>
   );
 }
 
@@ -161,7 +209,7 @@ export function StartFailed({ why }: { why: string | number }): ReactNode {
   const words = usePageWords();
   return (
     <Card title={words.unreachable}>
-      <p>{words.notSetUp(typeof why === "number" ? words.answered(why) : why)}</p>
+      <p>{words.notSetUp(typeof why === "number" ? words.answered(why) : words.noAnswer)}</p>
       <button type="button" className="tidings-button" data-primary="true" onClick={() => void start()}>
         {words.tryAgain}
       </button>

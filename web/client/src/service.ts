@@ -7,6 +7,7 @@ import { Session } from "./state/session.js";
 import type {
   ConnectionSnapshot,
   Conversation,
+  FoundPerson,
   Inbox,
   Message,
   Readable,
@@ -41,7 +42,8 @@ export class RealtimeService {
    * Connect as `userId`, or as whoever the token says.
    *
    * Connected already as the same user: nothing happens, so that it may be called as often as components mount. As
-   * another user: everything of the former one is forgotten first, unsent messages and what is kept on the device included.
+   * another user: everything of the former one is forgotten first, here and on the device, but for what they have not sent, which waits
+   * there until they connect again.
    */
   connect(userId?: string): void {
     this.#session.open(userId);
@@ -55,17 +57,20 @@ export class RealtimeService {
   /**
    * Disconnect and forget the user: messages, drafts and what is unsent, in this page, in the other tabs of this browser
    * that are connected as the same user (they get the event `signed_out`), and on the device. Resolves when it is done.
+   *
+   * From then on the status is `unauthorized`, in those tabs too, and nothing is asked or sent before `connect`.
    */
   signOut(): Promise<void> {
     return this.#session.signOut();
   }
 
   /**
-   * Delete what this device keeps of users of this API other than this one: of those who left without signing out. Who is
-   * connected in another tab is spared, which only a browser with Web Locks can tell; without them nothing is deleted.
+   * Delete what this device keeps of users of this API other than this one: of those who left without signing out. What they have not
+   * sent, drafts included, stays for them, unless `unsent` says that it is to go, too: ask before. Who is connected in another tab is spared, which
+   * only a browser with Web Locks can tell; without them nothing is deleted.
    */
-  forgetOthers(userId: string): Promise<void> {
-    return forgetOthers(this.#session, userId);
+  forgetOthers(userId: string, { unsent = false }: { unsent?: boolean } = {}): Promise<void> {
+    return forgetOthers(this.#session, userId, unsent);
   }
 
   /** The users of this API of whom this device keeps something; null where the browser does not tell. */
@@ -73,7 +78,7 @@ export class RealtimeService {
     return keptUsers(this.#session);
   }
 
-  /** Try now instead of after the wait; also begins again after `refused`. At most once a second. */
+  /** Try now instead of after the wait; also begins again after `refused`, but not after a sign-out. At most once a second. */
   reconnect(): void {
     this.#session.reconnect();
   }
@@ -102,5 +107,15 @@ export class RealtimeService {
   /** The conversation with this person; the same object each time. */
   conversation(peerId: string): Conversation {
     return this.#session.conversations.of(peerId);
+  }
+
+  /**
+   * The people whom the host finds by what is typed, 1 to 64 characters; at most 20.
+   *
+   * Rejects with an error that has the answer's `status` (404: the host offers no search) and `retryAfterS`, or without them
+   * when there was no answer.
+   */
+  searchPeople(text: string, signal = new AbortController().signal): Promise<readonly FoundPerson[]> {
+    return this.#session.searchPeople(text, signal);
   }
 }

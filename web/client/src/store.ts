@@ -38,6 +38,11 @@ export class Store<T> implements Readable<T> {
 
   readonly getSnapshot = (): T => this.#value;
 
+  /** Whether anybody looks at it. */
+  get isWatched(): boolean {
+    return this.#listeners.size > 0;
+  }
+
   /** The same members are the same value. */
   change(value: T): void {
     const keys = Object.keys(value as object) as (keyof T)[];

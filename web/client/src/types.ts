@@ -3,9 +3,9 @@
  * state, and the interfaces that a screen consumes.
  */
 
-import type { Message, Person as PersonOnTheWire, Watermarks } from "./wire/types.js";
+import type { FoundPerson, Message, Person as PersonOnTheWire, Watermarks } from "./wire/types.js";
 
-export type { Message, Watermarks };
+export type { FoundPerson, Message, Watermarks };
 
 /** A user as screens show it; the name is the id where the host tells nothing else. */
 export type Person = Omit<PersonOnTheWire, "online">;
@@ -75,7 +75,10 @@ export interface ConversationSnapshot {
   peerOnline: boolean | null;
   /** The user blocks the other one. */
   blocked: boolean;
+  /** For developers; `errorCode` is what people are told by. */
   error: string | null;
+  /** The problem's code, `status_502` of an answer that is no problem, or network, timeout, token, signed_out, ... */
+  errorCode: string | null;
 }
 
 export interface InboxEntry {
@@ -102,7 +105,9 @@ export interface InboxSnapshot {
   loaded: boolean;
   loading: boolean;
   hasMore: boolean;
+  /** Both as in `ConversationSnapshot`. */
   error: string | null;
+  errorCode: string | null;
 }
 
 /** State that can be read and watched. Snapshots are immutable, and the same object until something changed. */
@@ -169,7 +174,10 @@ export interface Notice {
 export interface RealtimeOptions {
   /** Address of the API, e.g. `/api/message` or `https://chat.example/api/message`. */
   url: string;
-  /** Answers the bearer token; without it requests carry the page's own cookies. */
+  /**
+   * Answers the bearer token, or null when nobody is signed in: then nothing is asked of the server, and this function is asked again
+   * after `connect` or `reconnect`, and when the user comes back to the page. Without it requests carry the page's own cookies.
+   */
   getToken?: (why: { reason: TokenReason }) => Promise<string | null> | string | null;
   maxReconnectAttempts?: number;
   reconnectDelay?: number;

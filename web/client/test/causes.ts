@@ -1,4 +1,4 @@
-import { isTemporary } from "../src/wire/retry.js";
+import { isTemporary, NO_STREAMS, NOT_YOURS, SIGNED_OUT } from "../src/wire/retry.js";
 import type { MachineEvent } from "../src/connection/machine-state.js";
 import type { ConnectionStatus } from "../src/types.js";
 import { Rig } from "./rig.js";
@@ -17,12 +17,20 @@ function causeOf(event: MachineEvent): string {
       return event.inStep ? "heartbeat" : "heartbeat out of step";
     case "stream_goodbye":
       return "goodbye";
+    case "rejected":
+      return "request: 401";
+    case SIGNED_OUT:
+      return "request: nobody";
+    case NOT_YOURS:
+      return "request: somebody else";
     case "poll_done":
       return "poll answered";
     case "stream_ended":
     case "poll_failed": {
       const { outcome } = event;
       const what = event.type === "poll_failed" ? "poll" : "stream";
+      if (event.reason === SIGNED_OUT) return `${what}: nobody`;
+      if (event.reason === NO_STREAMS) return `${what}: no streams`;
       if (outcome.kind !== "status") return `${what} lost`;
       if (outcome.status === 401 || outcome.status === 204) return `${what}: ${outcome.status}`;
       return `${what}: ${isTemporary(outcome.status) ? "temporary" : "terminal"} status`;
@@ -62,11 +70,23 @@ export function walk(runs: number, random: () => number): Seen[] {
         { type: pick(["online", "offline"]) },
         { type: pick(["visible", "hidden", "frozen", "restored"]) },
       ];
+      if (!rig.options.canRefresh) moves.push({ type: "rejected" });
+      if (random() < 0.1) moves.push({ type: NOT_YOURS });
+      // Such a word ends it: rarely, so that the walk sees what else there is.
+      const isNobody = rig.options.canRefresh && random() < 0.05;
+      if (isNobody) moves.push({ type: SIGNED_OUT });
       if (stream) {
         const { generation } = stream;
         const isLive = stream.phase === "live";
         const outcome = pick(isLive ? lost : outcomes);
-        const more: MachineEvent[] = [{ type: "stream_ended", generation, outcome, reason: "r" }];
+        const none = { kind: "status", status: 503, retry_after_s: 60 } as const;
+        const more: MachineEvent[] = [
+          isNobody && !isLive
+            ? { type: "stream_ended", generation, outcome: { kind: "network" }, reason: SIGNED_OUT }
+            : !isLive && random() < 0.1
+              ? { type: "stream_ended", generation, outcome: none, reason: NO_STREAMS }
+              : { type: "stream_ended", generation, outcome, reason: "r" },
+        ];
         if (stream.phase === "preparing") more.push({ type: "stream_requested", generation });
         if (!isLive) more.push({ type: "stream_connected", generation, heartbeatMs: 15_000 });
         else {
@@ -78,7 +98,8 @@ export function walk(runs: number, random: () => number): Seen[] {
       if (poll) {
         const { generation } = poll;
         moves.push({ type: "poll_done", generation, more: false }, { type: "poll_done", generation, more: false });
-        moves.push({ type: "poll_failed", generation, outcome: pick(outcomes), reason: "r" });
+        const failed = { type: "poll_failed", generation, outcome: pick(outcomes), reason: "r" } as const;
+        moves.push(isNobody ? { ...failed, outcome: { kind: "network" }, reason: SIGNED_OUT } : failed);
       }
       send(pick(moves));
       // Time passes in ticks of its own, so that nothing that is due is taken for the work of the next event.

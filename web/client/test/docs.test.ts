@@ -80,3 +80,23 @@ it("docs/embed/react.md names every hook and every property of the screen", () =
     [],
   );
 });
+
+it("what the pages show of an example stands in it", () => {
+  const examples: Record<string, string> = {
+    "address.ts": "react-host/src/address.ts",
+    nextjs: "nextjs/server.py",
+    vue: "vue/src/Chat.vue",
+    svelte: "svelte/src/Chat.svelte",
+  };
+  const flat = (text: string): string => text.replace(/^ +/gm, "");
+  const found = [...(page("react.md") + page("frameworks.md")).matchAll(/^```(?:ts|python) (\S+)\n(.*?)^```$/gms)];
+  const shown = found.filter(([, name = ""]) => name !== "chat.ts");
+  expect(shown.map(([, name]) => name)).toEqual(Object.keys(examples));
+  for (const [, name = "", code = ""] of shown) {
+    const example = readFileSync(
+      fileURLToPath(new URL(`../../../examples/${examples[name]}`, import.meta.url)),
+      "utf8",
+    );
+    expect(flat(example)).toContain(flat(code));
+  }
+});

@@ -39,7 +39,10 @@ class Slow implements ClientStorage {
 }
 
 /** A keeper of ada's rows; `tick` lets the interval end. */
-async function keeperOver(storage: ClientStorage) {
+async function keeperOver(
+  storage: ClientStorage,
+  take: (rows: ReadonlyMap<string, unknown>) => void = () => undefined,
+) {
   let timers: (() => void)[] = [];
   const keeper = new Keeper(
     storage,
@@ -50,9 +53,9 @@ async function keeperOver(storage: ClientStorage) {
     (key) => key.startsWith("conversation/"),
     (key) => key.startsWith("draft/"),
   );
-  await keeper.open("ada");
+  const opened = keeper.open("ada", take);
   const tick = (): void => timers.splice(0).forEach((fn) => fn());
-  return { keeper, tick };
+  return { keeper, tick, opened };
 }
 
 const turn = () => new Promise((resolve) => setTimeout(resolve));
@@ -82,6 +85,26 @@ describe("what changes", () => {
     tick();
     await turn();
     expect(storage.written).toEqual([]);
+  });
+});
+
+describe("while what is kept is being read", () => {
+  it("rows that the server has, too, wait, and are made with what was read; what is typed is written", async () => {
+    const storage = new Slow();
+    let kept: ReadonlyMap<string, unknown> | null = null;
+    const reading = keeperOver(storage, (rows) => (kept = rows));
+    storage.read = async () => (await turn(), new Map([["conversation/ben", "named"]]));
+    const { keeper, opened, tick } = await reading;
+    keeper.mark("conversation/ben", () => (kept ? `history, ${kept.get("conversation/ben") as string}` : "history"));
+    keeper.markNow("draft/ben", () => "H");
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(storage.written).toEqual([{ "draft/ben": "H" }]);
+    storage.answer();
+    await opened;
+    tick();
+    await turn();
+    expect(storage.written.at(-1)).toEqual({ "conversation/ben": "history, named" });
   });
 });
 

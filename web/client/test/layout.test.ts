@@ -21,6 +21,19 @@ const MAY_IMPORT: Record<string, string[]> = {
   "react/thread": ["ground", "react/words", "react/root", "react/parts"],
   "react/inbox": ["ground", "react/words", "react/root", "react/parts"],
   "react/screen": ["ground", "react/words", "react/root", "react/parts", "react/thread", "react/inbox"],
+  "react/launcher": ["ground", "react/words", "react/root", "react/parts", "react/screen"],
+  // What a page without a build imports; it looks at whom the page means, and stands in a place of its own.
+  embed: [
+    "ground",
+    "http",
+    "service",
+    "react/words",
+    "react/root",
+    "react/parts",
+    "react/inbox",
+    "react/screen",
+    "react/launcher",
+  ],
   // What an application imports.
   entry: [
     "ground",
@@ -31,6 +44,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "react/thread",
     "react/inbox",
     "react/screen",
+    "react/launcher",
   ],
 };
 const ENTRIES = ["index.ts", "guide.ts", "react/index.ts"];
@@ -54,7 +68,7 @@ function importsOf(file: string): string[] {
   const { importedFiles } = ts.preProcessFile(readFileSync(join(source, file), "utf8"));
   return importedFiles
     .map(({ fileName }) => fileName)
-    .filter((name) => name.startsWith("."))
+    .filter((name) => name.startsWith(".") && !name.includes(".css"))
     .map((name) => {
       const path = join(source, dirname(file), name.replace(/\.js$/, ""));
       return relative(source, existsSync(`${path}.ts`) ? `${path}.ts` : `${path}.tsx`);

@@ -461,6 +461,22 @@ describe("refusals", () => {
     expect(rig.wait).toBe(500);
   });
 
+  it("a request that is refused closes the live stream and backs off, and says so once", () => {
+    const rig = stable({ canRefresh: false }).send({ type: "rejected" });
+    expect(rig.drain()).toEqual(["open_stream", "connected", "abort_stream", "unauthorized", "reconnecting"]);
+    expect(rig.status).toBe("unauthorized");
+    expect(rig.send({ type: "rejected" }).drain()).toEqual([]);
+    rig.advance(1000).connected();
+    expect(rig.status).toBe("connected");
+  });
+
+  it("a request that is refused while nothing is connected changes nothing", () => {
+    for (const rig of [new Rig(), new Rig().send({ type: "connect" }).send({ type: "disconnect" })]) {
+      const { state } = rig;
+      expect(rig.send({ type: "rejected" }).state).toEqual(state);
+    }
+  });
+
   it("unauthorized does not poll", () => {
     const rig = new Rig({ canRefresh: false }).send({ type: "connect" });
     for (let i = 0; i < 100; i++) {

@@ -23,6 +23,10 @@ function eventOf(what: string, stream: number, poll: number): MachineEvent {
     return { type: "stream_goodbye", generation: stream, retryMs: Number(wait), reason: "draining" };
   if (what === "connected frame") return { type: "stream_connected", generation: stream, heartbeatMs: 15_000 };
   if (what === "stream requested") return { type: "stream_requested", generation: stream };
+  if (what === "no streams") {
+    const refused = { kind: "status", status: 503, retry_after_s: 60 } as const;
+    return { type: "stream_ended", generation: stream, outcome: refused, reason: "no_streams" };
+  }
   const outcome = { kind: "network" } as const;
   if (what === "stream lost") return { type: "stream_ended", generation: stream, outcome, reason: "network" };
   if (what === "poll lost") return { type: "poll_failed", generation: poll, outcome, reason: "network" };

@@ -42,6 +42,21 @@ async function chat() {
   return { world, service, server, bob, asked, online, tells, answer, pass };
 }
 
+describe("a new name or picture", () => {
+  it("is shown in the conversation and in the inbox at once", async () => {
+    const { world, service, bob } = await chat();
+    const names = () => [bob.getSnapshot().peer, service.inbox.getSnapshot().entries[0]?.user].map((one) => one?.name);
+    expect(names()).toEqual(["BOB", "BOB"]);
+    const told = { chat_user_id: "bob", name: "Robert", avatar_url: "https://example.org/bob.png" };
+    world.stream("ada").frame("profile", told);
+    world.stream("ada").frame("profile", { ...told, chat_user_id: "carol" });
+    await world.settle();
+    expect(names()).toEqual(["Robert", "Robert"]);
+    expect(bob.getSnapshot().peer?.avatar_url).toBe(told.avatar_url);
+    expect(service.inbox.getSnapshot().entries).toHaveLength(1);
+  });
+});
+
 describe("presence", () => {
   it("is asked for while somebody watches, and again before the watch ends", async () => {
     const { world, server, bob, asked, online, pass } = await chat();

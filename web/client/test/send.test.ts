@@ -251,7 +251,7 @@ describe("sending", () => {
     expect(kept(storage)).toEqual([]);
   });
 
-  it("unsent messages in storage are forgotten with their user", async () => {
+  it("a sign-out forgets what is unsent, in storage too", async () => {
     const world = new World();
     const storage = new MemoryStorage();
     const { service } = world.service({ storage });
@@ -259,8 +259,7 @@ describe("sending", () => {
     service.connect("ada");
     service.conversation("bob").send("private");
     await world.settle();
-    service.connect("eve");
-    await world.settle();
+    await service.signOut();
     expect([...storage.owners.keys()].filter((owner) => owner.endsWith(" ada"))).toEqual([]);
   });
 

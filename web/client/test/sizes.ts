@@ -28,3 +28,14 @@ export async function packedSize(module: string): Promise<number> {
   if (!file) throw new Error(`nothing came of ${module}`);
   return gzipSync(file.type === "chunk" ? file.code : file.source, { level: 9 }).length;
 }
+
+/** The script that the package has for pages without a build, with all that is in it. */
+export async function packedScript(): Promise<number> {
+  const configFile = fileURLToPath(new URL("../vite.config.ts", import.meta.url));
+  const built = (await build({ configFile, logLevel: "silent", build: { write: false } })) as {
+    output: { type: string; fileName: string; code: string }[];
+  };
+  if (built.output.length !== 1)
+    throw new Error(`more than one file: ${built.output.map((each) => each.fileName).join()}`);
+  return gzipSync(built.output[0]?.code ?? "", { level: 9 }).length;
+}

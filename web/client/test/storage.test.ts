@@ -301,7 +301,7 @@ describe("what is kept between pages", () => {
     await world.pass(5000);
     expect([...browser.storage.owners.keys()]).toEqual([]);
     expect(bob.getSnapshot()).toMatchObject({ messages: [], pending: [], loaded: false });
-    expect(service.connection.getSnapshot().status).toBe("closed");
+    expect(service.connection.getSnapshot().status).toBe("unauthorized");
   });
 
   // shows: behaviour/sign-out, complaints/14

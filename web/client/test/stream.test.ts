@@ -201,7 +201,7 @@ describe("the stream", () => {
     expect(service.connection.getSnapshot()).toMatchObject({ status: "refused", reason: "not_yours" });
     expect(failed).toEqual([
       {
-        message: "The server refused: who is signed in is another user than the one given to connect()",
+        message: "The server refused: another user is signed in than connect() names",
         polling: false,
       },
     ]);

@@ -370,7 +370,7 @@ describe("the outbox of several tabs", () => {
     await tabs[0]?.service.signOut();
     await world.pass(1000);
     expect(told).toBe(1);
-    expect(tabs.map((tab) => tab.status)).toEqual(["closed", "closed"]);
+    expect(tabs.map((tab) => tab.status)).toEqual(["unauthorized", "unauthorized"]);
     expect(live(world)).toBe(0);
     expect(tabs[1]?.service.conversation("bob").getDraft()).toBe("");
     expect([...browser.storage.owners.keys()]).toEqual([]);

@@ -37,6 +37,12 @@ const READERS: [string, (value: unknown) => unknown, object, (read: never) => un
   ],
   ["typing", wire.readTyping, { chat_user_id: "ben" }, (of: string) => [of]],
   ["presence", wire.readPresence, { chat_user_id: "b", online: true }, (of: wire.Receipt) => [of.chat_user_id]],
+  [
+    "profile",
+    wire.readProfile,
+    { chat_user_id: "b", name: "Ben", avatar_url: null },
+    (of: typeof user) => [of.id, of.name],
+  ],
   ["answer of presence", wire.readPresenceAnswer, { online: true, watch_s: 60 }, () => []],
   ["person", wire.readPerson, user, (of: typeof user) => [of.id, of.name]],
   [

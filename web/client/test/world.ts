@@ -58,6 +58,10 @@ export class World {
   mute = false;
   epoch = "e";
   token = "good";
+  /** The host's cookie says who it is: services are made without `getToken`. */
+  byCookie = false;
+  /** Whose the token or the cookie is. */
+  me = "ada";
   /** What is unread in conversations that the inbox does not list. */
   unreadElsewhere = 0;
 
@@ -101,7 +105,7 @@ export class World {
     const { environment, ...rest } = options;
     const service = new RealtimeService({
       url: "/api/message",
-      getToken: () => this.token,
+      ...(!this.byCookie && { getToken: () => this.token }),
       onError: (notice) => notices.push(notice),
       ...rest,
       environment: { ...this.environment, ...environment },
@@ -280,19 +284,19 @@ export class World {
       return problem(401, "unauthorized");
     }
     const [first = "", second = ""] = request.path.slice(1).split("/").map(decodeURIComponent);
-    const user = second === "" || second === "me" ? "ada" : second;
+    const user = second === "" || second === "me" ? this.me : second;
     if (request.method === "POST") return this.#post(first, request.body);
     if (first === "sse") return this.#open(user, request, signal);
     if (first === "events") return this.#events(user, request);
     if (first === "inbox") return this.#inbox(user);
-    return this.#history("ada", first, request.query);
+    return this.#history(this.me, first, request.query);
   }
 
   #post(route: string, body: Record<string, unknown>): Response {
     const peer = String(body["recipientId"] ?? body["chatUserId"]);
     if (route === "send") {
-      const before = this.#messages.find((one) => one.sender_id === "ada" && one.client_id === body["client_id"]);
-      const message = before ?? this.says("ada", peer, String(body["text"]), String(body["client_id"]));
+      const before = this.#messages.find((one) => one.sender_id === this.me && one.client_id === body["client_id"]);
+      const message = before ?? this.says(this.me, peer, String(body["text"]), String(body["client_id"]));
       return json(201, { success: true, message });
     }
     if (route === "receipts") {
@@ -301,7 +305,7 @@ export class World {
         const marks = { read_upto, delivered_upto: Math.max(read_upto, delivered_upto) };
         return { chatUserId, watermarks: { ...marks, peer_read_upto: 0, peer_delivered_upto: 0 } };
       });
-      return json(200, { success: true, user_id: "ada", receipts });
+      return json(200, { success: true, user_id: this.me, receipts });
     }
     return json(202, { success: true });
   }
@@ -395,7 +399,8 @@ export class World {
   #inbox(me: string): Response {
     const peers = new Set(this.#messages.flatMap((one) => [one.sender_id, one.recipient_id]));
     peers.delete(me);
-    const conversations = [...peers].map((peer) => {
+    const met = [...peers].filter((peer) => this.#between(me, peer).length > 0);
+    const conversations = met.map((peer) => {
       const all = this.#between(me, peer);
       const last_message = all.at(-1);
       return {

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState, type ReactNode } from "react";
 import type { Demonstrated } from "./frame.js";
 import { nameOf, setOpen, useHeard, useOpen } from "./open.js";
 import { PANEL_ID } from "./panel.js";
-import type { Fault } from "./state.js";
+import { isWhole, type Fault } from "./state.js";
 import { drawerWords as words } from "./words.js";
 import "./drawer.css";
 
@@ -20,7 +20,11 @@ export function Bar({ demonstrated }: { demonstrated: Demonstrated }): ReactNode
 
   const nameIn = (fault: Fault) => (fault.user === null ? null : nameOf(demonstrated, fault.user));
   const count = state?.count;
-  const isBroken = state !== null && (state.faults.length > 0 || state.server.state !== "running");
+  const isBroken = state !== null && !isWhole(state);
+  const dead = state?.nodes.filter((node) => node.state !== "running") ?? [];
+  const numbered = state !== null && state.nodes.length > 1;
+  const deadNodes = (hasSeconds: boolean) =>
+    dead.map((node) => words.nodeDead(numbered ? node.number : null, hasSeconds ? node.starts_in_s : null));
   const [wasBroken, setWasBroken] = useState(false);
   useEffect(() => {
     if (isBroken) setWasBroken(true);
@@ -39,7 +43,9 @@ export function Bar({ demonstrated }: { demonstrated: Demonstrated }): ReactNode
             )}
             {isBroken && (
               <span className="demo-bar-faults">
-                {state.server.state !== "running" && <span>{words.serverDead(state.server.starts_in_s)}</span>}
+                {deadNodes(true).map((said) => (
+                  <span key={said}>{said}</span>
+                ))}
                 {state.faults.map((fault) => (
                   <span key={`${fault.kind} ${fault.user}`}>{words.chip(fault, nameIn(fault))}</span>
                 ))}
@@ -52,11 +58,7 @@ export function Bar({ demonstrated }: { demonstrated: Demonstrated }): ReactNode
       </p>
       {/* Without the seconds: what is said is said once. */}
       <p role="status" className="tidings-hidden">
-        {isBroken &&
-          [
-            ...(state.server.state === "running" ? [] : [words.serverDead(null)]),
-            ...state.faults.map((fault) => words.begun(fault, nameIn(fault))),
-          ].join(" ")}
+        {isBroken && [...deadNodes(false), ...state.faults.map((fault) => words.begun(fault, nameIn(fault)))].join(" ")}
         {!isBroken && wasBroken && words.healed}
       </p>
       <button

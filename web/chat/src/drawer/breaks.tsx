@@ -4,7 +4,7 @@ import { inLanguage } from "../language.js";
 import { hrefOf, route } from "../route.js";
 import type { Demonstrated } from "./frame.js";
 import { nameOf } from "./open.js";
-import type { Control, FaultKind, State } from "./state.js";
+import type { Control, DemoNode, FaultKind, State } from "./state.js";
 import { drawerWords as words } from "./words.js";
 
 const KINDS: readonly FaultKind[] = ["reset", "stall", "refuse", "lose_replies", "buffer", "delay"];
@@ -16,6 +16,12 @@ const FREEZE_AFTER_MS = 100;
 const RATES = [1, 5, 10];
 /** With whom the traffic is where no conversation is open. */
 const PARTNERS = ["ada", "ben"];
+
+interface OrderedProps {
+  state: State;
+  demonstrated: Demonstrated;
+  control: Control;
+}
 
 function Row({ id, explained, children }: { id: string; explained: string; children: ReactNode }): ReactNode {
   return (
@@ -100,38 +106,45 @@ export function Freeze(): ReactNode {
   );
 }
 
-export function Server({ state, control }: { state: State; control: Control }): ReactNode {
-  const { server } = state;
-  const told = {
-    running: words.serverRuns(server.process_id),
-    dead: words.serverDead(server.starts_in_s),
-    starting: words.serverStarting,
-  }[server.state];
-  const lives = server.state !== "dead";
+/** The server's processes. Of several each says whose streams it has: it is the one to kill. */
+export function Nodes({ state, demonstrated, control }: OrderedProps): ReactNode {
+  const { nodes } = state;
+  const isAlone = nodes.length === 1;
+  const told = (node: DemoNode) =>
+    ({
+      running: words.nodeRuns(node.process_id),
+      dead: words.nodeDead(null, node.starts_in_s),
+      starting: words.nodeStarts,
+    })[node.state];
+  const order = (node: DemoNode) =>
+    control.order("node", { number: node.number, do: node.state === "dead" ? "start" : "kill" });
+  const streams = (node: DemoNode) =>
+    node.state === "dead" ? "" : words.streams(node.streams.map((user) => nameOf(demonstrated, user)));
   return (
-    <section aria-labelledby="demo-server">
-      <h3 id="demo-server">{words.server}</h3>
-      <Row id="demo-kill" explained={`${words.explainKill} ${told}`}>
-        <button
-          type="button"
-          className="tidings-button demo-break"
-          aria-describedby="demo-kill"
-          onClick={() => control.order("server", { do: lives ? "kill" : "start" })}
+    <section aria-labelledby="demo-nodes">
+      <h3 id="demo-nodes">{isAlone ? words.server : words.nodes}</h3>
+      {!isAlone && <p className="demo-note demo-nodes-note">{words.explainNodes}</p>}
+      {nodes.map((node) => (
+        <Row
+          key={node.number}
+          id={`demo-node-${node.number}`}
+          explained={isAlone ? `${words.explainKill} ${told(node)}` : `${told(node)} ${streams(node)}`}
         >
-          {lives ? words.kill : words.startServer}
-        </button>
-      </Row>
+          <button
+            type="button"
+            className="tidings-button demo-break"
+            aria-describedby={`demo-node-${node.number}`}
+            onClick={() => order(node)}
+          >
+            {(node.state === "dead" ? words.start : words.kill)(isAlone ? null : node.number)}
+          </button>
+        </Row>
+      ))}
     </section>
   );
 }
 
-interface TrafficProps {
-  state: State;
-  demonstrated: Demonstrated;
-  control: Control;
-}
-
-export function Traffic({ state, demonstrated, control }: TrafficProps): ReactNode {
+export function Traffic({ state, demonstrated, control }: OrderedProps): ReactNode {
   const { userId } = demonstrated;
   const [rate, setRate] = useState(RATES[0] ?? 1);
   const open = useSyncExternalStore(route.subscribe, route.getSnapshot);

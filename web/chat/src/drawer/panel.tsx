@@ -2,8 +2,9 @@
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { CountTable } from "./count-table.js";
 import type { Demonstrated } from "./frame.js";
-import { Freeze, Network, Server, Traffic } from "./breaks.js";
+import { Freeze, Network, Nodes, Traffic } from "./breaks.js";
 import { controlOf, nameOf, setOpen, useHeard, useOpen } from "./open.js";
+import { isWhole } from "./state.js";
 import { drawerWords as words } from "./words.js";
 
 export const PANEL_ID = "demo-panel";
@@ -18,7 +19,6 @@ export function Panel({ demonstrated }: { demonstrated: Demonstrated }): ReactNo
   }, [open]);
   const control = controlOf(demonstrated);
   const me = nameOf(demonstrated, demonstrated.userId);
-  const isWhole = state !== null && state.faults.length === 0 && state.server.state === "running";
 
   return (
     <aside
@@ -60,7 +60,7 @@ export function Panel({ demonstrated }: { demonstrated: Demonstrated }): ReactNo
           </div>
           <Network state={state} user={isMine ? demonstrated.userId : null} control={control} />
           <Freeze />
-          <Server state={state} control={control} />
+          <Nodes state={state} demonstrated={demonstrated} control={control} />
           <Traffic state={state} demonstrated={demonstrated} control={control} />
         </div>
       )}
@@ -69,7 +69,7 @@ export function Panel({ demonstrated }: { demonstrated: Demonstrated }): ReactNo
           type="button"
           className="tidings-button"
           data-primary="true"
-          disabled={isWhole}
+          disabled={state !== null && isWhole(state)}
           onClick={() => control.order("restore", {})}
         >
           {words.restore}

@@ -26,10 +26,20 @@ export interface Count {
   elsewhere: number;
 }
 
+/** A server process. The demo has one or several of them, numbered from 1. */
+export interface DemoNode {
+  number: number;
+  state: "starting" | "running" | "dead";
+  process_id: number | null;
+  starts_in_s: number | null;
+  /** Whose streams it has. */
+  streams: readonly string[];
+}
+
 export interface State {
   run: number;
   faults: readonly Fault[];
-  server: { state: "starting" | "running" | "dead"; process_id: number | null; starts_in_s: number | null };
+  nodes: readonly DemoNode[];
   traffic: { per_second: number; people: readonly string[]; seconds_left: number };
   /** Who has a window open. */
   open: readonly string[];
@@ -45,9 +55,14 @@ export interface ReportAnswer extends State {
 export interface Order {
   fault: { kind: FaultKind; on: boolean; user: string | null; delay_ms?: number };
   restore: Record<string, never>;
-  server: { do: "kill" | "start" };
+  node: { number: number; do: "kill" | "start" };
   traffic: { per_second: number; people: readonly string[] };
   count: Record<string, never>;
+}
+
+/** Whether nothing is broken. */
+export function isWhole({ faults, nodes }: State): boolean {
+  return faults.length === 0 && nodes.every((node) => node.state === "running");
 }
 
 /** `state` is the latest that was heard; `trouble`: the demo's process does not answer, or is another one now. */

@@ -3,6 +3,8 @@ import type { Fault, FaultKind } from "./state.js";
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
+const list = new Intl.ListFormat("en");
+
 const short: Record<FaultKind, string> = {
   reset: "Cut off",
   stall: "Stalled",
@@ -73,13 +75,21 @@ export const drawerWords = {
     "Keeps this tab’s own script busy. A page cannot ask the browser to suspend it; for its messages it is the same.",
 
   server: "The server",
-  kill: "Kill it",
-  startServer: "Start it",
+  nodes: "The nodes",
+  kill: (number: number | null) => (number === null ? "Kill it" : `Kill node ${number}`),
+  start: (number: number | null) => (number === null ? "Start it" : `Start node ${number}`),
   explainKill: "kill -9, no goodbye. It is started again after 20 s.",
-  serverRuns: (processId: number | null) => (processId === null ? "Running." : `Running, process ${processId}.`),
-  serverDead: (seconds: number | null) =>
-    seconds === null ? "Dead." : `Dead. Starts again in ${plural(Math.ceil(seconds), "second", "seconds")}.`,
-  serverStarting: "Starting.",
+  explainNodes:
+    "One database, several server processes. Kill the one that has your stream (kill -9): another takes it over. " +
+    "It is started again after 20 s.",
+  nodeRuns: (processId: number | null) => (processId === null ? "Running." : `Running, process ${processId}.`),
+  nodeStarts: "Starting.",
+  streams: (names: readonly string[]) =>
+    names.length === 0 ? "It has no stream." : `It has the stream of ${list.format(names)}.`,
+  nodeDead: (number: number | null, seconds: number | null) =>
+    `${number === null ? "Dead." : `Node ${number} is dead.`}${
+      seconds === null ? "" : ` Starts again in ${plural(Math.ceil(seconds), "second", "seconds")}.`
+    }`,
 
   traffic: "Traffic",
   explainTraffic: (one: string, other: string) => `${one} and ${other} write to each other, each`,

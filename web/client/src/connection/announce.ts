@@ -21,6 +21,6 @@ export function announce(
       listeners.emit("connection_failed", { message: effect.message, polling: effect.polling });
       return listeners.notify("connection_failed", effect.message);
     case "unauthorized":
-      return listeners.notify("unauthorized", "The server does not accept who you say you are");
+      return listeners.notify("unauthorized", "Nobody is signed in, or the server does not accept who is");
   }
 }

@@ -18,6 +18,7 @@ import { Tabs } from "./tabs.js";
 import { Alarm } from "../http/alarm.js";
 import type { ConnectionSnapshot, PageEvent, TokenReason } from "../types.js";
 import { readStreamFrame } from "../wire/events.js";
+import { NOT_YOURS, SIGNED_OUT } from "../wire/retry.js";
 import { ProtocolViolation, readEvents, type Frame } from "../wire/shapes.js";
 
 /** What 16 KiB of text are until a server tells its own limit. */
@@ -29,6 +30,9 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 const YIELD_INTERVAL_MS = 30_000;
 /** Tabs of different versions of this file must not talk to each other. */
 const TABS_VERSION = 1;
+/** What a follower may have its leader do. */
+const ORDERS = ["connect", "reconnect", "tick", "rejected", SIGNED_OUT, NOT_YOURS] as const;
+type Order = (typeof ORDERS)[number];
 
 export interface ConnectionHandlers {
   /** Nothing is requested before what this device keeps of the user has been restored. */
@@ -95,17 +99,33 @@ export class Connection extends Store<ConnectionSnapshot> {
     return this.#tabs === null || this.#tabs.leads;
   }
 
+  /** Whether somebody has connected, and has not ended it. */
+  get isOpen(): boolean {
+    return this.#unwatch !== null;
+  }
+
+  /** The user has signed out, here or in another tab: nothing but `open` begins again. */
+  get isSignedOut(): boolean {
+    return !this.isOpen && this.getSnapshot().status === "unauthorized";
+  }
+
   /** Whether requests are answered now. */
   get reaches(): boolean {
     const { status } = this.getSnapshot();
     return status === "connected" || status === "polling";
   }
 
+  /** Whether this user may be signed in. While not, only the connection asks. */
+  get admits(): boolean {
+    const { status, reason } = this.getSnapshot();
+    return status !== "unauthorized" && !(status === "refused" && reason === NOT_YOURS);
+  }
+
   /** Connect as this user; null lets the token decide. Connected already: nothing happens. */
   open(userId: string | null): void {
     const { environment } = this.api;
     this.api.userId = userId ?? this.api.userId;
-    if (this.#unwatch === null) {
+    if (!this.isOpen) {
       this.#unwatch = environment.watchPage((event) => this.#page(event));
       if (this.#canShare()) return this.#join();
       this.#dispatch({ type: environment.hidden() ? "hidden" : "visible" });
@@ -113,29 +133,36 @@ export class Connection extends Store<ConnectionSnapshot> {
     }
     if (this.#tabs === null) this.#dispatch({ type: "connect" });
     else if (this.leads) this.#dispatch({ type: "connect", shared: true });
-    else this.#tabs.ask("connect");
+    else this.#tabs.ask("connect" satisfies Order);
   }
 
-  close(): void {
+  /** End. `isSignOut`: until `open` nobody is signed in, and nobody says who it is. */
+  close(isSignOut = false): void {
+    if (!this.isOpen && !isSignOut) return;
     this.#unwatch?.();
     this.#unwatch = null;
-    const shared = this.#tabs !== null;
     this.#leave();
     this.#tabs = null;
-    if (!shared) this.#dispatch({ type: "disconnect" });
-    else this.set({ ...this.getSnapshot(), status: "closed", retryAt: null, reason: null, role: "solo" });
+    this.#dispatch({ type: "disconnect" });
+    const shown: Partial<ConnectionSnapshot> = isSignOut
+      ? { status: "unauthorized", userId: null, reason: SIGNED_OUT }
+      : { status: "closed", reason: null };
+    this.set({ ...this.getSnapshot(), ...shown, retryAt: null, role: "solo" });
   }
 
   reconnect(): void {
-    if (this.#unwatch === null && this.getSnapshot().status !== "idle") return this.open(this.api.userId);
-    if (this.leads) this.#dispatch({ type: "reconnect" });
-    else this.#tabs?.ask("reconnect");
+    if (this.isOpen) this.#order("reconnect");
+    else if (this.getSnapshot().status === "closed") this.open(this.api.userId);
   }
 
   /** Look at the clock now: before something is sent, a stream that has died unnoticed is found. */
   check(): void {
-    if (this.leads) this.#dispatch({ type: "tick" });
-    else this.#tabs?.ask("tick");
+    this.#order("tick");
+  }
+
+  /** What a request tells of who is signed in. */
+  refused(why: "rejected" | typeof SIGNED_OUT | typeof NOT_YOURS): void {
+    this.#order(why);
   }
 
   /** To the other tabs of this browser and user, if there are any. */
@@ -194,8 +221,15 @@ export class Connection extends Store<ConnectionSnapshot> {
     this.#dispatch({ type: "disconnect" });
   }
 
+  /** Whoever has the stream sees to it. */
+  #order(type: Order): void {
+    if (this.leads) this.#dispatch({ type });
+    else this.#tabs?.ask(type);
+  }
+
   #asked(body: unknown): void {
-    if (body === "reconnect" || body === "connect" || body === "tick") this.#dispatch({ type: body });
+    const type = ORDERS.find((order) => order === body);
+    if (type !== undefined) this.#dispatch({ type });
   }
 
   #page(type: PageEvent): void {
@@ -260,7 +294,7 @@ export class Connection extends Store<ConnectionSnapshot> {
     } finally {
       this.#stepping = false;
     }
-    if (this.#state.unauthorized && this.#state.mode === "running") this.#letOthersTry();
+    if (this.#state.unauthorizedAt !== null && this.#state.mode === "running") this.#letOthersTry();
     this.#arm();
   }
 
@@ -272,8 +306,8 @@ export class Connection extends Store<ConnectionSnapshot> {
   }
 
   #publish(): void {
-    // What a follower shows comes from its leader.
-    if (!this.leads) return;
+    // What a follower shows comes from its leader; what has ended shows how.
+    if (!this.leads || !this.isOpen) return;
     const { failures, retryAt, reason } = this.#state;
     const next: ConnectionSnapshot = {
       status: statusOf(this.#state),
@@ -300,11 +334,14 @@ export class Connection extends Store<ConnectionSnapshot> {
         this.#running.get(effect.generation)?.abort();
         this.#running.delete(effect.generation);
         return;
+      case "unauthorized":
+        // Also where nothing more happens here.
+        this.#letOthersTry();
+        return this.#say({ type: "effect", effect, connected: this.#connected });
       case "connected":
       case "connection_failed":
       case "reachable":
       case "reconnecting":
-      case "unauthorized":
         this.#say({ type: "effect", effect, connected: this.#connected });
     }
   }

@@ -108,7 +108,7 @@ export class Follower {
         if (signal.aborted) return;
         const next = backoff.failed(error);
         // What is refused is asked for again with the next event.
-        if (next.action === "stop") break;
+        if (next.action === "stop" || !this.api.waits(error)) break;
         this.#again = true;
         await this.#pause(next.wait_ms, signal);
       }

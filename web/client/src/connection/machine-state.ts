@@ -3,7 +3,7 @@
  *
  * The transitions are in `machine.ts`.
  */
-import { RETRY_DEFAULTS, type Outcome, type RetryOptions } from "../wire/retry.js";
+import { RETRY_DEFAULTS, type NOT_YOURS, type Outcome, type RetryOptions, type SIGNED_OUT } from "../wire/retry.js";
 import type { ConnectionStatus, TokenReason } from "../types.js";
 
 /** From the request to the `connected` frame; a proxy that buffers the answer shows as an open stream that says nothing. */
@@ -19,6 +19,11 @@ export const HIDDEN_DROP_AFTER_MS = 30_000;
 export const STABLE_AFTER_MS = 10_000;
 /** `online`, a page that becomes visible and the user's button skip a wait at most this often. */
 export const SKIP_INTERVAL_MS = 1000;
+/**
+ * What is refused is tried again for so long: a server that was given a wrong key for a moment heals by itself. After that
+ * somebody has to sign in, and comes back to the page to do so.
+ */
+export const UNAUTHORIZED_FOR_MS = 300_000;
 const WATCHDOG_MARGIN_MS = 5000;
 
 export interface MachineOptions {
@@ -48,7 +53,8 @@ export interface StreamState {
 }
 
 export interface MachineState {
-  mode: "idle" | "running" | "refused" | "closed";
+  /** `signed_out`: nobody is signed in. Nothing is asked for until the page is told so, or is come back to. */
+  mode: "idle" | "running" | "signed_out" | "refused" | "closed";
   generation: number;
   stream: StreamState | null;
   /** The poll in flight. */
@@ -70,7 +76,8 @@ export interface MachineState {
   everLive: boolean;
   /** What the next request's token is asked with. */
   tokenReason: TokenReason;
-  unauthorized: boolean;
+  /** Since when nobody is let in; null: somebody is, or may be. */
+  unauthorizedAt: number | null;
   online: boolean;
   hiddenSince: number | null;
   /** Hidden or not, the stream is kept: there is one for all tabs. */
@@ -87,6 +94,11 @@ export type MachineEvent =
   /** `shared`: this stream serves several tabs, so that it is kept while the page is hidden. */
   | { type: "connect"; shared?: boolean }
   | { type: "disconnect" | "reconnect" | "tick" }
+  /**
+   * By a request other than the machine's own: it was answered 401, and there is no token to replace; the host says that nobody is
+   * signed in; the server, that somebody else is.
+   */
+  | { type: "rejected" | typeof SIGNED_OUT | typeof NOT_YOURS }
   | { type: "online" | "offline" | "visible" | "hidden" | "frozen" | "restored" }
   | { type: "stream_requested" | "stream_bytes"; generation: number }
   | { type: "stream_connected"; generation: number; heartbeatMs: number }
@@ -130,7 +142,7 @@ export const INITIAL: MachineState = {
   aloneSince: 0,
   everLive: false,
   tokenReason: "initial",
-  unauthorized: false,
+  unauthorizedAt: null,
   online: true,
   hiddenSince: null,
   shared: false,
@@ -141,9 +153,10 @@ export const INITIAL: MachineState = {
 };
 
 export function statusOf(state: MachineState): ConnectionStatus {
+  if (state.mode === "signed_out") return "unauthorized";
   if (state.mode !== "running") return state.mode;
   if (state.stream?.phase === "live") return "connected";
-  if (state.unauthorized) return "unauthorized";
+  if (state.unauthorizedAt !== null) return "unauthorized";
   if (!state.online) return "offline";
   if (state.polling && state.pollWorks) return "polling";
   return state.everLive || state.failures > 0 ? "reconnecting" : "connecting";
@@ -182,5 +195,5 @@ export function expiry(stream: StreamState): number | null {
 
 /** Polls are for when nothing is live; offline or unauthorized they would only fail. */
 export function mayPoll(state: MachineState): boolean {
-  return state.stream?.phase !== "live" && state.online && !state.unauthorized;
+  return state.stream?.phase !== "live" && state.online && state.unauthorizedAt === null;
 }

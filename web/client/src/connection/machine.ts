@@ -10,7 +10,7 @@
  * 4. After a failure the wait comes from `nextAttempt`, and nothing but a stable stream forgets the failures. Other moments
  *    shorten or replace one wait: the browser says online or offline, a page becomes visible, a poll gets through, the user
  *    asks; a mute network makes it longer, up to the next probe.
- * 5. It never gives up, except where the server said that trying again will not help.
+ * 5. It never gives up, except where the server said that trying again will not help, and where somebody has to sign in first.
  */
 import {
   expiry,
@@ -22,13 +22,14 @@ import {
   restsAt,
   SKIP_INTERVAL_MS,
   STABLE_AFTER_MS,
+  UNAUTHORIZED_FOR_MS,
   type Context,
   type Effect,
   type MachineEvent,
   type MachineState,
   type StreamState,
 } from "./machine-state.js";
-import { nextAttempt, NOT_YOURS, type Outcome } from "../wire/retry.js";
+import { nextAttempt, NO_STREAMS, NOT_YOURS, SIGNED_OUT, type Outcome } from "../wire/retry.js";
 import type { TokenReason } from "../types.js";
 
 /** One step. Whatever has become due at `context.now` happens too, whichever event it was. */
@@ -58,7 +59,9 @@ class Move {
       case "tick":
         return;
       case "connect":
-        if (s.mode !== "running") this.start(event.shared ?? false);
+        if (s.mode !== "running") return this.start(event.shared ?? false);
+        // Whoever has signed in is not kept waiting.
+        if (s.unauthorizedAt !== null) this.skipWait();
         return;
       case "disconnect":
         if (s.mode !== "idle") this.stop("closed", null);
@@ -68,6 +71,16 @@ class Move {
         if (s.mode !== "running") return this.start(s.shared);
         if (s.stream?.phase === "live") this.drop("requested");
         return this.skipWait();
+      case "rejected":
+        // The session is over: the stream that was let in before would not be let in now.
+        if (s.mode === "running" && s.unauthorizedAt === null) this.lose({ kind: "status", status: 401 }, "status_401");
+        return;
+      case SIGNED_OUT:
+        if (s.mode === "running") this.signOut(SIGNED_OUT);
+        return;
+      case NOT_YOURS:
+        if (s.mode === "running") this.doubt();
+        return;
       case "online":
         s.online = true;
         // An attempt in flight left through the network that is gone.
@@ -138,9 +151,7 @@ class Move {
     if (mayPoll(s)) {
       if (!s.polling && now >= s.aloneSince + POLL_AFTER_MS) this.beginPolling();
       if (s.polling && s.poll === null && s.pollAt !== null && s.pollAt <= now) {
-        s.pollAt = null;
-        s.poll = { generation: ++s.generation, token: this.takeTokenReason() };
-        this.effects.push({ type: "poll", ...s.poll });
+        this.poll();
       }
     }
     if (s.stream === null && s.retryAt !== null && s.retryAt <= now && !s.resting) {
@@ -171,7 +182,8 @@ class Move {
         stream.since = stream.lastByteAt = now;
         stream.heartbeatMs = event.heartbeatMs;
         this.abortPoll();
-        s.polling = s.pollWorks = s.mute = s.unauthorized = false;
+        s.polling = s.pollWorks = s.mute = false;
+        s.unauthorizedAt = null;
         s.tokenReason = "initial";
         s.pollFailures = 0;
         s.everLive = true;
@@ -197,8 +209,10 @@ class Move {
     const { now, random } = this.context;
     s.poll = null;
     s.pollFailures = 0;
+    const isKnown = s.pollWorks && s.unauthorizedAt === null;
+    s.unauthorizedAt = null;
     s.pollAt = more ? now : now + this.pollWait();
-    if (s.pollWorks) return;
+    if (isKnown) return;
     s.pollWorks = true;
     this.effects.push({ type: "reachable" });
     // The server is back; unless the last stream was mute, there is no reason to leave it for the next probe.
@@ -210,6 +224,7 @@ class Move {
     const { now, random, options } = this.context;
     s.poll = null;
     s.pollWorks = false;
+    if (reason === SIGNED_OUT) return this.signOut(reason);
     s.reason = reason;
     // Where polls do not get through either, a mute stream said nothing about streams.
     if (outcome.kind === "network" || outcome.kind === "timeout") s.mute = false;
@@ -224,6 +239,7 @@ class Move {
     s.pollAt = now + Math.max(next.wait_ms, this.pollWait());
     if (outcome.kind === "status" && outcome.status === 401) {
       this.reject();
+      if (this.isOver()) return this.signOut(reason);
       if (s.stream === null && s.retryAt === null) s.retryAt = now + next.wait_ms;
     }
   }
@@ -232,6 +248,7 @@ class Move {
   private lose(outcome: Outcome, reason: string): void {
     const { state: s } = this;
     const { now, random, options } = this.context;
+    if (reason === SIGNED_OUT) return this.signOut(reason);
     const stable = this.isStable();
     const token = s.stream?.token ?? "initial";
     this.endStream();
@@ -246,16 +263,25 @@ class Move {
       s.retryAt = now;
       return;
     }
-    if (outcome.kind === "status" && outcome.status === 401) this.reject();
+    if (outcome.kind === "status" && outcome.status === 401) {
+      this.reject();
+      if (this.isOver()) return this.signOut(reason);
+    }
     let wait = next.wait_ms;
     if (outcome.kind === "mute") {
       s.mute = true;
-      s.unauthorized = false;
+      s.unauthorizedAt = null;
       this.beginPolling();
-    } else if (outcome.kind !== "goodbye") {
+    } else {
       s.mute = false;
+      if (reason === NO_STREAMS) {
+        s.failures = 0; // it serves as it means to
+        this.beginPolling();
+        // It was not asked who asks; a poll is.
+        if (s.unauthorizedAt !== null && s.poll === null) this.poll();
+      }
     }
-    const probes = (s.polling && !s.unauthorized) || !s.online;
+    const probes = (s.polling && s.unauthorizedAt === null) || !s.online;
     if (probes && outcome.kind !== "goodbye") wait = Math.max(wait, PROBE_INTERVAL_MS * (0.8 + 0.4 * random()));
     this.retryIn(wait, reason);
     s.retryAsked = outcome.kind === "goodbye" || (outcome.kind === "status" && outcome.retry_after_s !== undefined);
@@ -283,7 +309,7 @@ class Move {
     if (hiddenSince !== null) s.hiddenSince = now;
   }
 
-  private stop(mode: "refused" | "closed", reason: string | null): void {
+  private stop(mode: "signed_out" | "refused" | "closed", reason: string | null): void {
     const { state: s } = this;
     this.endStream();
     this.abortPoll();
@@ -297,16 +323,43 @@ class Move {
     if (outcome.kind === "status" && outcome.status === 204) return this.stop("closed", reason);
     this.stop("refused", reason);
     // What a developer meets first is worth its own sentence.
-    const why = reason === NOT_YOURS ? "who is signed in is another user than the one given to connect()" : reason;
+    const why = reason === NOT_YOURS ? "another user is signed in than connect() names" : reason;
     this.effects.push({ type: "connection_failed", message: `The server refused: ${why}`, polling: false });
   }
 
   private reject(): void {
     const { state: s } = this;
     s.tokenReason = "rejected";
-    if (!s.unauthorized) this.effects.push({ type: "unauthorized" });
-    s.unauthorized = true;
+    if (s.unauthorizedAt === null) this.effects.push({ type: "unauthorized" });
+    s.unauthorizedAt ??= this.context.now;
     this.abortPoll();
+  }
+
+  /** Nobody was let in for long. */
+  private isOver(): boolean {
+    const { unauthorizedAt } = this.state;
+    return unauthorizedAt !== null && this.context.now - unauthorizedAt >= UNAUTHORIZED_FOR_MS;
+  }
+
+  /** Nobody is signed in: ask nothing more. */
+  private signOut(reason: string): void {
+    this.reject();
+    this.stop("signed_out", reason);
+  }
+
+  /** A request was refused as somebody else's: whether this user is still signed in, the next stream or poll is answered. */
+  private doubt(): void {
+    const { state: s } = this;
+    const isLive = s.stream?.phase === "live";
+    if (!isLive && (s.stream !== null || !s.polling)) return;
+    this.drop(NOT_YOURS);
+    this.abortPoll();
+    const next = nextAttempt(s.failures, { kind: "network" }, this.context.random(), this.context.options.retry);
+    s.failures = next.failures;
+    s.tokenReason = "rejected";
+    if (isLive) return this.retryIn(next.wait_ms, NOT_YOURS);
+    s.pollWorks = false;
+    s.pollAt = this.context.now + next.wait_ms;
   }
 
   private withRefreshed(outcome: Outcome, token: TokenReason): Outcome {
@@ -323,6 +376,7 @@ class Move {
   /** The page or the network came back: doubt what is open, and do not wait for what is not. */
   private wake(): void {
     const { state: s } = this;
+    if (s.mode === "signed_out" && s.hiddenSince === null && !s.suspended) return this.comeBack();
     if (s.mode !== "running" || s.suspended) return;
     if (s.resting && s.hiddenSince === null) {
       s.resting = false;
@@ -341,6 +395,18 @@ class Move {
     this.skipWait();
   }
 
+  /** Somebody may have signed in meanwhile; until that is known it is shown as it was, and said no second time. */
+  private comeBack(): void {
+    const { state: s } = this;
+    const { now } = this.context;
+    if (now < s.skippedAt + SKIP_INTERVAL_MS) return;
+    s.skippedAt = now;
+    const { unauthorizedAt } = s;
+    this.start(s.shared);
+    s.unauthorizedAt = unauthorizedAt;
+    s.tokenReason = "rejected";
+  }
+
   /** Try now instead of later, at most once per `SKIP_INTERVAL_MS`; the backoff stays as it is. */
   private skipWait(): void {
     const { state: s } = this;
@@ -351,6 +417,13 @@ class Move {
       s.skippedAt = at;
     }
     if (s.pollAt !== null && s.pollAt > at) s.pollAt = at;
+  }
+
+  private poll(): void {
+    const { state: s } = this;
+    s.pollAt = null;
+    s.poll = { generation: ++s.generation, token: this.takeTokenReason() };
+    this.effects.push({ type: "poll", ...s.poll });
   }
 
   private beginPolling(): void {
@@ -393,7 +466,7 @@ class Move {
     const { state: s } = this;
     const reason = s.tokenReason;
     // While rejected every attempt asks anew; otherwise one forced token is enough.
-    if (!s.unauthorized) s.tokenReason = "initial";
+    if (s.unauthorizedAt === null) s.tokenReason = "initial";
     return reason;
   }
 

@@ -76,9 +76,7 @@ export class Device {
     const owner = this.api.owner(userId);
     if (this.#keeper.owner === owner) return false;
     let early = begins;
-    const reading = this.#keeper.open(owner).then((rows) => {
-      if (this.#keeper.owner === owner) this.#restore(rows, early);
-    });
+    const reading = this.#keeper.open(owner, (rows) => this.#restore(rows, early));
     this.ready = new Promise((resolve) => {
       const begin = (): void => {
         early = false;
@@ -170,13 +168,16 @@ export class Device {
     return rows.size === 0 ? null : unsentIn(rows);
   }
 
-  /** Forget the user, here and on the device. Resolves when it is done; nothing is shown of it any more at once. */
-  purge(): Promise<void> {
+  /**
+   * Forget the user, here and on the device; `spareUnsent`: there what is unsent waits for them. Resolves when it is done; nothing is
+   * shown of it any more at once.
+   */
+  purge(spareUnsent: boolean): Promise<void> {
     this.#rows = new Map();
     this.drafts.clear();
     this.#shown.clear();
     this.ready = Promise.resolve();
-    return this.#keeper.purge();
+    return this.#keeper.purge(spareUnsent ? isUnsent : undefined);
   }
 
   #restore(rows: ReadonlyMap<string, unknown>, withPlace: boolean): void {
@@ -217,13 +218,19 @@ export class Device {
   }
 }
 
+/** What its user has sent, and no server has acknowledged. */
+function isUnsent(key: string): boolean {
+  return key.startsWith(OUTBOX);
+}
+
 /** The server has it, too. */
 function isExpendable(key: string): boolean {
   return key === INBOX || key.startsWith(CONVERSATION);
 }
 
-function isPrecious(key: string): boolean {
-  return key.startsWith(OUTBOX) || key.startsWith(DRAFT);
+/** Nobody else has it. */
+export function isPrecious(key: string): boolean {
+  return isUnsent(key) || key.startsWith(DRAFT);
 }
 
 /** Whom the draft of this row is for; no user id has a `/`. */
@@ -237,5 +244,5 @@ function isDraft(value: unknown): value is Draft {
 }
 
 function unsentIn(rows: ReadonlyMap<string, unknown>): PendingMessage[] {
-  return [...rows].flatMap(([key, value]) => (key.startsWith(OUTBOX) && value ? [value as PendingMessage] : []));
+  return [...rows].flatMap(([key, value]) => (isUnsent(key) && value ? [value as PendingMessage] : []));
 }

@@ -9,6 +9,7 @@
  * The cursor is a row like the others. It is made when the write is made, from state that has been applied, together with
  * the conversations that it belongs to: what is stored never claims events that are not in it.
  */
+import { clearBut } from "./clear-but.js";
 import { warn } from "../store.js";
 import { Alarm } from "../http/alarm.js";
 import type { ClientStorage, Environment } from "../types.js";
@@ -20,6 +21,8 @@ type Make = () => unknown;
 
 export class Keeper {
   #owner: string | null = null;
+  /** What is kept of the owner is known here. A row that is made before could hide what only the device knows. */
+  #isRead = false;
   #dirty = new Map<string, Make>();
   readonly #alarm: Alarm;
   #tail: Promise<void> = Promise.resolve();
@@ -46,14 +49,17 @@ export class Keeper {
     return this.#owner;
   }
 
-  /** Keep the rows of this owner; answers what is kept already. Never rejects. */
-  async open(owner: string): Promise<ReadonlyMap<string, unknown>> {
+  /** Keep the rows of this owner; `take` is given what is kept already, before any of it is written anew. Never rejects. */
+  async open(owner: string, take: (rows: ReadonlyMap<string, unknown>) => void): Promise<void> {
     this.#owner = owner;
-    // An owner that is forgotten at this moment has nothing any more. What is marked waits, or it would hide what is kept.
+    this.#isRead = false;
+    // An owner that is forgotten at this moment has nothing any more.
     await this.#tail;
     const rows = await this.#read(owner);
-    if (this.#owner === owner && this.#dirty.size > 0) this.#arm();
-    return rows;
+    if (this.#owner !== owner) return;
+    take(rows);
+    this.#isRead = true;
+    if (this.#dirty.size > 0) this.#arm();
   }
 
   /** What is kept now, by this page or another, and what of this page could not be. Never rejects. */
@@ -95,8 +101,7 @@ export class Keeper {
     const owner = this.#owner;
     if (owner === null) return this.#tail;
     const rows = new Map([...this.#underWay].flatMap((batch) => [...batch]));
-    for (const [key, make] of this.#dirty) rows.set(key, make());
-    this.#dirty.clear();
+    for (const [key, value] of this.#made()) rows.set(key, value);
     if (rows.size === 0) return this.#tail;
     const precious = [...rows].filter(([key]) => this.precious(key));
     if (precious.length > 0) this.storage.hold?.(owner, new Map(precious));
@@ -119,9 +124,11 @@ export class Keeper {
     void this.leave().then(() => this.storage.release());
   }
 
-  /** Forget the owner and everything that is kept under that name. */
-  async purge(): Promise<void> {
+  /** Forget the owner and everything that is kept under that name, or all but the rows that are `spared`. */
+  async purge(spared?: (key: string) => boolean): Promise<void> {
     const owner = this.#owner;
+    const late = new Map([...this.#underWay].flatMap((batch) => [...batch]));
+    for (const [key, make] of this.#dirty) if (spared?.(key)) late.set(key, make());
     this.#era += 1;
     this.#owner = null;
     this.#dirty.clear();
@@ -129,7 +136,7 @@ export class Keeper {
     this.#alarm.clear();
     if (owner === null) return;
     this.#tail = this.#tail
-      .then(() => this.storage.clear(owner))
+      .then(() => (spared ? clearBut(this.storage, owner, spared, late) : this.storage.clear(owner)))
       .catch((error: unknown) => warn("what is kept of a user could not be deleted", error));
     await this.#tail;
   }
@@ -154,12 +161,23 @@ export class Keeper {
 
   #writeAll(): void {
     const owner = this.#owner;
-    if (owner === null || this.#dirty.size === 0) return;
-    const rows = new Map([...this.#dirty].map(([key, make]) => [key, make()]));
-    this.#dirty.clear();
+    if (owner === null) return;
+    const rows = this.#made();
+    if (rows.size === 0) return;
     this.#underWay.add(rows);
     const era = this.#era;
     this.#tail = this.#tail.then(() => (era === this.#era ? this.#write(owner, rows) : undefined));
+  }
+
+  /** The rows that changed, as they are now: until what is kept has been read, those alone that nobody else has. */
+  #made(): Map<string, unknown> {
+    const rows = new Map<string, unknown>();
+    for (const [key, make] of this.#dirty) {
+      if (!this.#isRead && !this.precious(key)) continue;
+      this.#dirty.delete(key);
+      rows.set(key, make());
+    }
+    return rows;
   }
 
   async #write(owner: string, rows: ReadonlyMap<string, unknown>): Promise<void> {

@@ -1,5 +1,7 @@
 /** What this device keeps of other users of this API. */
 import type { Api } from "../http/api.js";
+import { clearBut } from "./clear-but.js";
+import { isPrecious } from "./device.js";
 import { warn } from "../store.js";
 import type { ClientStorage } from "../types.js";
 
@@ -15,8 +17,11 @@ export async function keptUsers({ storage, api }: Kept): Promise<readonly string
   return names?.flatMap((name) => (name.startsWith(before) ? [name.slice(before.length)] : [])) ?? null;
 }
 
-/** Delete what is kept of everybody but `userId` and those who are connected in another tab. */
-export async function forgetOthers(kept: Kept, userId: string): Promise<void> {
+/**
+ * Delete what is kept of everybody but `userId` and those who are connected in another tab. What they have not sent waits for them,
+ * drafts included, unless it is to go, too (`unsent`).
+ */
+export async function forgetOthers(kept: Kept, userId: string, unsent: boolean): Promise<void> {
   const { storage, api } = kept;
   const { locks } = api.environment;
   try {
@@ -26,7 +31,7 @@ export async function forgetOthers(kept: Kept, userId: string): Promise<void> {
     for (const user of (await keptUsers(kept)) ?? []) {
       const owner = api.owner(user);
       const isHere = user === userId || present.some((name) => name.startsWith(`${owner} `));
-      if (!isHere) await storage.clear(owner);
+      if (!isHere) await (unsent ? storage.clear(owner) : clearBut(storage, owner, isPrecious));
     }
   } catch (error) {
     warn("what others left on this device could not be deleted", error);

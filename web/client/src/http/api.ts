@@ -5,8 +5,8 @@
  * one) or `ProtocolViolation`. An aborted request fails with `RequestLost`, reason `aborted`.
  */
 import { deadlineSignal } from "./environment.js";
-import { isTemporary, NOT_YOURS, type Outcome, type RetryOptions } from "../wire/retry.js";
-import { TokenSource } from "./token.js";
+import { isTemporary, NO_STREAMS, NOT_YOURS, SIGNED_OUT, type Outcome, type RetryOptions } from "../wire/retry.js";
+import { SignedOut, TokenSource } from "./token.js";
 import type { Environment, TokenReason } from "../types.js";
 import { parseJson, ProtocolViolation } from "../wire/shapes.js";
 
@@ -27,28 +27,41 @@ export class ServerProblem extends Error {
   }
 }
 
-/** There was no answer; the request may or may not have been carried out. */
+/** There was no answer; the request may or may not have been carried out. `signed_out`: nobody is, and it did not go out. */
 class RequestLost extends Error {
   override readonly name = "RequestLost";
 
   constructor(
-    readonly reason: "network" | "timeout" | "aborted" | "token",
+    readonly reason: "network" | "timeout" | "aborted" | "token" | typeof SIGNED_OUT,
     options?: ErrorOptions,
   ) {
     super(`No answer from the server (${reason})`, options);
   }
 }
 
+/** The answer is one to another user, by whose cookie or token the request went out. */
+class OthersAnswer extends ProtocolViolation {
+  constructor() {
+    super("Somebody else is signed in now. Reload the page.");
+  }
+}
+
 /** How the policy of `retry.ts` sees this error, and its short code. */
 export function outcomeOf(error: unknown): { outcome: Outcome; reason: string } {
   if (error instanceof ServerProblem) {
-    const { status, retryAfterS } = error;
-    const reason = error.code === NOT_YOURS ? NOT_YOURS : `status_${status}`;
+    const { status, retryAfterS, code } = error;
+    const reason = code === NOT_YOURS || code === NO_STREAMS ? code : `status_${status}`;
     return { outcome: { kind: "status", status, retry_after_s: retryAfterS }, reason };
   }
   if (error instanceof ProtocolViolation) return { outcome: { kind: "violation" }, reason: "violation" };
   const reason = error instanceof RequestLost ? error.reason : "network";
   return { outcome: { kind: reason === "timeout" ? "timeout" : "network" }, reason };
+}
+
+/** The problem's code, or the short code of what happened instead of an answer. */
+export function codeOf(error: unknown): string {
+  if (error instanceof ServerProblem) return error.code;
+  return error instanceof OthersAnswer ? NOT_YOURS : outcomeOf(error).reason;
 }
 
 /** Whether the same request may succeed later. One that nobody, or somebody else, made may: the user signs in again. */
@@ -81,6 +94,12 @@ export class Api {
    * what is posted names this one, and an answer that names another is none.
    */
   userId: string | null = null;
+  /** Called when a request that the caller does not answer itself tells that nobody, or somebody else, is signed in now. */
+  refused: (why: "rejected" | typeof SIGNED_OUT | typeof NOT_YOURS) => void = () => undefined;
+  /** Whether anybody may be signed in; while not, the connection alone finds out when somebody is again. */
+  admits: () => boolean = () => true;
+  /** Whether requests are answered now. */
+  reaches: () => boolean = () => false;
   readonly #base: string;
 
   constructor(
@@ -101,6 +120,15 @@ export class Api {
         return { expired, clear: () => environment.clearTimer(handle) };
       },
     });
+  }
+
+  /**
+   * Whether what failed with `error`, and is to be asked again, is asked again after a wait. Otherwise it is when the connection
+   * gets through: for that somebody has to sign in.
+   */
+  waits(error: unknown): boolean {
+    if (error instanceof ServerProblem) return error.code !== NOT_YOURS && (error.status !== 401 || this.reaches());
+    return !(error instanceof OthersAnswer) && !(error instanceof RequestLost && error.reason === SIGNED_OUT);
   }
 
   /** The name under which this browser keeps and shares what belongs to this user of this API. */
@@ -156,20 +184,33 @@ export class Api {
     try {
       return await ask();
     } catch (cause) {
-      throw new RequestLost("token", { cause });
+      throw new RequestLost(cause instanceof SignedOut ? SIGNED_OUT : "token", { cause });
     }
   }
 
   async #request(call: Call, reason?: TokenReason): Promise<unknown> {
-    const token = await this.#token(() => this.tokens.get(reason ?? "initial"));
+    if (reason !== undefined) return this.#once(call, await this.#token(() => this.tokens.get(reason)));
+    if (!this.admits()) throw new RequestLost(SIGNED_OUT);
+    const user = this.userId;
+    try {
+      return await this.#renewing(call);
+    } catch (error) {
+      const why = whyRefused(error, this.tokens.canRefresh);
+      // An answer to a user who has left says nothing about the present one.
+      if (why !== null && user === this.userId) this.refused(why);
+      throw error;
+    }
+  }
+
+  /** A token that is refused is replaced once. */
+  async #renewing(call: Call): Promise<unknown> {
+    const token = await this.#token(() => this.tokens.get("initial"));
     try {
       return await this.#once(call, token);
     } catch (error) {
-      const refused = error instanceof ServerProblem && error.status === 401;
-      if (!refused || reason !== undefined || !this.tokens.canRefresh) throw error;
+      if (!this.tokens.canRefresh || !(error instanceof ServerProblem && error.status === 401)) throw error;
     }
-    const fresh = await this.#token(() => this.tokens.replace(token));
-    return this.#once(call, fresh);
+    return this.#once(call, await this.#token(() => this.tokens.replace(token)));
   }
 
   async #once({ address, signal, ...init }: Call, token: string | null): Promise<unknown> {
@@ -202,8 +243,17 @@ export class Api {
 function answerFor(user: string | null, json: string): unknown {
   const answer = parseJson(json);
   const named = (answer as { user_id?: unknown } | null)?.user_id ?? user;
-  if (user !== null && named !== user) throw new ProtocolViolation("the answer is somebody else's");
+  if (user !== null && named !== user) throw new OthersAnswer();
   return answer;
+}
+
+/** What the failure of a request says about who is signed in, if anything; that of a token that can be renewed, the connection finds. */
+function whyRefused(error: unknown, canRefresh: boolean): Parameters<Api["refused"]>[0] | null {
+  if (error instanceof RequestLost) return error.reason === SIGNED_OUT ? SIGNED_OUT : null;
+  if (error instanceof OthersAnswer) return NOT_YOURS;
+  if (!(error instanceof ServerProblem)) return null;
+  if (error.code === NOT_YOURS) return NOT_YOURS;
+  return error.status === 401 && !canRefresh ? "rejected" : null;
 }
 
 function bearer(token: string | null): Record<string, string> {

@@ -13,6 +13,15 @@ const EXPIRY_MARGIN_MS = 10_000;
 /** A token is used for this long at least: not every request asks the host. */
 const ASK_INTERVAL_MS = 2000;
 
+/** The host has no token: nobody is signed in. Nothing is asked for without one. */
+export class SignedOut extends Error {
+  override readonly name = "SignedOut";
+
+  constructor() {
+    super("Nobody is signed in");
+  }
+}
+
 export interface TokenClock {
   now(): number;
   /** Rejects after `ms`; `clear` gives the timer back. */
@@ -35,7 +44,10 @@ export class TokenSource {
     return this.getToken !== undefined;
   }
 
-  /** A token to use now; null means that requests go without. Rejects when the host's function fails or hangs. */
+  /**
+   * A token to use now; null without a `getToken`: requests go with the page's cookies. Rejects with `SignedOut` when the host
+   * says that nobody is signed in, and otherwise when its function fails or hangs.
+   */
   async get(reason: TokenReason): Promise<string | null> {
     if (this.getToken === undefined) return null;
     if (reason === "initial" && this.#asking === null && this.#token !== null) {
@@ -66,12 +78,13 @@ export class TokenSource {
       const asked = Promise.resolve().then(() => this.getToken?.({ reason }) ?? null);
       const token = await Promise.race([asked, timer.expired]);
       if (owner === this.#owner) {
-        this.#token = token;
+        this.#token = token || null;
         this.#expiresAt = expiryOf(token);
         // By this clock it was over when it came: then the clock is wrong, and nobody here can tell when it ends.
         const soonest = this.clock.now() + EXPIRY_MARGIN_MS + ASK_INTERVAL_MS;
         this.#expiresAt = Math.max(this.#expiresAt, soonest);
       }
+      if (!token) throw new SignedOut();
       return token;
     } finally {
       timer.clear();

@@ -40,6 +40,7 @@ const SERVER_CONVERSATION: ConversationSnapshot = {
   peerOnline: null,
   blocked: false,
   error: null,
+  errorCode: null,
 };
 const SERVER_OUTBOX: OutboxSnapshot = { pending: [] };
 const SERVER_INBOX: InboxSnapshot = {
@@ -49,6 +50,7 @@ const SERVER_INBOX: InboxSnapshot = {
   loading: true,
   hasMore: false,
   error: null,
+  errorCode: null,
 };
 
 function useReadable<T>(readable: Readable<T>, onServer: T): T {
@@ -164,6 +166,18 @@ export function useTyping(peerId: string): { peerTyping: boolean; typing: () => 
   return useMemo(() => ({ peerTyping, typing: () => conversation.typing() }), [conversation, peerTyping]);
 }
 
+const NOBODY: Readable<ConversationSnapshot> = {
+  subscribe: () => () => undefined,
+  getSnapshot: () => SERVER_CONVERSATION,
+};
+
+/** Whether this person is known to be online, as where a screen shows them; it asks nobody. Null: of nobody. */
+export function useIsOnline(peerId: string | null): boolean {
+  const client = useTidings();
+  const conversation = useMemo(() => (peerId === null ? NOBODY : client.conversation(peerId)), [client, peerId]);
+  return useReadable(conversation, SERVER_CONVERSATION).peerOnline === true;
+}
+
 export interface RealtimeMessages extends ConversationActions {
   /** What the server has, by `seq`, each once. */
   messages: readonly Message[];
@@ -175,6 +189,7 @@ export interface RealtimeMessages extends ConversationActions {
   hasOlder: boolean;
   peerTyping: boolean;
   error: string | null;
+  errorCode: string | null;
   reconnect: () => void;
 }
 
@@ -201,6 +216,7 @@ export function useRealtimeMessages(userId: string, chatUserId: string): Realtim
       hasOlder: conversation.hasOlder,
       peerTyping: conversation.peerTyping,
       error: conversation.error,
+      errorCode: conversation.errorCode,
       load: conversation.load,
       loadOlder: conversation.loadOlder,
       hold: conversation.hold,

@@ -205,10 +205,30 @@ export function SearchIcon(): ReactNode {
   );
 }
 
+/** A message that has arrived: the button of the launcher. */
+export function MessagesIcon(): ReactNode {
+  return (
+    <Icon name="messages">
+      <path d="M4.5 3.5h11a2.5 2.5 0 0 1 2.5 2.5v6.5a2.5 2.5 0 0 1-2.5 2.5H9L5.2 18v-3h-.7A2.5 2.5 0 0 1 2 12.5V6a2.5 2.5 0 0 1 2.5-2.5z" />
+      <path d="M6.5 9.3l2 2 3.7-4.3M10.7 10.9l.4.4 3.7-4.3" />
+    </Icon>
+  );
+}
+
 export function CloseIcon(): ReactNode {
   return (
     <Icon name="close">
       <path d="M5 5l10 10M15 5 5 15" />
+    </Icon>
+  );
+}
+
+/** Somebody whose name has neither letters nor digits. */
+export function PersonIcon(): ReactNode {
+  return (
+    <Icon name="person" solid>
+      <circle cx="10" cy="6.6" r="3.4" />
+      <path d="M3.6 16.6a6.4 5.2 0 0 1 12.8 0c0 .8-.6 1.3-1.3 1.3H4.9c-.7 0-1.3-.5-1.3-1.3z" />
     </Icon>
   );
 }

@@ -12,6 +12,8 @@ export { ConnectionBanner } from "./parts/banner.js";
 export type { ConnectionBannerProps } from "./parts/banner.js";
 export { Inbox } from "./screen/inbox.js";
 export type { InboxProps } from "./screen/inbox.js";
+export { ChatLauncher } from "./launcher/chat-launcher.js";
+export type { ChatLauncherHandle, ChatLauncherProps } from "./launcher/chat-launcher.js";
 export { InboxList } from "./inbox/inbox-list.js";
 export type { InboxListProps } from "./inbox/inbox-list.js";
 export { nameInSentence } from "./words/name-in-sentence.js";

@@ -1,5 +1,5 @@
 /** One conversation as a screen holds it: the reducer's state, what is pending, loading, receipts and typing. */
-import { mayRetry, type Api } from "../http/api.js";
+import { codeOf, mayRetry, type Api } from "../http/api.js";
 import { isBefore } from "../wire/cursor.js";
 import type { ConversationEvent } from "../wire/events.js";
 import {
@@ -8,6 +8,7 @@ import {
   applyNewest,
   applyOlder,
   applyWatermarks,
+  asMet,
   emptyConversation,
   keepLatest,
   type ConversationState,
@@ -23,6 +24,7 @@ import type { Receipts } from "./receipts.js";
 import { Store } from "../store.js";
 import { Typing } from "./typing.js";
 import { isKept, keptOf } from "./kept-conversation.js";
+import type { Met } from "./met.js";
 import type { Conversation, ConversationSnapshot, Message } from "../types.js";
 import { readHistory, type HistoryPage } from "../wire/shapes.js";
 
@@ -44,6 +46,7 @@ export interface ConversationParts {
   connection: Connection;
   outbox: Outbox;
   receipts: Receipts;
+  met: Pick<Met, "get">;
 }
 
 export class ConversationStore extends Store<ConversationSnapshot> implements Conversation, Fold {
@@ -57,6 +60,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   #olderWanted = false;
   #loadingOlder = false;
   #olderError: string | null = null;
+  #olderErrorCode: string | null = null;
   #controller = new AbortController();
   readonly #typing: Typing;
   readonly #presence: PeerPresence;
@@ -85,6 +89,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       peerOnline: null,
       blocked: false,
       error: null,
+      errorCode: null,
     });
     this.#state = this.#known = state;
     this.#typing = new Typing(parts.api, peerId, () => this.publish());
@@ -217,6 +222,10 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
         return this.#typing.told();
       case "presence":
         return this.#presence.told(happening.online);
+      case "profile":
+        this.#state = { ...this.#state, peer: happening.person };
+        if (this.#renewed) this.#renewed = { ...this.#renewed, peer: happening.person };
+        return this.publish();
       case "pending":
         return this.publish();
       case "draft":
@@ -267,6 +276,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   /** The server is back. */
   hurry(): void {
     this.#newest.hurry();
+    if (this.#olderError !== null) void this.loadOlder();
     this.#presence.ask();
   }
 
@@ -274,10 +284,10 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   reset(): void {
     this.#controller.abort();
     this.#controller = new AbortController();
-    this.#newest.reset();
+    this.#newest.reset(this.isWatched);
     this.#older = null;
     this.#olderWanted = this.#loadingOlder = false;
-    this.#olderError = null;
+    this.#olderError = this.#olderErrorCode = null;
     this.#renewed = null;
     this.#stored = false;
     this.#blocked = false;
@@ -289,14 +299,14 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
 
   publish(): void {
     const { peerId, peer, messages, watermarks, hasOlder } = this.#state;
-    const { loaded, loading, error } = this.#newest;
+    const { loaded, loading, error, errorCode } = this.#newest;
     if (this.#state !== this.#known) {
       this.#known = this.#state;
-      this.parts.device.keepConversation(peerId, () => keptOf(this.#state));
+      this.parts.device.keepConversation(peerId, () => keptOf(this.#state, this.parts.met.get(peerId)));
     }
     this.set({
       peerId,
-      peer,
+      peer: asMet(peer, this.parts.met.get(peerId)),
       messages,
       pending: this.parts.outbox.list(peerId),
       watermarks,
@@ -308,6 +318,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
       peerOnline: this.#presence.online,
       blocked: this.#blocked,
       error: error ?? this.#olderError,
+      errorCode: errorCode ?? this.#olderErrorCode,
     });
   }
 
@@ -326,7 +337,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
   async #loadOlder(before: number, count: number, signal: AbortSignal): Promise<void> {
     const { api } = this.parts;
     this.#loadingOlder = true;
-    this.#olderError = null;
+    this.#olderError = this.#olderErrorCode = null;
     this.publish();
     try {
       let first = before;
@@ -343,6 +354,7 @@ export class ConversationStore extends Store<ConversationSnapshot> implements Co
     } catch (error) {
       if (signal.aborted) return;
       this.#olderError = error instanceof Error ? error.message : String(error);
+      this.#olderErrorCode = codeOf(error);
       if (!mayRetry(error)) this.parts.listeners.notify("load_failed", this.#olderError);
     } finally {
       if (!signal.aborted) {

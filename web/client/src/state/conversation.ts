@@ -25,6 +25,11 @@ export interface ConversationState {
 
 export const NO_WATERMARKS: Watermarks = { read_upto: 0, delivered_upto: 0, peer_read_upto: 0, peer_delivered_upto: 0 };
 
+/** Of somebody to whom the server gives no name yet, what a search has told. */
+export function asMet(told: Person | null, met: Person | undefined): Person | null {
+  return met && (!told || told.name === told.id) ? met : told;
+}
+
 export function emptyConversation(peerId: string): ConversationState {
   return { peerId, peer: null, messages: [], watermarks: NO_WATERMARKS, cursor: null, hasOlder: false, stale: false };
 }

@@ -31,7 +31,8 @@ export class Conversations implements Fold {
 
   /** What is known of this person. */
   person(id: string): Person {
-    return this.#stores.get(id)?.getSnapshot().peer ?? { id, name: id, avatar_url: null };
+    const known = this.#stores.get(id)?.getSnapshot().peer ?? this.parts.met.get(id);
+    return known ?? { id, name: id, avatar_url: null };
   }
 
   apply(happening: Happening): void {

@@ -12,6 +12,7 @@ import {
   applyBlocked,
   applyInboxEvent,
   applyPage,
+  applyProfile,
   applySent,
   EMPTY_INBOX,
   sorted,
@@ -60,7 +61,7 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox, Fold {
   #further: Loader;
 
   constructor(private readonly parts: InboxParts) {
-    super({ entries: [], unread: 0, loaded: false, loading: false, hasMore: false, error: null });
+    super({ entries: [], unread: 0, loaded: false, loading: false, hasMore: false, error: null, errorCode: null });
     this.#draftAlarm = new Alarm(parts.api.environment);
     const loader = (further: boolean) =>
       new Loader(
@@ -97,6 +98,9 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox, Fold {
       case "blocked":
         this.#state = applyBlocked(this.#state, happening.peerId, happening.blocked);
         break;
+      case "profile":
+        this.#state = applyProfile(this.#state, happening.person);
+        return this.publish();
       case "pending":
         return this.publish();
       case "draft":
@@ -153,8 +157,8 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox, Fold {
   }
 
   reset(): void {
-    this.#first.reset();
-    this.#further.reset();
+    this.#first.reset(this.isWatched);
+    this.#further.reset(false);
     this.#state = this.#known = EMPTY_INBOX;
     this.#stored = false;
     this.#cursor = null;
@@ -213,6 +217,7 @@ export class InboxStore extends Store<InboxSnapshot> implements Inbox, Fold {
       loading: this.#first.loading || this.#further.loading,
       hasMore: this.#state.hasMore,
       error: this.#first.error ?? this.#further.error,
+      errorCode: this.#first.errorCode ?? this.#further.errorCode,
     });
   }
 

@@ -7,7 +7,7 @@
  */
 import { contains } from "../wire/cursor.js";
 import { NO_WATERMARKS, raise, ticked } from "./conversation.js";
-import type { InboxEntry, Message } from "../types.js";
+import type { InboxEntry, Message, Person } from "../types.js";
 import type { ConversationEvent } from "../wire/events.js";
 import type { InboxPage } from "../wire/shapes.js";
 
@@ -84,6 +84,12 @@ export function applyInboxEvent(state: InboxState, event: ConversationEvent): In
 export function applySent(state: InboxState, message: Message): InboxState {
   const row = state.rows.find((one) => one.user.id === message.recipient_id);
   return row ? replace(state, withLast(row, message)) : state;
+}
+
+/** This person has another name or picture. */
+export function applyProfile(state: InboxState, person: Person): InboxState {
+  const row = state.rows.find((one) => one.user.id === person.id);
+  return row ? replace(state, { ...row, user: person }) : state;
 }
 
 /** The user blocks this person, which counts nothing as unread, or has taken it back, which the server has to count. */

@@ -1,4 +1,4 @@
-import { mayRetry, type Api } from "../http/api.js";
+import { codeOf, mayRetry, type Api } from "../http/api.js";
 import { Backoff } from "../http/backoff.js";
 import type { Listeners } from "../listeners.js";
 import { Alarm } from "../http/alarm.js";
@@ -8,10 +8,13 @@ export class Loader {
   loading = false;
   loaded = false;
   error: string | null = null;
+  errorCode: string | null = null;
 
   #running: Promise<void> | null = null;
   #again = false;
   #controller = new AbortController();
+  /** It failed, and is loaded when the connection gets through. */
+  #waits = false;
   readonly #alarm: Alarm;
   readonly #backoff: Backoff;
 
@@ -37,25 +40,28 @@ export class Loader {
       return this.#running;
     }
     this.#alarm.clear();
+    this.#waits = false;
     this.#running = this.#attempt(this.#controller.signal);
     return this.#running;
   }
 
   /** Do not wait for the next attempt. */
   hurry(): void {
-    if (this.#alarm.isSet) void this.reload();
+    if (this.#alarm.isSet || this.#waits) void this.reload();
   }
 
-  /** Back to nothing loaded; what is in flight is given up. */
-  reset(): void {
+  /** Back to nothing loaded; what is in flight is given up. `isWatched`: it is loaded anew when the connection gets through. */
+  reset(isWatched: boolean): void {
+    const isWanted = this.loaded || this.#running !== null || this.#waits || this.#alarm.isSet;
     this.#controller.abort();
     this.#controller = new AbortController();
     this.#alarm.clear();
     this.#running = null;
     this.#again = false;
+    this.#waits = isWanted && isWatched;
     this.#backoff.reset();
     this.loading = this.loaded = false;
-    this.error = null;
+    this.error = this.errorCode = null;
   }
 
   async #attempt(signal: AbortSignal): Promise<void> {
@@ -72,7 +78,7 @@ export class Loader {
     this.loading = false;
     if (failure === null) {
       this.loaded = true;
-      this.error = null;
+      this.error = this.errorCode = null;
       this.#backoff.reset();
     } else {
       this.#fail(failure);
@@ -87,8 +93,10 @@ export class Loader {
   #fail(failure: unknown): void {
     const first = this.error === null;
     this.error = failure instanceof Error ? failure.message : String(failure);
+    this.errorCode = codeOf(failure);
     if (first) this.parts.listeners.notify("load_failed", this.error);
     if (!mayRetry(failure)) return;
-    this.#alarm.set(this.#backoff.failed(failure).wait_ms, () => void this.reload());
+    this.#waits = !this.parts.api.waits(failure);
+    if (!this.#waits) this.#alarm.set(this.#backoff.failed(failure).wait_ms, () => void this.reload());
   }
 }

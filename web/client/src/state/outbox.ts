@@ -6,11 +6,13 @@
  * 2. One conversation sends in order, one message at a time; conversations do not wait for each other.
  * 3. Sending never waits for the stream. It may wait for its turn: of the tabs of one browser one sends at a time, and it
  *    sends what any of them has.
- * 4. No answer, 401, 408, 425, 429 and 5xx: the message stays and is sent again by the policy of `retry.ts`. Any other
- *    refusal, and 48 hours without an answer: it stays as `failed`, until somebody retries or discards it.
+ * 4. No answer, 408, 425, 429 and 5xx: the message stays and is sent again by the policy of `retry.ts`. Where nobody, or somebody
+ *    else, is signed in it stays until the connection gets through. Any other refusal, and 48 hours without an answer: it stays as `failed`, until somebody retries or discards it.
  * 5. The echo over the stream and the answer to the request settle a message alike, whichever comes first. A request whose
  *    message was settled by its echo runs to its end: aborting it would cost a connection and show as an error.
  * 6. What may be on its way is not taken back before the server was asked whether it has it.
+ * 7. Where nobody is signed in and it is not known who writes, whoever signs in next may be somebody else: what is queued is
+ *    `failed`, and only a person sends it, by `retry`.
  */
 import { mayRetry, ServerProblem } from "../http/api.js";
 import { Backoff } from "../http/backoff.js";
@@ -21,10 +23,12 @@ import { clientIds } from "./client-ids.js";
 import { find, send, type SendParts } from "./send-requests.js";
 import { Alarm } from "../http/alarm.js";
 import { Store } from "../store.js";
+import { SIGNED_OUT } from "../wire/retry.js";
 import type { Environment, Message, OutboxSnapshot, PendingMessage, UnsentMessages } from "../types.js";
 
 const EXPIRES_AFTER_MS = 48 * 3_600_000;
 const EXPIRED = { code: "expired", message: "It could not be sent for 48 hours." };
+const NOBODY = { code: SIGNED_OUT, message: "Nobody is signed in." };
 
 /** What changed in the outbox of one tab, for the others. */
 export type OutboxNews =
@@ -45,6 +49,8 @@ interface Lane {
   alarm: Alarm;
   /** The server asked this sender to be slower; hurrying would only be refused again. */
   asked: boolean;
+  /** Nobody, or somebody else, is signed in: there is no next attempt before the connection gets through. */
+  held: boolean;
   backoff: Backoff;
 }
 
@@ -120,8 +126,19 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
     const lane = this.#lane(peerId);
     lane.items = [...lane.items, message];
     this.#put(message);
+    this.refuse();
     this.#pump(peerId, lane);
     return client_id;
+  }
+
+  /** Send nothing that is queued, where rule 7 says so. */
+  refuse(): void {
+    if (!this.#isNobodys) return;
+    const queued = [...this.#lanes.values()].flatMap((lane) =>
+      lane.items.flatMap((item) => (item.state === "queued" ? [{ lane, item }] : [])),
+    );
+    for (const { lane, item } of queued) this.#replace(lane, { ...item, state: "failed", error: NOBODY });
+    if (queued.length > 0) this.parts.listeners.notify("send_failed", NOBODY.message);
   }
 
   /** What was kept: put what is new here among the rest. With `all`, what is not kept any more is gone. */
@@ -172,6 +189,7 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
       const lane = this.#lanes.get(news.peerId);
       if (!lane) return;
       lane.alarm.clear();
+      lane.held = false;
       this.#pump(news.peerId, lane);
     }
   }
@@ -180,7 +198,7 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
     const found = this.#find(clientId);
     if (!found) return;
     const { peerId, lane, item } = found;
-    if (item.state === "sending" || item.state === "cancelling") return;
+    if (item.state === "sending" || item.state === "cancelling" || this.#isNobodys) return;
     if (item.state === "failed") {
       // Asked for anew: its 48 hours begin now, and it comes after what is queued already.
       const createdAt = new Date(this.#name().at).toISOString();
@@ -188,6 +206,7 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
       this.#replace(lane, { ...item, createdAt, state: "queued", error: null });
     }
     lane.alarm.clear();
+    lane.held = false;
     this.#tell({ type: "hurry", peerId });
     this.#pump(peerId, lane);
   }
@@ -198,7 +217,7 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
     if (!found) return;
     const { peerId, lane, item } = found;
     if (item.state === "cancelling") return;
-    const refused = item.state === "failed" && item.error?.code !== EXPIRED.code;
+    const refused = item.state === "failed" && item.error?.code !== EXPIRED.code && item.error?.code !== NOBODY.code;
     if (item.attempts === 0 || refused) {
       this.settle(peerId, clientId);
       this.#tell({ type: "gone", peerId, clientId, message: null });
@@ -206,6 +225,7 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
     }
     this.#abort(lane, clientId);
     lane.alarm.clear();
+    lane.held = false;
     this.#replace(lane, { ...item, state: "cancelling", error: null });
     this.#tell({ type: "hurry", peerId });
     this.#pump(peerId, lane);
@@ -220,7 +240,10 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
 
   /** The network or the server is back: do not wait any longer, except where the server asked to. */
   hurry(): void {
-    for (const lane of this.#lanes.values()) if (!lane.asked) lane.alarm.clear();
+    for (const lane of this.#lanes.values()) {
+      if (!lane.asked) lane.alarm.clear();
+      lane.held = false;
+    }
     this.#pumpAll();
   }
 
@@ -230,9 +253,10 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
 
   #pump(peerId: string, lane: Lane): void {
     if (this.#paused || this.#lanes.get(peerId) !== lane) return;
+    if (!this.parts.connection.admits) return this.#turn.leave();
     const item = lane.items.find((one) => one.state !== "failed");
     if (!item) return this.#endTurn();
-    if (lane.sending || lane.alarm.isSet || !this.#turn.take()) return;
+    if (lane.sending || lane.held || lane.alarm.isSet || !this.#turn.take()) return;
     if (item.state === "cancelling") return void this.#cancel(peerId, lane, item);
     // Not before it was tried: the clock may have been wrong when it was written.
     if (item.attempts > 0 && this.#environment.now() - Date.parse(item.createdAt) > EXPIRES_AFTER_MS) {
@@ -310,8 +334,14 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
     }
     // A server that comes back is not what asked for the wait.
     lane.asked = failure instanceof ServerProblem && failure.status === 429;
-    lane.alarm.set(lane.backoff.failed(failure).wait_ms, () => this.#pump(peerId, lane));
+    lane.held = !this.parts.api.waits(failure);
+    if (!lane.held) lane.alarm.set(lane.backoff.failed(failure).wait_ms, () => this.#pump(peerId, lane));
     this.#replace(lane, { ...idle(item), error });
+    this.refuse();
+  }
+
+  get #isNobodys(): boolean {
+    return this.parts.api.userId === null && !this.parts.connection.admits;
   }
 
   #lane(peerId: string): Lane {
@@ -319,7 +349,7 @@ export class Outbox extends Store<OutboxSnapshot> implements UnsentMessages {
     if (!lane) {
       const alarm = new Alarm(this.#environment);
       const backoff = new Backoff(this.parts.api);
-      lane = { items: NOTHING, sending: null, alarm, asked: false, backoff };
+      lane = { items: NOTHING, sending: null, alarm, asked: false, held: false, backoff };
       this.#lanes.set(peerId, lane);
     }
     return lane;

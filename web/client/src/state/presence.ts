@@ -63,7 +63,7 @@ export class PeerPresence {
       (error: unknown) => {
         if (this.#controller !== controller) return;
         this.#controller = null;
-        if (mayRetry(error)) again(RETRY_MS);
+        if (mayRetry(error) && api.waits(error)) again(RETRY_MS);
         this.#set(null);
       },
     );

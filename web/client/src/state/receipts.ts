@@ -94,6 +94,7 @@ export class Receipts {
     const due = [...this.#lanes.values()].filter(isDirty).map((lane) => lane.nextAt);
     if (due.length === 0) return;
     const at = Math.max(this.#notBefore, Math.min(...due));
+    if (at === Infinity) return;
     const wait = Math.max(0, at - this.parts.api.environment.monotonic());
     // A timer may fire a fraction of a millisecond early: what it was set for is due.
     this.#alarm.set(wait, () => void this.#post(Math.max(at, this.parts.api.environment.monotonic())));
@@ -127,7 +128,8 @@ export class Receipts {
     }
     if (!this.#running.delete(controller)) return;
     if (failure !== null && mayRetry(failure)) {
-      this.#notBefore = api.environment.monotonic() + this.#backoff.failed(failure).wait_ms;
+      const { wait_ms } = this.#backoff.failed(failure);
+      this.#notBefore = api.waits(failure) ? api.environment.monotonic() + wait_ms : Infinity;
     } else {
       this.#backoff.reset();
       for (const [peerId, { lane, wanted }] of batch) {

@@ -12,11 +12,13 @@ import { storageOf } from "../device/storage.js";
 import { Api } from "../http/api.js";
 import { completeEnvironment } from "../http/environment.js";
 import { Listeners } from "../listeners.js";
-import type { ClientStorage, PageEvent, RealtimeOptions } from "../types.js";
+import type { ClientStorage, FoundPerson, PageEvent, RealtimeOptions } from "../types.js";
 import { RETRY_DEFAULTS } from "../wire/retry.js";
+import { readPeople } from "../wire/shapes.js";
 import { Conversations } from "./conversations.js";
 import { InboxStore } from "./inbox-store.js";
 import { Log, type LogHandlers } from "./log.js";
+import { Met } from "./met.js";
 import { Outbox, type OutboxNews } from "./outbox.js";
 import { Receipts } from "./receipts.js";
 
@@ -38,6 +40,7 @@ export class Session implements LogHandlers, DeviceHandlers, ConnectionHandlers 
   readonly receipts: Receipts;
   readonly conversations: Conversations;
   readonly inbox: InboxStore;
+  readonly met: Met;
 
   constructor(options: RealtimeOptions) {
     const listeners = (this.listeners = new Listeners(options.onError));
@@ -50,6 +53,7 @@ export class Session implements LogHandlers, DeviceHandlers, ConnectionHandlers 
     const api = (this.api = new Api(options.url, completeEnvironment(options.environment), options.getToken, retry));
     const log = (this.log = new Log(api, listeners, this));
     this.device = new Device(storage, api, this);
+    this.met = new Met(this.device);
     const connectionOptions = {
       retry,
       maxReconnectAttempts: options.maxReconnectAttempts ?? MACHINE_DEFAULTS.maxReconnectAttempts,
@@ -58,20 +62,25 @@ export class Session implements LogHandlers, DeviceHandlers, ConnectionHandlers 
       shareStream: options.shareStream ?? true,
     };
     this.connection = new Connection(api, log, listeners, connectionOptions, this);
+    api.refused = (why) => this.connection.refused(why);
+    api.admits = () => this.connection.admits;
+    api.reaches = () => this.connection.reaches;
     this.receipts = new Receipts(this);
     this.outbox = new Outbox(this);
     this.conversations = new Conversations(this);
     this.inbox = new InboxStore(this);
+    // Whoever signs in next may be somebody else.
+    this.connection.subscribe(() => this.outbox.refuse());
     log.join(this.conversations);
     log.join(this.inbox);
   }
 
   open(userId?: string): void {
     const former = this.api.userId;
-    if (userId !== undefined && former !== null && former !== userId) {
-      this.connection.close();
-      void this.#forget();
-    }
+    const isOther = userId !== undefined && former !== null && former !== userId;
+    if (isOther) this.connection.close();
+    // What was written after a sign-out is nobody's.
+    if (isOther || this.connection.isSignedOut) void this.#forget(true);
     const user = userId ?? former;
     if (user !== null) this.#openDevice(user, true);
     this.connection.open(user);
@@ -79,8 +88,8 @@ export class Session implements LogHandlers, DeviceHandlers, ConnectionHandlers 
     this.#openOutbox();
   }
 
-  close(): void {
-    this.connection.close();
+  close(isSignOut = false): void {
+    this.connection.close(isSignOut);
     this.outbox.pause();
     this.receipts.pause();
     this.device.flush();
@@ -88,7 +97,7 @@ export class Session implements LogHandlers, DeviceHandlers, ConnectionHandlers 
 
   reconnect(): void {
     this.connection.reconnect();
-    if (this.connection.getSnapshot().status === "idle") return;
+    if (!this.connection.isOpen) return;
     this.receipts.open();
     this.#openOutbox();
     this.reached();
@@ -100,18 +109,28 @@ export class Session implements LogHandlers, DeviceHandlers, ConnectionHandlers 
     return this.#leave();
   }
 
-  #leave(): Promise<void> {
-    this.close();
-    return this.#forget();
+  async searchPeople(text: string, signal: AbortSignal): Promise<readonly FoundPerson[]> {
+    const { api, conversations, met } = this;
+    const found = readPeople(await api.get(api.address(["people"], { q: text }), signal));
+    met.add(found);
+    for (const { id } of found) if (conversations.has(id)) conversations.of(id).publish();
+    return found;
   }
 
-  #forget(): Promise<void> {
+  #leave(): Promise<void> {
+    this.close(true);
+    return this.#forget(false);
+  }
+
+  /** `spareUnsent`: what the user has not sent waits on the device for their next sign-in; nobody has agreed to lose it. */
+  #forget(spareUnsent: boolean): Promise<void> {
     this.api.tokens.forget();
-    const purged = this.device.purge();
+    const purged = this.device.purge(spareUnsent);
     this.connection.forget();
     this.log.forget();
     this.outbox.purge();
     this.receipts.purge();
+    this.met.clear();
     this.inbox.reset();
     for (const store of this.conversations.all()) store.reset();
     return purged;

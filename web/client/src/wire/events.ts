@@ -5,7 +5,7 @@
  * is not (`unreadable`: to read it again would change nothing), and is `other` when a newer server has kinds that this
  * client does not know.
  */
-import type { Message } from "../types.js";
+import type { Message, Person } from "../types.js";
 import type { LogEventType, ServerEvents } from "./types.js";
 import {
   readConnected,
@@ -13,6 +13,7 @@ import {
   readGoodbye,
   readMessage,
   readPresence,
+  readProfile,
   readReceipt,
   readTyping,
   type Connected,
@@ -25,6 +26,7 @@ export type WireEvent = { frame: Frame } & (
   | { type: "message_delivered" | "message_read"; peerId: string; by: string; upto: number }
   | { type: "typing"; peerId: string }
   | { type: "presence"; peerId: string; online: boolean }
+  | { type: "profile"; peerId: string; person: Person }
   | { type: "other" }
   | { type: "unreadable"; error: unknown }
 );
@@ -53,6 +55,10 @@ export function readEvent(frame: Frame, peerOf: (message: Message) => string): W
       case "presence": {
         const { chat_user_id, online } = readPresence(data);
         return { frame, type, peerId: chat_user_id, online };
+      }
+      case "profile": {
+        const person = readProfile(data);
+        return { frame, type, peerId: person.id, person };
       }
       default:
         return { frame, type: "other" };

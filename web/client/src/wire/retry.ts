@@ -8,6 +8,12 @@
 /** The code of a refusal: the request names one user, and its token another. */
 export const NOT_YOURS = "not_yours";
 
+/** The code of a refusal: this server serves no streams to anybody. */
+export const NO_STREAMS = "no_streams";
+
+/** No answer, but the host's: nobody is signed in. */
+export const SIGNED_OUT = "signed_out";
+
 /** How an attempt ended. */
 export type Outcome =
   | { kind: "network" | "timeout" | "mute" | "violation" }

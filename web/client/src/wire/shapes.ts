@@ -4,7 +4,7 @@
  * Readers here take `unknown` and answer a typed value or throw `ProtocolViolation`; behind them nothing is checked
  * again. Unknown members are kept out of the way, unknown frame types pass: a newer server must not break this client.
  */
-import type { Message, PendingMessage, Person, Watermarks } from "../types.js";
+import type { FoundPerson, Message, PendingMessage, Person, Watermarks } from "../types.js";
 import type * as wire from "./types.js";
 
 /** The other side broke the protocol: not JSON, or not of the promised shape. */
@@ -144,6 +144,11 @@ export function readPresence(data: unknown): { chat_user_id: string; online: boo
   return { chat_user_id: text(of, "chat_user_id"), online: of["online"] === true };
 }
 
+export function readProfile(data: unknown): Person {
+  const of = fields(data, "profile");
+  return { id: text(of, "chat_user_id"), name: text(of, "name"), avatar_url: textOrNull(of, "avatar_url") };
+}
+
 /** An answer that says nothing of it is that of a server that does not know presence. */
 export function readPresenceAnswer(body: unknown): { online: boolean | null; watch_s: number } {
   const of = body === null ? {} : fields(body, "the answer");
@@ -168,6 +173,13 @@ export function readPerson(value: unknown): Person {
   const of = fields(value, "the user");
   const id = text(of, "id");
   return { id, name: textOrNull(of, "name") ?? id, avatar_url: textOrNull(of, "avatar_url") };
+}
+
+export function readPeople(body: unknown): FoundPerson[] {
+  return list(fields(body, "the answer"), "people").map((value) => ({
+    ...readPerson(value),
+    about: textOrNull(value as Fields, "about"),
+  }));
 }
 
 /** The answer to receipts for these people: where both sides stand now; without those that were refused. */

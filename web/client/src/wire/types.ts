@@ -39,6 +39,15 @@ export interface Person {
   online: boolean | null;
 }
 
+/** A user whom the host's search found. */
+export interface FoundPerson {
+  id: string;
+  name: string;
+  avatar_url: string | null;
+  /** Plain text that tells people of one name apart, or null */
+  about: string | null;
+}
+
 /** How far `by` has received or read a conversation. */
 export interface Receipt {
   /** The other party, seen from the log's owner */
@@ -106,6 +115,13 @@ export interface Typing {
 export interface PresenceChange {
   chat_user_id: string;
   online: boolean;
+}
+
+/** Somebody with whom the caller has a conversation has another name or picture. */
+export interface ProfileChange {
+  chat_user_id: string;
+  name: string;
+  avatar_url: string | null;
 }
 
 /** The server ends the stream. */
@@ -272,6 +288,14 @@ export interface BlockedPage {
   has_more: boolean;
 }
 
+/** The people whom the host's search found, in its order. */
+export interface FoundPeople {
+  success: boolean;
+  /** The text that was searched for, trimmed and in NFC */
+  q: string;
+  people: FoundPerson[];
+}
+
 /** A refusal (RFC 9457). */
 export interface ProblemDetails {
   /** `urn:tidings:problem:` and the code */
@@ -307,6 +331,8 @@ export interface ServerEvents {
   typing: Typing;
   /** Somebody has come or gone. */
   presence: PresenceChange;
+  /** Somebody has another name or picture. */
+  profile: ProfileChange;
   /** The last frame of a stream that the server ends. */
   goodbye: Goodbye;
 }

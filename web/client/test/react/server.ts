@@ -21,6 +21,11 @@ export function problem(status: number, code: string, detail: string): Response 
   return json({ type: `urn:${code}`, title: code, status, code, detail, success: false, message: detail }, status);
 }
 
+/** The answer of a host that found these people. */
+export function foundPeople(...people: { id: string; name: string; about?: string }[]): Response {
+  return json({ success: true, people: people.map((person) => ({ avatar_url: null, about: null, ...person })) });
+}
+
 export class MemoryServer {
   /** Every request so far, as "GET /sse/ada". */
   readonly requests: string[] = [];
@@ -34,12 +39,16 @@ export class MemoryServer {
   /** How histories are answered while set. */
   historyAnswer: Answer | null = null;
   textBytes = 16384;
+  /** Whether anybody is signed in: else every request is refused. */
+  signedIn = true;
   /** Whether the peer is there, blocked by this user, and what was reported of it. */
   online: boolean | null = null;
   blocked = false;
   readonly reports: Record<string, unknown>[] = [];
   reportAnswer: Answer | null = null;
   readUpto = 0;
+  /** What the host's search answers to a text; null: it has none. */
+  searchAnswer: ((text: string) => Response | Promise<Response>) | null = null;
   readonly streams = new Set<Stream>();
   /** Every frame of the log so far. */
   readonly #log: string[] = [];
@@ -82,6 +91,7 @@ export class MemoryServer {
 
   #answer(method: string, path: string[], query: URLSearchParams, init: RequestInit): Response | Promise<Response> {
     const [first = "", ...rest] = path;
+    if (!this.signedIn) return problem(401, "unauthorized", "Please sign in.");
     if (method === "POST") {
       const { caller: _, ...body } = JSON.parse(String(init.body)) as Record<string, unknown>;
       if (first === "send") return this.#send(body);
@@ -95,6 +105,9 @@ export class MemoryServer {
       return this.streamAnswer?.() ?? this.#open(init.signal ?? null, new Headers(init.headers).get("last-event-id"));
     if (first === "events") return this.#events(query.get("cursor"));
     if (first === "inbox" && rest.length > 0) return this.#inbox();
+    if (first === "people") {
+      return this.searchAnswer?.(query.get("q") ?? "") ?? problem(404, "not_found", "There is nothing here.");
+    }
     return this.historyAnswer?.() ?? this.#history(first, query);
   }
 
@@ -104,7 +117,7 @@ export class MemoryServer {
       const [, id = "", data = "{}"] = /^id: (.*)\ndata: (.*)\n/.exec(frame) ?? [];
       return { id, ...(JSON.parse(data) as object) };
     });
-    return json({ success: true, events, cursor: this.cursor, has_more: false });
+    return json({ success: true, user_id: this.me, events, cursor: this.cursor, has_more: false });
   }
 
   #send(body: Record<string, unknown>): Response | Promise<Response> {

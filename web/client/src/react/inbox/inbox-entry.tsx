@@ -14,8 +14,12 @@ const PREVIEW_MAX = 300;
 
 interface EntryProps {
   person: Person;
+  /** What stands in the name's place. */
+  title?: string;
   /** Null: somebody with whom nothing was said yet. */
   entry: InboxEntry | null;
+  /** What is told of them in its place. */
+  about: string | null;
   typing: boolean;
   active: boolean;
   href: string;
@@ -63,11 +67,13 @@ function lineOf(entry: InboxEntry, active: boolean, typing: boolean, words: Word
 
 const NOTHING: Line = { kind: "text", before: "", text: "", at: null, tick: null };
 
-function EntryOf({ person, entry, typing, active, href, wanted, today, onOpen }: EntryProps): ReactNode {
+function EntryOf({ person, title, entry, about, typing, active, href, wanted, today, onOpen }: EntryProps): ReactNode {
   const words = useWords();
   // Whom one blocks has nothing to say.
   const unread = entry && !entry.blocked ? entry.unread : 0;
-  const { kind, before, text, at, tick } = entry ? lineOf(entry, active, typing, words) : NOTHING;
+  const { kind, before, text, at, tick } = entry
+    ? lineOf(entry, active, typing, words)
+    : { ...NOTHING, text: about ?? "" };
   const choose = (event: MouseEvent): void => {
     // A link opens in another tab or window when asked to.
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
@@ -86,14 +92,12 @@ function EntryOf({ person, entry, typing, active, href, wanted, today, onOpen }:
       <span className="tidings-entry-body">
         <span className="tidings-entry-line">
           <span className="tidings-entry-name">
-            <span dir="auto">
-              <Found text={person.name} wanted={wanted} />
-            </span>
+            <span dir="auto">{title ?? <Found text={person.name} wanted={wanted} />}</span>
           </span>
           {tick && <TickMark tick={tick} />}
           {at !== null && <time dateTime={at}>{shortTime(at, today, words)}</time>}
         </span>
-        <span className="tidings-entry-line" hidden={entry === null}>
+        <span className="tidings-entry-line" hidden={entry === null && about === null}>
           <span className="tidings-entry-text" data-kind={kind}>
             {kind === "typing" && <Dots />}
             {before !== "" && <span className="tidings-entry-before">{before}</span>}

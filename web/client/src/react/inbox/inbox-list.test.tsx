@@ -39,6 +39,7 @@ async function openList(activeId: string | null = null): Promise<void> {
           { id: "ben", name: "Ben Lindqvist", avatar_url: null },
           { id: "9", name: "Linnéa Palm", avatar_url: null },
         ]}
+        rawIds
       />
     </TidingsProvider>,
   );
@@ -159,6 +160,34 @@ describe("the list", () => {
     expect(document.activeElement).toBe(search());
   });
 
+  it("leads to an id that nobody is found by, as New message does, where the host allows one", async () => {
+    await openList();
+    seek("erik");
+    await waitFor(() => expect(names()).toEqual(["Write to “erik”"]));
+    expect(screen.getByText("Neither in your conversations nor among people.")).toBeTruthy();
+    fireEvent.keyDown(search(), { key: "Enter" });
+    expect(opened).toEqual(["erik"]);
+    seek("lin");
+    await waitFor(() => expect(names()).toEqual(["Ben Lindqvist", "Linnéa Palm"]));
+    seek("ada");
+    await waitFor(() => expect(names()).toEqual([]));
+    expect(screen.getByText("That is you. Type the id of somebody else.")).toBeTruthy();
+  });
+
+  it("says that it looked among one's conversations where it has nobody else", async () => {
+    render(
+      <TidingsProvider client={client}>
+        <InboxList onOpen={(id) => opened.push(id)} hrefFor={hrefFor} />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+    await waitFor(() => expect(names()).toHaveLength(2));
+    seek("erik");
+    expect(await screen.findByText("Nobody called “erik”")).toBeTruthy();
+    expect(screen.getByText("Here you find people you have written with.")).toBeTruthy();
+    expect(names()).toEqual([]);
+  });
+
   it("shows what is unread alone, with the number of all that is", async () => {
     await openList();
     server.readUpto = 1;
@@ -172,7 +201,7 @@ describe("the list", () => {
 });
 
 describe("New message", () => {
-  const field = (): HTMLInputElement => screen.getByRole("combobox", { name: "To whom? A name or a user id" });
+  const field = (): HTMLInputElement => screen.getByRole("combobox", { name: "To whom? Name or user id" });
   const options = (): (string | null)[] => screen.queryAllByRole("option").map((option) => option.textContent);
   const type = (text: string): void => void fireEvent.change(field(), { target: { value: text } });
 

@@ -1,35 +1,36 @@
-import {
-  useDeferredValue,
-  useEffect,
-  useRef,
-  useState,
-  type KeyboardEvent,
-  type ReactNode,
-  type RefObject,
-} from "react";
-import type { InboxEntry, Person } from "../../types.js";
+import { useDeferredValue, useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import type { FoundPerson, InboxEntry, Person } from "../../types.js";
 import { EmptyArt } from "../parts/art.js";
 import { fold } from "./find.js";
 import { useConnection, useInbox, useLatest } from "../hooks.js";
 import { CloseIcon, PenIcon, SearchIcon } from "../icons.js";
 import { Entry, EntrySkeleton } from "./inbox-entry.js";
-import { NewMessage } from "./new-message.js";
+import { useInView } from "./list-scroll.js";
+import { LoadMore } from "./load-more.js";
+import { NewMessage, type FindingProps } from "./new-message.js";
+import { offersFor } from "./offers.js";
 import { OwnState } from "./own-state.js";
+import { focusOn } from "../parts/focus.js";
+import { useKeptFocus } from "../parts/kept-focus.js";
+import { usePeopleSearch } from "./people-search.js";
+import { useReach } from "./reach.js";
+import { Nobody, SearchNotes } from "./search-notes.js";
+import { normalUserId, userIdProblem } from "./user-id.js";
 import { findKeys, findKeysName } from "../parts/shortcuts.js";
 import { useToday } from "../parts/today.js";
 import { RoundButton } from "../parts/round-button.js";
+import { SignInFirst } from "../parts/sign-in-first.js";
+import { WayOut } from "../parts/way-out.js";
 import { useTypists } from "./typists.js";
 import { useLanguage, useWords } from "../words/context.js";
 
-export interface InboxListProps {
+export interface InboxListProps extends FindingProps {
   /** The person whose conversation is open beside the list. */
   activeId?: string | null;
   /** Called when somebody is chosen, in the list or by "New message". */
   onOpen: (userId: string) => void;
   /** The address of a conversation, so that it can be opened in another window. */
   hrefFor: (userId: string) => string;
-  /** People to offer under "New message" and to search among. */
-  suggestions?: readonly Person[];
   /** What to do where there are no conversations yet, in place of "New message". */
   emptyAction?: ReactNode;
   /** Stands at the end of the list's head: who one is, a way out. */
@@ -37,64 +38,78 @@ export interface InboxListProps {
   /** Whether "New message" is open, where its owner decides that. */
   isWriting?: boolean;
   onWriting?: (isWriting: boolean) => void;
-  /** Shows "Sign in" when the sign-in has ended. */
+  /** Shows "Sign in" where nobody is signed in, or the sign-in has ended. */
   onSignIn?: () => void;
 }
 
-const NOBODY: readonly Person[] = [];
+const NOBODY: readonly FoundPerson[] = [];
 const SKELETONS = 6;
-/** Further conversations are asked for before the end of the list is seen. */
-const AHEAD = "400px 0px";
 
 /** The conversations, newest first, and the way to a new one. */
 export function InboxList(props: InboxListProps): ReactNode {
-  const { activeId = null, onOpen, hrefFor, suggestions = NOBODY, emptyAction, account, onWriting, onSignIn } = props;
+  const { activeId = null, onOpen, hrefFor, emptyAction, account, onWriting, onSignIn } = props;
+  const { suggestions = NOBODY, peopleSearch = false, rawIds = false } = props;
   const words = useWords();
   const language = useLanguage();
   const inbox = useInbox();
-  const { userId } = useConnection();
+  const { userId, status } = useConnection();
   const today = useToday();
   const typists = useTypists();
   const [isWritingHere, setWritingHere] = useState(false);
   const writing = props.isWriting ?? isWritingHere;
   const [sought, setSought] = useState("");
   const [onlyUnread, setOnlyUnread] = useState(false);
+  const root = useRef<HTMLElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const field = useRef<HTMLInputElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
 
-  const setWriting = (wanted: boolean): void => {
-    if (onWriting) return onWriting(wanted);
-    setWritingHere(wanted);
-    if (!wanted) opener.current?.focus();
-  };
+  const setWriting = onWriting ?? setWritingHere;
+  /** Somebody was chosen: it is for the page to say where the focus goes. */
+  const hasChosen = useRef(false);
+  useKeptFocus(root, {
+    isDeep: true,
+    goTo: () => hasChosen.current || focusOn(opener.current ?? root.current?.querySelector("button, input, a") ?? null),
+  });
   /** The same function for all rows, so that they are not drawn anew. */
   const latest = useLatest((id: string): void => {
+    hasChosen.current = id !== activeId;
+    setTimeout(() => (hasChosen.current = false));
     if (!onWriting) setWritingHere(false);
     setSought("");
     onOpen(id);
   });
   const [open] = useState(() => (id: string) => latest.current(id));
 
-  const { entries, hasMore, loading, loaded, error } = inbox;
-  const wanted = fold(useDeferredValue(sought).trim());
+  const { entries, hasMore, loading, loaded, error, errorCode } = inbox;
+  const isUnknown = !loaded && entries.length === 0;
+  const isSignedOut = isUnknown && status === "unauthorized";
+  const seen = useDeferredValue(sought);
+  const wanted = fold(seen.trim());
   /** The list shows what is sought: while one types fast, it is some letters behind. */
   const isSettled = wanted === fold(sought.trim());
   const opensFirst = useRef(false);
   const isSearching = wanted !== "";
+  const search = usePeopleSearch(sought, peopleSearch && !writing);
+  const found = new Set(search.people.map(({ id }) => id));
   const isShown = ({ user, unread }: InboxEntry): boolean =>
-    (!isSearching || fold(user.name).includes(wanted) || user.id === sought.trim()) &&
+    (!isSearching || fold(user.name).includes(wanted) || user.id === sought.trim() || found.has(user.id)) &&
     (!onlyUnread || unread > 0 || user.id === activeId);
   const shown = isSearching || onlyUnread ? entries.filter(isShown) : entries;
-  const known = isSearching ? new Set(entries.map(({ user }) => user.id)) : null;
-  const others = suggestions.filter(
-    ({ id, name }) => known !== null && id !== userId && !known.has(id) && fold(name).includes(wanted),
-  );
+  const known = entries.map(({ user }) => user);
+  const others = isSearching
+    ? offersFor(seen, { ownId: userId, known, suggestions, found: search.people }).everybody
+    : NOBODY;
+  const isSought = search.state === "searching" || search.state === "later" || search.state === "failed";
+  const isFound = shown.length + others.length > 0;
+  const typedId = rawIds && isSearching && !isFound && search.state !== "searching" ? normalUserId(seen) : null;
+  const wrong = typedId === null ? null : userIdProblem(typedId, userId, words.userId);
+  const raw = typedId === null || wrong !== null ? null : { id: typedId, name: typedId, avatar_url: null, about: null };
+  const canWrite = useReach({ suggestions, peopleSearch, rawIds });
   const isEmpty = loaded && entries.length === 0;
   // What is unread further down is looked for; what is sought is sought among what is here, unless one asks for more.
   const loadedUnread = entries.reduce((sum, { unread }) => sum + unread, 0);
   const mayLoad = !isSearching && error === null && (!onlyUnread || loadedUnread < inbox.unread);
-  const end = useEnd(scroller, hasMore && mayLoad && !loading ? () => void inbox.loadMore() : null);
   useInView(scroller, activeId, loaded);
 
   useEffect(() => {
@@ -114,11 +129,13 @@ export function InboxList(props: InboxListProps): ReactNode {
     event.preventDefault();
     event.stopPropagation();
   };
-  const row = (person: Person, entry: InboxEntry | null): ReactNode => (
+  const row = (person: Person, entry: InboxEntry | null, about: string | null = null, title?: string): ReactNode => (
     <li key={person.id}>
       <Entry
         person={person}
+        {...(title !== undefined && { title })}
         entry={entry}
+        about={about}
         typing={typists.has(person.id)}
         active={person.id === activeId}
         href={hrefFor(person.id)}
@@ -130,12 +147,13 @@ export function InboxList(props: InboxListProps): ReactNode {
   );
 
   return (
-    <nav {...language} className="tidings tidings-inbox" aria-label={words.conversations}>
+    <nav {...language} ref={root} className="tidings tidings-inbox" aria-label={words.conversations}>
       {writing ? (
         <NewMessage
-          ownId={userId}
-          known={entries.map(({ user }) => user)}
+          activeId={activeId}
           suggestions={suggestions}
+          peopleSearch={peopleSearch}
+          rawIds={rawIds}
           onOpen={open}
           onCancel={() => setWriting(false)}
         />
@@ -143,12 +161,15 @@ export function InboxList(props: InboxListProps): ReactNode {
         <>
           <div className="tidings-inbox-head">
             <h2>{words.conversations}</h2>
-            <RoundButton buttonRef={opener} label={words.newMessage} onClick={() => setWriting(true)}>
-              <PenIcon />
-            </RoundButton>
+            {canWrite && !isSignedOut && (
+              <RoundButton buttonRef={opener} label={words.newMessage} onClick={() => setWriting(true)}>
+                <PenIcon />
+              </RoundButton>
+            )}
             {account !== undefined && <div className="tidings-slot">{account}</div>}
+            <WayOut />
           </div>
-          {!isEmpty && (
+          {!isEmpty && !isSignedOut && (
             <div className="tidings-inbox-find">
               <div className="tidings-search" role="search">
                 <SearchIcon />
@@ -197,19 +218,20 @@ export function InboxList(props: InboxListProps): ReactNode {
               </div>
             </div>
           )}
-          <OwnState isAlone={activeId === null} onSignIn={onSignIn} />
+          <OwnState isAlone={activeId === null} isEmpty={isUnknown} onSignIn={onSignIn} />
           <div ref={scroller} className="tidings-inbox-scroll" aria-busy={loading}>
-            {error !== null && (
+            {isSignedOut && activeId === null && <SignInFirst onSignIn={onSignIn} />}
+            {error !== null && status !== "unauthorized" && (
               <div className="tidings-trouble">
                 <p>
-                  {words.inboxFailed} {error}
+                  {words.inboxFailed} {words.refusal(errorCode ?? "", error)}
                 </p>
                 <button type="button" className="tidings-button" onClick={() => void inbox.load()}>
                   {words.tryAgain}
                 </button>
               </div>
             )}
-            {!loaded && error === null && (
+            {!loaded && error === null && !isSignedOut && (
               <>
                 <p className="tidings-hidden" role="status">
                   {words.loadingConversations}
@@ -223,31 +245,16 @@ export function InboxList(props: InboxListProps): ReactNode {
               <div className="tidings-empty">
                 <EmptyArt />
                 <h3>{words.noConversations}</h3>
-                <p>{words.noConversationsHint}</p>
+                <p>{canWrite || emptyAction !== undefined ? words.noConversationsHint : words.nobodyYetHint}</p>
                 {emptyAction !== undefined ? (
                   <div className="tidings-slot">{emptyAction}</div>
-                ) : (
+                ) : canWrite ? (
                   <button type="button" className="tidings-button" data-primary="true" onClick={() => setWriting(true)}>
                     <PenIcon /> {words.newMessage}
                   </button>
-                )}
+                ) : null}
               </div>
-            ) : isSearching && shown.length + others.length === 0 ? (
-              <div className="tidings-empty">
-                <h3>{words.nobodyFound(sought.trim())}</h3>
-                <p>{words.nobodyFoundHint}</p>
-                <button
-                  type="button"
-                  className="tidings-button"
-                  onClick={() => {
-                    setSought("");
-                    field.current?.focus();
-                  }}
-                >
-                  {words.clearSearch}
-                </button>
-              </div>
-            ) : onlyUnread && shown.length === 0 && !hasMore ? (
+            ) : !isSearching && onlyUnread && shown.length === 0 && !hasMore ? (
               <div className="tidings-empty">
                 <h3>{words.allRead}</h3>
                 <p>{words.allReadHint}</p>
@@ -258,61 +265,34 @@ export function InboxList(props: InboxListProps): ReactNode {
             ) : null}
             {isSearching && shown.length > 0 && <h3>{words.conversations}</h3>}
             <ul className="tidings-conversations">{shown.map((entry) => row(entry.user, entry))}</ul>
-            {others.length > 0 && (
+            {(others.length > 0 || raw) && (
               <>
                 <h3>{words.people}</h3>
-                <ul>{others.map((person) => row(person, null))}</ul>
+                <ul>
+                  {others.map((person) => row(person, null, person.about))}
+                  {raw && row(raw, null, null, words.writeTo(raw.id))}
+                </ul>
               </>
             )}
-            {hasMore && loaded && (!onlyUnread || mayLoad) && (
-              <button
-                ref={end}
-                type="button"
-                className="tidings-link tidings-inbox-more"
-                disabled={loading}
-                onClick={() => void inbox.loadMore()}
-              >
-                {loading ? words.loadingConversations : words.loadMore}
-              </button>
+            {isSearching && !isFound && !isSought && (
+              <Nobody typed={seen.trim()} isSearched={search.isOffered || suggestions.length > 0} why={wrong}>
+                <button
+                  type="button"
+                  className="tidings-button"
+                  onClick={() => {
+                    setSought("");
+                    field.current?.focus();
+                  }}
+                >
+                  {words.clearSearch}
+                </button>
+              </Nobody>
             )}
+            {isSearching && <SearchNotes search={search} isEmpty={others.length === 0} />}
+            {hasMore && loaded && (!onlyUnread || mayLoad) && <LoadMore scroller={scroller} isAhead={mayLoad} />}
           </div>
         </>
       )}
     </nav>
   );
-}
-
-/** Calls `more` as soon as the element of this ref comes near to being seen, and again after what it brought was drawn. */
-function useEnd(
-  scroller: RefObject<HTMLElement | null>,
-  more: (() => void) | null,
-): RefObject<HTMLButtonElement | null> {
-  const end = useRef<HTMLButtonElement>(null);
-  const now = useLatest(more);
-  const isWanted = more !== null;
-  useEffect(() => {
-    // Without it there is the button.
-    if (!isWanted || !end.current || typeof IntersectionObserver === "undefined") return;
-    const observer = new IntersectionObserver(
-      (seen) => {
-        if (seen.some(({ isIntersecting }) => isIntersecting)) now.current?.();
-      },
-      { root: scroller.current, rootMargin: AHEAD },
-    );
-    observer.observe(end.current);
-    return () => observer.disconnect();
-  }, [scroller, isWanted, now]);
-  return end;
-}
-
-/** Scrolls the list, and nothing around it, to the conversation that was opened by whatever means. */
-function useInView(scroller: RefObject<HTMLElement | null>, activeId: string | null, isLoaded: boolean): void {
-  useEffect(() => {
-    const list = scroller.current;
-    const row = list?.querySelector("[aria-current]")?.getBoundingClientRect();
-    if (!list || !row) return;
-    const { top, bottom } = list.getBoundingClientRect();
-    if (row.top < top) list.scrollBy(0, row.top - top);
-    else if (row.bottom > bottom) list.scrollBy(0, row.bottom - bottom);
-  }, [scroller, activeId, isLoaded]);
 }

@@ -16,11 +16,20 @@ const CATCH_UP_MS = 1000;
 /** This long without an answer is more than a bad moment. */
 const UNREACHABLE_MS = 180_000;
 
-type Trouble = "reconnecting" | "polling" | "offline" | "unreachable" | "unauthorized" | "refused" | "closed";
-export type BannerKind = Trouble | "back";
+type Trouble =
+  | "reconnecting"
+  | "polling"
+  | "offline"
+  | "unreachable"
+  | "unauthorized"
+  | "otherUser"
+  | "refused"
+  | "closed";
+/** `signedOut`: nobody is signed in, and there is nothing to show; that stands in the place of the messages. */
+export type BannerKind = Trouble | "signedOut" | "back";
 
 /** What a user must know at once, for nothing goes on by itself, or has not for long. */
-const URGENT: ReadonlySet<BannerKind> = new Set(["unreachable", "unauthorized", "refused"]);
+const URGENT: ReadonlySet<BannerKind> = new Set(["unreachable", "unauthorized", "signedOut", "otherUser", "refused"]);
 
 export interface BannerState {
   /** Null: no banner. */
@@ -31,17 +40,24 @@ export interface BannerState {
   isCatchingUp: () => boolean;
 }
 
+/** The server has no streams for anybody, and is polled: nothing is wrong, and nobody here can do anything about it. */
+function isPollingAsServed({ status, reason }: Pick<ConnectionSnapshot, "status" | "reason">): boolean {
+  return status === "polling" && reason === "no_streams";
+}
+
 function troubleOf({ status, attempt, reason }: ConnectionSnapshot): Trouble | null {
   // A hidden page gave its stream back; it takes it up again when somebody looks, and nothing was lost.
   if (reason === "hidden") return null;
+  if (isPollingAsServed({ status, reason })) return null;
   switch (status) {
     case "reconnecting":
     case "polling":
     case "offline":
     case "unauthorized":
-    case "refused":
     case "closed":
       return status;
+    case "refused":
+      return reason === "not_yours" ? "otherUser" : status;
     case "connecting":
       // The first connection is not a lost one; a later attempt is.
       return attempt > 0 ? "reconnecting" : null;
@@ -54,9 +70,9 @@ function troubleOf({ status, attempt, reason }: ConnectionSnapshot): Trouble | n
 /**
  * Which banner to show: none, one trouble, or "back online" for three seconds after a trouble that was shown.
  *
- * A short loss (reconnecting for less than two seconds) is not shown.
+ * A short loss (reconnecting for less than two seconds) is not shown. `isEmpty`: there is nothing yet that one could go on reading.
  */
-export function useBanner(connection: ConnectionSnapshot): BannerState {
+export function useBanner(connection: ConnectionSnapshot, isEmpty = false): BannerState {
   const trouble = troubleOf(connection);
   const live = connection.status === "connected";
   const [shown, setShown] = useState<BannerKind | null>(null);
@@ -81,7 +97,7 @@ export function useBanner(connection: ConnectionSnapshot): BannerState {
     return () => clearTimeout(timer);
   }, [trouble, live]);
 
-  return { kind: shown, news, isCatchingUp };
+  return { kind: shown === "unauthorized" && isEmpty ? "signedOut" : shown, news, isCatchingUp };
 }
 
 /** Counts what a stream brings between its beginning and the end of its catch-up. */
@@ -120,7 +136,8 @@ const PLANNED: readonly (string | null)[] = ["token_expired", "max_age"];
 /** What the status says: a planned pause too short for a banner is nothing that a user should be told of. */
 export function shownStatus({ status, reason }: ConnectionSnapshot, banner: BannerKind | null): ShownStatus {
   if (banner === "unreachable") return banner;
-  return status === "reconnecting" && banner === null && PLANNED.includes(reason) ? "connected" : status;
+  const isPlanned = status === "reconnecting" && banner === null && PLANNED.includes(reason);
+  return isPlanned || isPollingAsServed({ status, reason }) ? "connected" : status;
 }
 
 /** Whole seconds until `at` (`Date.now()` ms), counting down; 0 when it has come, or is null. */
@@ -153,6 +170,10 @@ function sentenceOf(kind: BannerKind, { reason }: ConnectionSnapshot, news: numb
       return `${words.unreachable} ${words.textIsSafe}`;
     case "unauthorized":
       return words.unauthorized;
+    case "signedOut":
+      return words.signInFirst;
+    case "otherUser":
+      return words.otherUser;
     case "refused":
       return words.refused;
     case "closed":
@@ -187,7 +208,13 @@ export function actionOf(
   onSignIn: (() => void) | undefined,
 ): (() => void) | undefined {
   if (kind === "offline" || kind === "back") return undefined;
-  return kind === "unauthorized" ? onSignIn : onReconnect;
+  if (kind === "otherUser") return () => location.reload();
+  return kind === "unauthorized" || kind === "signedOut" ? onSignIn : onReconnect;
+}
+
+export function actionName(kind: BannerKind, words: Words): string {
+  if (kind === "otherUser") return words.reload;
+  return kind === "unauthorized" || kind === "signedOut" ? words.signIn : words.reconnect;
 }
 
 interface BannerProps {
@@ -201,7 +228,7 @@ interface BannerProps {
 export function Banner({ banner, connection, onReconnect, onSignIn }: BannerProps): ReactNode {
   const words = useWords();
   const { kind, news } = banner;
-  if (kind === null) return null;
+  if (kind === null || kind === "signedOut") return null;
   const cause = words.cause(connection.reason);
   const act = actionOf(kind, onReconnect, onSignIn);
   return (
@@ -233,7 +260,7 @@ export function Banner({ banner, connection, onReconnect, onSignIn }: BannerProp
       {act && (
         <div className="tidings-banner-actions">
           <button type="button" className="tidings-link" onClick={act}>
-            {kind === "unauthorized" ? words.signIn : words.reconnect}
+            {actionName(kind, words)}
           </button>
         </div>
       )}

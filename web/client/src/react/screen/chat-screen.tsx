@@ -7,15 +7,20 @@ import { Header } from "./header.js";
 import { useHeightNeeded } from "./height-needed.js";
 import { useConnection, useConversationState, useLatest } from "../hooks.js";
 import { RenderMessageContext, type RenderMessage } from "../thread/message-body.js";
-import { mediaMatches } from "../parts/media.js";
+import { focusedIn } from "../parts/focus.js";
+import { useKeptFocus } from "../parts/kept-focus.js";
 import { MessageList } from "../thread/message-list.js";
 import type { MessageActions } from "../thread/message-menu.js";
+import { NoConversation } from "./no-conversation.js";
 import { nameInSentence } from "../words/name-in-sentence.js";
 import { useNoDrop } from "./no-drop.js";
 import { useNotices } from "./notices.js";
 import { useTidings } from "../provider.js";
+import { SignInFirst } from "../parts/sign-in-first.js";
 import { BlockedNote, RefusedNote, Safety, type SafetySubject } from "./safety.js";
 import { useThread } from "../thread/thread.js";
+import { focusThread, hasFinePointer } from "./thread-focus.js";
+import { userIdProblem } from "../inbox/user-id.js";
 import { Unsent } from "./unsent.js";
 import { useLanguage, useWords } from "../words/context.js";
 import type { Words } from "../words/en.js";
@@ -29,7 +34,7 @@ export interface ChatScreenProps {
   onNotice?: (notice: Notice) => void;
   /** Shows a back button, on narrow screens, that calls this. */
   onBack?: () => void;
-  /** Shows "Sign in" when the sign-in has ended. */
+  /** Shows "Sign in" where nobody is signed in, or the sign-in has ended. */
   onSignIn?: () => void;
   /**
    * Draws the messages of types of your own (`message_type`), inside their bubble; null or undefined shows their text. What loads
@@ -49,8 +54,22 @@ export interface ChatScreenProps {
 
 /** A conversation with one person: header, connection banner, messages, composer. */
 export function ChatScreen(props: ChatScreenProps): ReactNode {
+  const words = useWords();
+  const { userId } = useConnection();
+  const { chatUserId, onBack } = props;
+  if (chatUserId === "") return <NoConversation title={words.noneChosen} onBack={onBack} />;
+  const isSelf = chatUserId === userId;
+  // Out of a link, say; the server would refuse each of its requests.
+  const problem = isSelf ? words.selfHint : userIdProblem(chatUserId, null, words.userId);
+  if (problem !== null) {
+    return (
+      <NoConversation title={isSelf ? words.selfTitle : words.nobodyTitle} onBack={onBack}>
+        {problem}
+      </NoConversation>
+    );
+  }
   // Everything below belongs to one conversation; with the next one it starts anew.
-  return <Thread key={props.chatUserId} {...props} />;
+  return <Thread key={chatUserId} {...props} />;
 }
 
 /** Refusals that are about who the two are: the next message would be refused like this one. */
@@ -62,11 +81,6 @@ function whyRefused({ error }: PendingMessage, name: string, words: Words): stri
   return error?.code === "unknown_person" ? why : `${words.cannotWrite(name)} ${why}`;
 }
 
-/** A focused field opens the keyboard of a phone over the messages; with a mouse it is what one wants. */
-function hasFinePointer(): boolean {
-  return mediaMatches("(pointer: fine)");
-}
-
 function Thread(props: ChatScreenProps): ReactNode {
   const { chatUserId, chatUserName, onNotice, onBack, onSignIn, renderMessage, autoFocus = false, enterSends } = props;
   const client = useTidings();
@@ -75,13 +89,14 @@ function Thread(props: ChatScreenProps): ReactNode {
   const connection = useConnection();
   const { conversation, snapshot } = useConversationState(chatUserId);
   const person: Person = snapshot.peer ?? { id: chatUserId, name: chatUserName ?? chatUserId, avatar_url: null };
-  const heading = chatUserName ?? person.name;
-  const name = nameInSentence(heading);
   const announcer = useAnnouncer();
 
   const thread = useThread(conversation, snapshot);
 
-  const banner = useBanner(connection);
+  const banner = useBanner(connection, !snapshot.loaded && snapshot.pending.length === 0);
+  const isSignedOut = banner.kind === "signedOut";
+  const heading = chatUserName ?? (isSignedOut ? words.messages : person.name);
+  const name = nameInSentence(heading);
   const { warn, incoming } = announcer;
   useBannerVoice(banner, connection, announcer);
   const status = shownStatus(connection, banner.kind);
@@ -109,10 +124,11 @@ function Thread(props: ChatScreenProps): ReactNode {
   useEffect(() => conversation.watch(), [conversation]);
 
   const [safety, setSafety] = useState<SafetySubject | null>(null);
+  const screen = useRef<HTMLElement>(null);
   const moreButton = useRef<HTMLButtonElement>(null);
   const opener = useRef<Element | null>(null);
   const openSafety = (subject: SafetySubject): void => {
-    opener.current = document.activeElement;
+    opener.current = focusedIn(screen.current);
     setSafety(subject);
   };
   const closeSafety = (): void => {
@@ -129,7 +145,7 @@ function Thread(props: ChatScreenProps): ReactNode {
   };
 
   const [focusComposer, setFocusComposer] = useState(() => autoFocus && hasFinePointer());
-  const screen = useRef<HTMLElement>(null);
+  useKeptFocus(screen, { goTo: () => focusThread(screen.current) });
   useNoDrop(screen);
   useHeightNeeded(screen);
   const toComposer = (): void => {
@@ -143,8 +159,9 @@ function Thread(props: ChatScreenProps): ReactNode {
   /** Escape closes what is open, else leads to the end; what is inside takes it first. */
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "Escape" || event.defaultPrevented || event.nativeEvent.isComposing) return;
-    if (safety) closeSafety();
-    else thread.scroll.toEnd(true);
+    if (!safety) return thread.scroll.toEnd(true);
+    event.preventDefault();
+    closeSafety();
   };
 
   return (
@@ -153,12 +170,13 @@ function Thread(props: ChatScreenProps): ReactNode {
       ref={screen}
       className="tidings tidings-screen"
       data-connection={status}
-      aria-label={words.messagesWith(name)}
+      aria-label={isSignedOut ? words.messages : words.messagesWith(name)}
       onKeyDown={onKeyDown}
     >
       <Header
         person={{ ...person, name: heading }}
         snapshot={snapshot}
+        hasMenu={!isSignedOut}
         isReached={status === "connected" || status === "polling"}
         focus={autoFocus && !focusComposer}
         onBack={onBack}
@@ -181,18 +199,22 @@ function Thread(props: ChatScreenProps): ReactNode {
       ) : (
         <Banner banner={banner} connection={connection} onReconnect={connection.reconnect} onSignIn={onSignIn} />
       )}
-      <RenderMessageContext.Provider value={renderMessage ?? null}>
-        <MessageList
-          conversation={conversation}
-          snapshot={snapshot}
-          thread={thread}
-          person={{ ...person, name: heading }}
-          name={name}
-          emptyAction={props.emptyAction}
-          actions={actions}
-        />
-      </RenderMessageContext.Provider>
-      {snapshot.blocked ? (
+      {isSignedOut ? (
+        <SignInFirst onSignIn={onSignIn} />
+      ) : (
+        <RenderMessageContext.Provider value={renderMessage ?? null}>
+          <MessageList
+            conversation={conversation}
+            snapshot={snapshot}
+            thread={thread}
+            person={{ ...person, name: heading }}
+            name={name}
+            emptyAction={props.emptyAction}
+            actions={actions}
+          />
+        </RenderMessageContext.Provider>
+      )}
+      {isSignedOut ? null : snapshot.blocked ? (
         <BlockedNote name={name} conversation={conversation} />
       ) : refused && refused.client_id !== overlooked ? (
         <RefusedNote

@@ -5,6 +5,7 @@ import { Avatar } from "../parts/avatar.js";
 import { BackIcon, BlockIcon, Dots, FlagIcon, MoreIcon } from "../icons.js";
 import { Menu } from "../parts/menu.js";
 import { RoundButton } from "../parts/round-button.js";
+import { WayOut } from "../parts/way-out.js";
 import { nameInSentence } from "../words/name-in-sentence.js";
 import { useWords } from "../words/context.js";
 import type { Words } from "../words/en.js";
@@ -12,6 +13,8 @@ import type { Words } from "../words/en.js";
 interface HeaderProps {
   person: Person;
   snapshot: ConversationSnapshot;
+  /** Nobody who is not signed in can report or block. */
+  hasMenu: boolean;
   /** Whether the server can tell what the other one does now. */
   isReached: boolean;
   /** Put the focus on the name. */
@@ -50,7 +53,7 @@ function textOf(doing: Doing, words: Words): string {
 }
 
 export function Header(props: HeaderProps): ReactNode {
-  const { person, snapshot, isReached, focus, onBack, moreButton, onReport, onBlock } = props;
+  const { person, snapshot, hasMenu, isReached, focus, onBack, moreButton, onReport, onBlock } = props;
   const words = useWords();
   const [menuBeside, setMenuBeside] = useState<Element | null>(null);
   const name = nameInSentence(person.name);
@@ -92,18 +95,21 @@ export function Header(props: HeaderProps): ReactNode {
           </p>
         </div>
       </div>
-      <div className="tidings-header-menu">
-        <RoundButton
-          buttonRef={moreButton}
-          label={words.more(name)}
-          aria-haspopup="menu"
-          aria-expanded={menuBeside !== null}
-          onClick={({ currentTarget }) => (menuBeside ? close(true) : setMenuBeside(currentTarget))}
-        >
-          <MoreIcon />
-        </RoundButton>
-        {menuBeside && <Menu label={words.more(name)} items={items} anchor={menuBeside} onClose={close} />}
-      </div>
+      {hasMenu && (
+        <div className="tidings-header-menu">
+          <RoundButton
+            buttonRef={moreButton}
+            label={words.more(name)}
+            aria-haspopup="menu"
+            aria-expanded={menuBeside !== null}
+            onClick={({ currentTarget }) => (menuBeside ? close(true) : setMenuBeside(currentTarget))}
+          >
+            <MoreIcon />
+          </RoundButton>
+          {menuBeside && <Menu label={words.more(name)} items={items} anchor={menuBeside} onClose={close} />}
+        </div>
+      )}
+      <WayOut />
     </header>
   );
 }

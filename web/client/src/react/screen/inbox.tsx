@@ -1,16 +1,22 @@
 import { Fragment, useEffect, useRef, useState, type ReactNode } from "react";
-import type { Notice, Person } from "../../types.js";
+import type { Notice } from "../../types.js";
 import { EmptyArt } from "../parts/art.js";
 import { ChatScreen, type ChatScreenProps } from "./chat-screen.js";
-import { useConnection, useInbox } from "../hooks.js";
+import { useConnection, useInbox, useLatest, useLayoutEffectOnClient } from "../hooks.js";
 import { InboxList } from "../inbox/inbox-list.js";
+import type { FindingProps } from "../inbox/new-message.js";
+import { useReach } from "../inbox/reach.js";
 import { LIST_WIDTH, listWidth, Separator } from "./separator.js";
 import { PenIcon } from "../icons.js";
+import { closesOnBack, watchesBack } from "../parts/back.js";
+import { useMedia } from "../parts/media.js";
+import { focusedIn, focusOn, isFocusNowhere } from "../parts/focus.js";
+import { useKeptFocus } from "../parts/kept-focus.js";
+import { focusThread } from "./thread-focus.js";
 import { findKeys, useShortcuts } from "../parts/shortcuts.js";
-import { userIdProblem } from "../inbox/user-id.js";
 import { useLanguage, useWords } from "../words/context.js";
 
-export interface InboxProps {
+export interface InboxProps extends FindingProps {
   /** The person whose conversation is open; null: none. */
   chatUserId: string | null;
   /** Their name; else what the list or the server says, else the id. */
@@ -21,14 +27,17 @@ export interface InboxProps {
   onClose: () => void;
   /** The address of a conversation, so that it can be opened in another window. */
   hrefFor: (userId: string) => string;
-  /** People to offer under "New message". */
-  suggestions?: readonly Person[];
   /** What to do where there are no conversations yet, in place of "New message". */
   emptyAction?: ReactNode;
   /** Stands above the list. */
   above?: ReactNode;
   /** Stands at the end of the list's head: who one is, a way out. */
   account?: ReactNode;
+  /**
+   * Back closes the conversation, or "New message", in a window that has room for one pane alone. For a page that does not keep the
+   * open conversation in its address, by which Back works anyway.
+   */
+  backCloses?: boolean;
   /** The page has nothing but this: its keys work also while the focus is nowhere in particular. */
   isPage?: boolean;
   /** Where the separator stands at first, px; and where it was moved to. */
@@ -40,13 +49,33 @@ export interface InboxProps {
   screen?: Omit<ChatScreenProps, "chatUserId" | "chatUserName" | "onBack" | "onNotice" | "onSignIn">;
 }
 
+/** A window in which there is room for one pane, wherever in it this stands: see panes.css. */
+const NARROW = "(width < 600px)";
+
 /** List and conversation side by side, or one at a time where there is no room for two. */
 export function Inbox(props: InboxProps): ReactNode {
-  const { chatUserId, onOpen, onClose, hrefFor, suggestions, emptyAction, above, account, isPage = false } = props;
+  const {
+    chatUserId,
+    onOpen,
+    onClose,
+    hrefFor,
+    emptyAction,
+    above,
+    account,
+    isPage = false,
+    backCloses = false,
+  } = props;
   const words = useWords();
   const language = useLanguage();
-  const { userId } = useConnection();
-  const { entries } = useInbox();
+  const { status } = useConnection();
+  const { entries, loaded } = useInbox();
+  const { suggestions, peopleSearch, rawIds } = props;
+  const offered: FindingProps = {
+    ...(suggestions && { suggestions }),
+    ...(peopleSearch !== undefined && { peopleSearch }),
+    ...(rawIds !== undefined && { rawIds }),
+  };
+  const canWrite = useReach(offered);
   const [width, setWidth] = useState(() => listWidth(props.initialListWidth ?? LIST_WIDTH.usual));
   const [isWriting, setWriting] = useState(false);
   /** Where there is room for one pane, it is the list while one looks for somebody. */
@@ -55,15 +84,21 @@ export function Inbox(props: InboxProps): ReactNode {
   /** What had the focus when one began to look for somebody. */
   const before = useRef<Element | null>(null);
   const returns = useRef(false);
+  /** Who was chosen in "New message", and whose conversation the page has not shown yet. */
+  const awaited = useRef<string | null>(null);
+  /** Whose conversation was left last. */
+  const left = useRef<string | null>(null);
 
   const write = (wanted: boolean): void => {
-    if (wanted) before.current = focused(root.current);
+    awaited.current = null;
+    if (wanted) before.current = focusedIn(root.current);
     else returns.current = true;
     setWriting(wanted);
   };
   const find = (): void => {
+    if (!canWrite) return;
     // A second time it leads there again.
-    if (finding === 0) before.current = focused(root.current);
+    if (finding === 0) before.current = focusedIn(root.current);
     setWriting(false);
     setFinding(finding + 1);
   };
@@ -78,6 +113,7 @@ export function Inbox(props: InboxProps): ReactNode {
   const open = (id: string): void => {
     // The same conversation does not begin anew, and takes no focus.
     returns.current = id === chatUserId && (isWriting || finding > 0);
+    if (isWriting && id !== chatUserId) awaited.current = id;
     setWriting(false);
     setFinding(0);
     if (id !== chatUserId) onOpen(id);
@@ -86,7 +122,7 @@ export function Inbox(props: InboxProps): ReactNode {
     // Where there is room for one pane, what had the focus is shown again by now.
     if (isWriting || finding > 0 || !returns.current) return;
     returns.current = false;
-    focus(before.current);
+    focusOn(before.current);
   }, [isWriting, finding]);
   useShortcuts(root, isPage, {
     onFind: find,
@@ -99,31 +135,60 @@ export function Inbox(props: InboxProps): ReactNode {
   });
 
   const shown = useRef(chatUserId);
-  useEffect(() => {
-    const left = shown.current;
+  useLayoutEffectOnClient(() => {
+    if (chatUserId === shown.current) return;
+    left.current = shown.current;
     shown.current = chatUserId;
-    // What had the focus went with the conversation: it returns to where that was opened.
-    if (left === null || chatUserId !== null || document.activeElement !== document.body) return;
-    for (const link of root.current?.querySelectorAll("a") ?? []) {
-      if (link.getAttribute("href") === hrefFor(left)) link.focus();
-    }
-  }, [chatUserId, hrefFor]);
+    if (chatUserId === null) return;
+    // By the address, say: where there is room for one pane, it is the conversation's now.
+    setWriting(false);
+    setFinding(0);
+  }, [chatUserId]);
+  /** Whether Back has something to close before it leaves. */
+  const isOver = useMedia(NARROW) && backCloses;
+  const layers = {
+    thread: isOver && chatUserId !== null,
+    list: isOver && (isWriting || (finding > 0 && chatUserId !== null)),
+  };
+  const act = useLatest({ leave: onClose, cancel: () => (isWriting ? write(false) : setFinding(0)) });
+  useEffect(() => (backCloses ? watchesBack() : undefined), [backCloses]);
+  useEffect(() => (layers.thread ? closesOnBack(() => act.current.leave()) : undefined), [layers.thread, act]);
+  useEffect(() => (layers.list ? closesOnBack(() => act.current.cancel()) : undefined), [layers.list, act]);
+  const isThread = chatUserId !== null && !isWriting && finding === 0;
+  useEffect(() => {
+    const isAwaited = chatUserId !== null && chatUserId === awaited.current;
+    awaited.current = null;
+    if (isAwaited && isFocusNowhere(root.current)) focusThread(root.current?.querySelector(".tidings-pane-thread"));
+  }, [chatUserId]);
+  useKeptFocus(root, {
+    inside: ".tidings-panes-row, .tidings-pane-thread, .tidings-inbox",
+    goTo: () => {
+      if (awaited.current !== null) return;
+      if (isThread) return focusThread(root.current?.querySelector(".tidings-pane-thread"));
+      // To where the conversation was opened, if it is there still.
+      const rows = [...(root.current?.querySelectorAll("a.tidings-entry") ?? [])];
+      const href = left.current === null ? null : hrefFor(left.current);
+      focusOn(
+        rows.find((row) => row.getAttribute("href") === href) ??
+          root.current?.querySelector(".tidings-inbox :is(button, input, a)") ??
+          null,
+      );
+    },
+  });
 
-  const isSelf = chatUserId !== null && chatUserId === userId;
-  /** Why nobody can have this address, which may come out of a link. */
-  const problem = chatUserId === null || isSelf ? null : userIdProblem(chatUserId, userId, words.userId);
-  const isOpen = chatUserId !== null && !isSelf && problem === null;
-  const title = isSelf ? words.selfTitle : problem === null ? null : words.nobodyTitle;
+  /** The list says so, and there is nothing beside it. */
+  const isSignedOut = status === "unauthorized" && !loaded && entries.length === 0 && chatUserId === null;
   const name = props.chatUserName ?? entries.find((entry) => entry.user.id === chatUserId)?.user.name;
   const { onNotice, onSignIn } = props;
   return (
     <div {...language} ref={root} className="tidings tidings-panes">
-      <div className="tidings-panes-row" data-open={chatUserId !== null && !isWriting && finding === 0}>
+      <div className="tidings-panes-row" data-alone={isSignedOut || undefined} data-open={isThread}>
         <div
           className="tidings-pane-list"
           style={{ "--t-list": `${width}px` } as object}
           onKeyDown={(event) => {
             if (event.key !== "Escape" || event.defaultPrevented || finding === 0) return;
+            event.preventDefault();
             returns.current = true;
             setFinding(0);
           }}
@@ -138,7 +203,7 @@ export function Inbox(props: InboxProps): ReactNode {
             hrefFor={hrefFor}
             isWriting={isWriting}
             onWriting={write}
-            {...(suggestions && { suggestions })}
+            {...offered}
             {...(emptyAction !== undefined && { emptyAction })}
             {...(account !== undefined && { account })}
             {...(onSignIn && { onSignIn })}
@@ -152,7 +217,7 @@ export function Inbox(props: InboxProps): ReactNode {
           }}
         />
         <div className="tidings-pane-thread">
-          {isOpen ? (
+          {chatUserId !== null ? (
             <ChatScreen
               {...props.screen}
               chatUserId={chatUserId}
@@ -162,16 +227,12 @@ export function Inbox(props: InboxProps): ReactNode {
               onBack={onClose}
             />
           ) : (
-            <section className="tidings-screen" aria-label={title ?? words.noneChosen}>
+            <section className="tidings-screen" aria-label={words.noneChosen}>
               <div className="tidings-empty">
                 <EmptyArt />
-                <h2>{title ?? words.chooseTitle}</h2>
-                <p>{isSelf ? words.selfHint : (problem ?? <ChooseHint />)}</p>
-                {title !== null ? (
-                  <button type="button" className="tidings-button" onClick={onClose}>
-                    {words.back}
-                  </button>
-                ) : (
+                <h2>{words.chooseTitle}</h2>
+                <p>{canWrite ? <ChooseHint /> : words.nobodyYetHint}</p>
+                {canWrite && (
                   <button type="button" className="tidings-button" data-primary="true" onClick={() => write(true)}>
                     <PenIcon /> {words.newMessage}
                   </button>
@@ -200,14 +261,4 @@ function ChooseHint(): ReactNode {
       {after}
     </>
   );
-}
-
-/** What has the focus; of a shadow root a document knows only the host. */
-function focused(root: HTMLElement | null): Element | null {
-  const around = root?.getRootNode();
-  return around instanceof Document || around instanceof ShadowRoot ? around.activeElement : null;
-}
-
-function focus(element: Element | null): void {
-  if (element instanceof HTMLElement && element.isConnected) element.focus({ preventScroll: true });
 }

@@ -36,10 +36,12 @@ export function useNotices(
     }
   }, [snapshot.pending, tell, words]);
 
-  const { error } = snapshot;
+  const { error, errorCode } = snapshot;
   useEffect(() => {
-    if (error !== null) tell.current({ kind: "load_failed", message: `${words.current.loadFailed} ${error}` });
-  }, [error, tell, words]);
+    if (error === null) return;
+    const { loadFailed, refusal } = words.current;
+    tell.current({ kind: "load_failed", message: `${loadFailed} ${refusal(errorCode ?? "", error)}` });
+  }, [error, errorCode, tell, words]);
 
   const signedOut = connection.status === "unauthorized";
   useEffect(() => {
@@ -49,8 +51,9 @@ export function useNotices(
   useEffect(
     () =>
       client.on("connection_failed", ({ polling }) => {
-        const { polling: slow, refused, unreachable } = words.current;
-        const failed = client.connection.getSnapshot().status === "refused" ? refused : unreachable;
+        const { polling: slow, refused, otherUser, unreachable } = words.current;
+        const { status, reason } = client.connection.getSnapshot();
+        const failed = status !== "refused" ? unreachable : reason === "not_yours" ? otherUser : refused;
         tell.current({ kind: "connection_failed", message: polling ? slow : failed });
       }),
     [client, tell, words],

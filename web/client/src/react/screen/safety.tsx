@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { useId, useRef, useState, type ReactNode } from "react";
 import type { Conversation } from "../../types.js";
 import { useWords } from "../words/context.js";
 
@@ -25,6 +25,7 @@ interface SafetyProps {
 
 /** What one request does to the panel: it waits, then it is done or says why not. */
 function useRequest(): { busy: boolean; problem: string | null; run: (work: Promise<void>, done: () => void) => void } {
+  const words = useWords();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const isRunning = useRef(false);
@@ -34,7 +35,11 @@ function useRequest(): { busy: boolean; problem: string | null; run: (work: Prom
     setBusy(true);
     setProblem(null);
     work
-      .then(done, (error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
+      .then(done, (error: unknown) => {
+        const { code, reason } = error as { code?: string; reason?: string };
+        const told = error instanceof Error ? error.message : String(error);
+        setProblem(words.refusal(code ?? reason ?? "violation", told));
+      })
       .finally(() => {
         isRunning.current = false;
         setBusy(false);
@@ -98,7 +103,7 @@ function BlockQuestion({ name, conversation, onClose }: BlockQuestionProps): Rea
           type="button"
           className="tidings-button"
           data-danger="true"
-          disabled={busy}
+          aria-disabled={busy}
           onClick={() => run(conversation.block(), onClose)}
         >
           {words.blockConfirm}
@@ -151,7 +156,8 @@ function ReportForm({ conversation, message, onSent, onCancel }: ReportFormProps
           type="button"
           className="tidings-button"
           data-primary="true"
-          disabled={busy || reason.trim() === ""}
+          disabled={reason.trim() === ""}
+          aria-disabled={busy}
           onClick={send}
         >
           {words.reportSend}
@@ -173,7 +179,7 @@ export function BlockedNote({ name, conversation }: { name: string; conversation
         <button
           type="button"
           className="tidings-button"
-          disabled={busy}
+          aria-disabled={busy}
           onClick={() => run(conversation.unblock(), () => undefined)}
         >
           {words.unblock}
@@ -192,16 +198,11 @@ interface RefusedNoteProps {
 /** In the composer's place after a message was refused for good. What is typed already stays, and comes back with it. */
 export function RefusedNote({ text, onWrite }: RefusedNoteProps): ReactNode {
   const words = useWords();
-  const button = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
-    // The composer took the focus with it.
-    if (document.activeElement === document.body) button.current?.focus({ preventScroll: true });
-  }, []);
   return (
     <div className="tidings-composer">
       <div className="tidings-instead">
         <p>{text}</p>
-        <button ref={button} type="button" className="tidings-button" onClick={onWrite}>
+        <button type="button" className="tidings-button" onClick={onWrite}>
           {words.writeAgain}
         </button>
       </div>

@@ -210,6 +210,27 @@ describe("a conversation on the screen", () => {
     expect(bubble("three").tabIndex).toBe(0);
   });
 
+  it.each([
+    ["a/b", "Nobody has this address", "A user id has no / or \\."],
+    ["me", "Nobody has this address", "“me” is not a user id."],
+    ["", "No conversation chosen", null],
+  ])("with %j, which is nobody's id, says so, and asks the server for nothing", async (id, title, why) => {
+    const back = vi.fn();
+    render(
+      <TidingsProvider client={client}>
+        <ChatScreen chatUserId={id} onBack={back} />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+    const region = within(screen.getByRole("region", { name: title }));
+    expect(region.queryByText(/^A user id|is not a user id/)?.textContent ?? null).toBe(why);
+    expect(screen.queryByRole("textbox")).toBeNull();
+    fireEvent.click(region.getByRole("button", { name: "Back to conversations" }));
+    expect(back).toHaveBeenCalledOnce();
+    await waitFor(() => expect(server.streams.size).toBe(1));
+    expect(server.requests.filter((each) => !/sse|events|inbox/.test(each))).toEqual([]);
+  });
+
   // shows: complaints/14
   it("opens one stream and loads once under StrictMode, and closes nothing when it goes", async () => {
     await openBen();
@@ -558,6 +579,16 @@ describe("safety", () => {
     expect(server.blocked).toBe(false);
   });
 
+  it("gives the focus back to where one writes when a block is taken back", async () => {
+    server.blocked = true;
+    await openBen();
+    const unblock = await screen.findByRole("button", { name: "Unblock" });
+    unblock.focus();
+    fireEvent.click(unblock);
+    expect(document.activeElement).toBe(unblock); // while the server is asked, too
+    await waitFor(() => expect(document.activeElement).toBe(field()));
+  });
+
   it("shows a block that is there already", async () => {
     server.blocked = true;
     await openBen();
@@ -603,7 +634,7 @@ describe("the list of conversations", () => {
   function openInbox(opened: string[]): void {
     render(
       <TidingsProvider client={client}>
-        <InboxList onOpen={(id) => opened.push(id)} hrefFor={(id) => `#/${encodeURIComponent(id)}`} />
+        <InboxList onOpen={(id) => opened.push(id)} hrefFor={(id) => `#/${encodeURIComponent(id)}`} rawIds />
       </TidingsProvider>,
     );
     client.connect("ada");

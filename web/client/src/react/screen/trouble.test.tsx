@@ -6,7 +6,7 @@ import { MemoryServer, problem } from "../../../test/react/server.js";
 import { RealtimeService } from "../../service.js";
 import type { ConnectionSnapshot } from "../../types.js";
 import { Banner, shownStatus, useBanner } from "../parts/banner.js";
-import { ChatScreen, TidingsProvider, type ChatScreenProps } from "../index.js";
+import { ChatScreen, Inbox, TidingsProvider, type ChatScreenProps } from "../index.js";
 
 /** The banner takes its two seconds, and what comes back its one, on however slow a machine. */
 vi.setConfig({ testTimeout: 30_000 });
@@ -214,6 +214,150 @@ describe("the banner", () => {
     show({ status: "unauthorized" });
     expect(text()).toContain("Please sign in again.");
     expect(screen.getByRole("button", { name: "Sign in" })).toBeTruthy();
+  });
+});
+
+describe("where nobody is signed in", () => {
+  beforeEach(() => {
+    client = new RealtimeService({
+      url: "http://127.0.0.1/api",
+      getToken: () => token,
+      environment: { fetch: server.fetch },
+    });
+    token = null;
+    client.connect("ada");
+  });
+
+  let token: string | null;
+  const noError = (): void => expect(document.body.textContent).not.toMatch(/token|could not|server/i);
+  const signsIn = (): void => {
+    token = "good";
+    client.reconnect();
+  };
+
+  it("the screen says so in the place of the messages, once aloud, and has them after the sign-in", async () => {
+    const notices: string[] = [];
+    render(
+      <TidingsProvider client={client}>
+        <ChatScreen
+          chatUserId="ben"
+          chatUserName="Ben"
+          onSignIn={signsIn}
+          onNotice={({ kind }) => notices.push(kind)}
+        />
+      </TidingsProvider>,
+    );
+    expect(await screen.findByRole("heading", { name: "Sign in to your messages" })).toBeTruthy();
+    await waitFor(() => expect(screen.getByRole("alert").textContent).toBe("Sign in to your messages"));
+    expect(screen.queryByRole("textbox")).toBeNull();
+    expect(document.querySelector(".tidings-banner")).toBeNull();
+    expect(notices.filter((kind) => kind === "unauthorized")).toHaveLength(1);
+    expect(server.requests).toEqual([]);
+    noError();
+    server.has("ben", "Hello ada");
+    press("Sign in");
+    expect(await screen.findByText("Hello ada")).toBeTruthy();
+    expect(field()).toBeTruthy();
+    expect(screen.queryByText("Sign in to your messages", { selector: "h2" })).toBeNull();
+  });
+
+  it("the list says so, and nothing is there to choose; without onSignIn there is no button", async () => {
+    render(
+      <TidingsProvider client={client}>
+        <Inbox chatUserId={null} onOpen={() => undefined} onClose={() => undefined} hrefFor={(id) => `#${id}`} />
+      </TidingsProvider>,
+    );
+    expect(await screen.findByRole("heading", { name: "Sign in to your messages" })).toBeTruthy();
+    expect(screen.queryByRole("button", { name: "Sign in" })).toBeNull();
+    expect(screen.queryByRole("searchbox")).toBeNull();
+    noError();
+    server.has("ben", "Hello ada");
+    signsIn();
+    expect(await screen.findByText("Hello ada")).toBeTruthy();
+  });
+
+  it("what was not sent stays in sight, with a banner", async () => {
+    client.conversation("ben").send("kept");
+    render(
+      <TidingsProvider client={client}>
+        <ChatScreen chatUserId="ben" chatUserName="Ben" onSignIn={signsIn} />
+      </TidingsProvider>,
+    );
+    expect(await screen.findByText("Please sign in again.")).toBeTruthy();
+    expect(screen.getByText("kept")).toBeTruthy();
+    press("Sign in");
+    await waitFor(() => expect(server.messages.map(({ text }) => text)).toEqual(["kept"]));
+  });
+});
+
+describe("after a sign-out", () => {
+  it("the screens that stay ask to sign in, name nobody, and have what is there after connect()", async () => {
+    server.has("ben", "Hello ada");
+    const signsIn = vi.fn(() => client.connect("ada"));
+    render(
+      <TidingsProvider client={client}>
+        <Inbox
+          chatUserId="ben"
+          onOpen={() => undefined}
+          onClose={() => undefined}
+          hrefFor={(id) => `#${id}`}
+          onSignIn={signsIn}
+        />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+    expect(await screen.findAllByText("Hello ada")).toHaveLength(2);
+    await act(() => client.signOut());
+    expect(screen.getByRole("heading", { name: "Sign in to your messages" })).toBeTruthy();
+    for (const gone of [/Hello ada/, /loading/i, /disconnected/i, /ben/i])
+      expect(document.body.textContent).not.toMatch(gone);
+    expect(document.querySelector(".tidings-skeleton, .tidings-banner")).toBeNull();
+    expect(screen.queryByRole("textbox")).toBeNull();
+    expect(screen.queryByRole("button", { name: /try|more/i })).toBeNull();
+    const asked = server.requests.length;
+    act(() => client.reconnect());
+    expect(server.requests).toHaveLength(asked);
+    press("Sign in");
+    expect(await screen.findAllByText("Hello ada")).toHaveLength(2);
+    expect(screen.getByRole("textbox", { name: /^Message/ })).toBeTruthy();
+  });
+});
+
+describe("somebody else who has signed in in this browser", () => {
+  it("is told in words, with a button that loads the page again; what was not sent waits", async () => {
+    await openBen();
+    server.sendAnswers.push(() => problem(403, "not_yours", "This was written as somebody else."));
+    server.streamAnswer = () => problem(403, "not_yours", "This is another user's.");
+    says("from ada");
+    expect(await screen.findByText("You are signed in as somebody else now.")).toBeTruthy();
+    expect(pending()).toEqual(["from ada"]);
+    const reload = vi.spyOn(location, "reload").mockImplementation(() => undefined);
+    press("Reload");
+    expect(reload).toHaveBeenCalledTimes(1);
+    reload.mockRestore();
+  });
+});
+
+describe("an answer of a proxy's", () => {
+  it.each([
+    [502, "Bad Gateway", "The server has a problem."],
+    [503, "Service Unavailable", "The server is busy."],
+    [403, "Forbidden", "The server refused it."],
+  ])("%i is told in words for people; developers have the rest", async (status, statusText, said) => {
+    server.historyAnswer = () => new Response("<h1>nginx</h1>", { status, statusText });
+    const notices: string[] = [];
+    render(
+      <TidingsProvider client={client}>
+        <ChatScreen chatUserId="ben" onNotice={({ message }) => notices.push(message)} />
+      </TidingsProvider>,
+    );
+    client.connect("ada");
+    expect(await screen.findByText(`Could not load messages. ${said}`)).toBeTruthy();
+    expect(notices).toEqual([`Could not load messages. ${said}`]);
+    expect(client.conversation("ben").getSnapshot()).toMatchObject({
+      error: statusText,
+      errorCode: `status_${status}`,
+    });
   });
 });
 

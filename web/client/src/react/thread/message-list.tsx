@@ -183,7 +183,7 @@ function ThreadState(props: ThreadStateProps): ReactNode {
     return (
       <div className="tidings-trouble">
         <p>
-          {words.loadFailed} {snapshot.error}
+          {words.loadFailed} {words.refusal(snapshot.errorCode ?? "", snapshot.error)}
         </p>
         <button
           type="button"

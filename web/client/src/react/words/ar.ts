@@ -73,7 +73,11 @@ const REFUSALS: Record<string, string> = {
   conversation_full: "هذه المحادثة ممتلئة.",
   rate_limited: "أرسلت رسائل كثيرة في وقت قصير.",
   new_conversations_limited: "بدأت محادثات جديدة كثيرة. حاول لاحقًا.",
-  unauthorized: "سجّل الدخول من جديد.",
+  unauthorized: "سجّل الدخول.",
+  signed_out: "سجّل الدخول.",
+  not_yours: "أنت الآن مسجّل الدخول باسم شخص آخر. أعد تحميل الصفحة للمتابعة.",
+  unavailable: "الخادم مشغول.",
+  internal: "في الخادم خلل.",
 };
 
 function cause(reason: string | null): string {
@@ -94,6 +98,8 @@ function cause(reason: string | null): string {
       return "عدد النوافذ المفتوحة كبير.";
     case "token":
       return "تعذّر تجديد تسجيل دخولك.";
+    case "violation":
+      return "في الخادم خلل.";
     case null:
       return "";
     default:
@@ -115,6 +121,8 @@ export const arabic: Words = {
     offline: "أنت غير متصل بالإنترنت",
     unreachable: "تعذّر الوصول إلى الخادم",
     unauthorized: "سجّل الدخول من جديد",
+    signedOut: "تسجيل الدخول إلى رسائلك",
+    otherUser: "سُجّل الدخول باسم شخص آخر",
     refused: "رفض الخادم الاتصال",
     closed: "انتهى الاتصال",
   },
@@ -126,6 +134,8 @@ export const arabic: Words = {
   unreachable: "تعذّر الوصول إلى الخادم.",
   textIsSafe: "ما كتبته محفوظ على هذا الجهاز.",
   refused: "تعذّر الوصول إلى رسائلك: رفض الخادم الاتصال. ما كتبته محفوظ على هذا الجهاز.",
+  otherUser: "أنت الآن مسجّل الدخول باسم شخص آخر. أعد تحميل الصفحة للمتابعة. ما لم يُرسل ينتظر هنا صاحبه.",
+  reload: "إعادة التحميل",
   reconnect: "أعد الاتصال",
   signIn: "تسجيل الدخول",
   backOnline: (news) => (news === 0 ? "عاد الاتصال." : `عاد الاتصال. ${count(news, newMessages)}.`),
@@ -195,7 +205,10 @@ export const arabic: Words = {
   notSentMany: (number) => count(number, unsentMessages),
   retryAll: "إعادة إرسال الكل",
   deleteAll: "حذف الكل",
-  refusal: (code, told) => (code === "expired" ? `تعذّر إرسالها طوال ${digits(48)} ساعة.` : (REFUSALS[code] ?? told)),
+  refusal: (code, told) => {
+    if (code === "expired") return `تعذّر إرسالها طوال ${digits(48)} ساعة.`;
+    return REFUSALS[code] ?? (cause(code) || (/^status_/.test(code) ? "رفض الخادم ذلك." : told));
+  },
   cannotWrite: (name) => `لا يمكنك مراسلة ${isolated(name)} حاليًا.`,
   writeAgain: "الكتابة مجددًا",
 
@@ -242,14 +255,30 @@ export const arabic: Words = {
   selfHint: "تحتاج المحادثة إلى شخص آخر.",
   titleWithUnread: (number, title) => `(${number > 99 ? `${digits(99)}+` : digits(number)}) ${title}`,
 
+  messages: "الرسائل",
+  messagesUnread: (number) => `الرسائل، ${count(number, unreadMessages)}`,
+  closeMessages: "إغلاق الرسائل",
+  signInFirst: "تسجيل الدخول إلى رسائلك",
+
   newMessage: "رسالة جديدة",
   newMessageLabel: "إلى من؟ اسم أو معرّف",
+  toWhomById: "إلى من؟ معرّف المستخدم",
+  toWhom: "إلى من؟ ابحث بالاسم",
   knownPeople: "راسلتهم من قبل",
+  everybody: "الجميع",
   peopleFound: (number) => count(number, people),
+  searchFailed: "تعذّر البحث بين الجميع.",
+  searchLater: "البحث مشغول. يستمر من تلقاء نفسه بعد لحظات.",
+  findSomebody: "عمّن تبحث؟",
+  findSomebodyHint: "اكتب اسمًا أو بدايته.",
+  knownPeopleHint: "تجد هنا من راسلتهم من قبل.",
+  nobodyYet: "لا أحد لتختاره بعد",
+  nobodyYetHint: "يظهر هنا من يراسلك.",
   writeTo: (id) => `مراسلة «${isolated(id)}»`,
   cancel: "إلغاء",
   userId: {
     empty: "اكتب اسم الشخص أو معرّفه.",
+    only: "اكتب معرّف المستخدم كما هو تمامًا.",
     get long() {
       return `لا يزيد معرّف المستخدم على ${digits(128)} محرفًا.`;
     },

@@ -40,11 +40,25 @@ function cause(reason: string | null): string {
       return "Too many windows are open.";
     case "token":
       return "Your sign-in could not be renewed.";
+    case "violation":
+      return "The server has a problem.";
     case null:
       return "";
     default:
       return /^status_5/.test(reason) ? "The server has a problem." : "";
   }
+}
+
+/** Of problems whose own sentence is for developers, or that have none. */
+function refusal(code: string, told: string): string {
+  switch (code) {
+    case "unauthorized":
+    case "signed_out":
+      return "Please sign in.";
+    case "not_yours":
+      return "You are signed in as somebody else now. Reload to go on.";
+  }
+  return cause(code) || (/^status_/.test(code) ? "The server refused it." : told);
 }
 
 export const english = {
@@ -65,6 +79,8 @@ export const english = {
     offline: "You’re offline",
     unreachable: "Can’t reach the server",
     unauthorized: "Please sign in again",
+    signedOut: "Sign in to your messages",
+    otherUser: "Signed in as somebody else",
     refused: "The server refused the connection",
     closed: "Disconnected",
   },
@@ -76,6 +92,9 @@ export const english = {
   unreachable: "Can’t reach the server.",
   textIsSafe: "What you wrote is safe on this device.",
   refused: "Can’t reach your messages: the server refused the connection. What you wrote is safe on this device.",
+  /** Somebody else has signed in in this browser. */
+  otherUser: "You are signed in as somebody else now. Reload to go on. What was not sent waits here for its sender.",
+  reload: "Reload",
   reconnect: "Try to reconnect",
   signIn: "Sign in",
   backOnline: (news: number) =>
@@ -143,8 +162,11 @@ export const english = {
   notSentMany: (number: number) => `${number} not sent`,
   retryAll: "Retry all",
   deleteAll: "Delete all",
-  /** Why a message was refused, by the problem's code (docs/run/problems.md); `told` is the server's own sentence, in English. */
-  refusal: (_code: string, told: string) => told,
+  /**
+   * Why a message was refused, or something could not be loaded, by the problem's code (docs/run/problems.md) or by what happened
+   * instead of an answer (`errorCode`); `told` is the server's own sentence, in English, or one for developers.
+   */
+  refusal,
   /** In the composer's place, when the latest message was refused because of who one is. */
   cannotWrite: (name: string) => `You cannot write to ${name} at the moment.`,
   writeAgain: "Write again",
@@ -193,14 +215,35 @@ export const english = {
   /** Of the page, while something is unread. */
   titleWithUnread: (number: number, title: string) => `(${number > 99 ? "99+" : number}) ${title}`,
 
+  /** The button in a page's corner, and the panel that it opens. */
+  messages: "Messages",
+  messagesUnread: (number: number) => `Messages, ${number} unread`,
+  closeMessages: "Close messages",
+  /** Where nobody is signed in. */
+  signInFirst: "Sign in to your messages",
+
   newMessage: "New message",
-  newMessageLabel: "To whom? A name or a user id",
+  newMessageLabel: "To whom? Name or user id",
+  /** The same where nobody can be found by name. */
+  toWhomById: "To whom? A user id",
+  /** The same where no user id may be typed. */
+  toWhom: "To whom? Search by name",
   knownPeople: "You have written with",
+  everybody: "Everybody",
   peopleFound: (number: number) => count(number, { one: "# person", other: "# people" }),
+  searchFailed: "Could not search among everybody.",
+  searchLater: "The search is busy. It goes on by itself in a moment.",
+  findSomebody: "Whom do you look for?",
+  findSomebodyHint: "Type a name, or the beginning of one.",
+  knownPeopleHint: "Here you find people you have written with.",
+  nobodyYet: "Nobody to choose yet",
+  nobodyYetHint: "Somebody who writes to you appears here.",
   writeTo: (id: string) => `Write to “${id}”`,
   cancel: "Cancel",
   userId: {
     empty: "Type the name or the user id of the person.",
+    /** Where nobody can be found by name. */
+    only: "Type the user id of the person, exactly as it is.",
     long: "A user id has at most 128 characters.",
     control: "A user id has no control characters.",
     slash: "A user id has no / or \\.",

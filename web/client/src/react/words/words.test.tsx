@@ -105,7 +105,7 @@ describe("a screen in other words", () => {
     server.sendAnswers.push(() => problem(403, "not_allowed", "You cannot write to them."));
     render(
       <TidingsProvider client={client} words={arabic}>
-        <Inbox chatUserId="نور" onOpen={() => undefined} onClose={() => undefined} hrefFor={(id) => `#${id}`} />
+        <Inbox rawIds chatUserId="نور" onOpen={() => undefined} onClose={() => undefined} hrefFor={(id) => `#${id}`} />
       </TidingsProvider>,
     );
     client.connect("سلمى");
