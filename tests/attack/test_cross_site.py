@@ -138,9 +138,9 @@ def test_a_page_of_another_site_gets_no_token_of_the_demo(demo: Demo, headers: d
 def test_a_page_of_another_site_does_not_break_the_demo(demo: Demo, headers: dict[str, Any]) -> None:
     """The drawer's port wants the key of this start, which only the demo's own page can read, and its own name."""
     own, key = demo.control["url"], {"Tidings-Demo-Key": demo.control["key"]}
-    kill = {"do": "kill"}
-    process_id = demo.outside.post(f"{own}/count", json={}, headers=key).json()["server"]["process_id"]
-    assert 403 == demo.outside.post(f"{own}/server", json=kill, headers=headers).status_code
-    assert 403 == demo.outside.post(f"{own}/server", json=kill, headers={**key, "Host": "evil.example"}).status_code
-    assert 403 == demo.outside.post(f"{own}/server", json=kill, headers={**key, "Origin": EVIL}).status_code
-    assert process_id == demo.outside.post(f"{own}/count", json={}, headers=key).json()["server"]["process_id"]
+    kill = {"number": 1, "do": "kill"}
+    process_id = demo.outside.post(f"{own}/count", json={}, headers=key).json()["nodes"][0]["process_id"]
+    assert 403 == demo.outside.post(f"{own}/node", json=kill, headers=headers).status_code
+    assert 403 == demo.outside.post(f"{own}/node", json=kill, headers={**key, "Host": "evil.example"}).status_code
+    assert 403 == demo.outside.post(f"{own}/node", json=kill, headers={**key, "Origin": EVIL}).status_code
+    assert process_id == demo.outside.post(f"{own}/count", json={}, headers=key).json()["nodes"][0]["process_id"]

@@ -20,6 +20,7 @@ from lab.key_server import public_jwk, public_pem, signed
 from lab.node import API, SECRET, Node, Person, refused
 from tests.attack.routes import BODIES, Call, every_call
 from tidings import Config
+from tidings.protocol.service_key import format_service_key
 from tidings.server.app import routes
 from tidings.server.http.serve import served
 from tidings.server.node import Node as ServerNode
@@ -74,6 +75,8 @@ INTRUDERS: dict[str, Callable[[], dict[str, str]]] = {
     "HS256 by an empty key": lambda: bearer(mac_by(b"", {"alg": "HS256", "typ": "JWT", "kid": "/dev/null"})),
     "HS256 by what a key id names": lambda: bearer(mac_by(b"\0", {"alg": "HS256", "kid": "' UNION SELECT char(0)--"})),
     "two tokens in one field": lambda: bearer(f"{cut(good())}, Bearer {good()}"),
+    "a service key that nobody made": lambda: bearer(format_service_key(b"x" * 32)) | {"Tidings-User": "ada"},
+    "a name without a service key": lambda: {"Tidings-User": "ada"},
     "another scheme": lambda: {"Authorization": f"Basic {base64.b64encode(f'ada:{good()}'.encode()).decode()}"},
     "a cookie where none is configured": lambda: {"Cookie": f"__session={good()}; token={good()}"},
     "fields that proxies set": lambda: {
@@ -102,7 +105,7 @@ def test_beside_the_routes_of_the_api_nothing_is_served_but_the_page(tmp_path: P
     served_paths = {getattr(route, "path", None) for route in served(node, {"sign_in": "token"}).routes}  # type: ignore[attr-defined]
     of_api = {API + route.path for route in routes(node) if isinstance(route, Route)}
 
-    assert {"/", "/page.json", "/healthz", "/readyz", "/metrics", "/assets"} == served_paths - of_api
+    assert {"/", "/page.json", "/embed.js", "/healthz", "/readyz", "/metrics", "/assets"} == served_paths - of_api
     assert of_api <= served_paths
 
 

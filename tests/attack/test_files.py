@@ -18,7 +18,7 @@ from starlette.routing import Mount, Router
 from lab.node import API, Node, Person
 from lab.wire import Wire
 from tidings.cli import main
-from tidings.server.http.page import _Assets
+from tidings.server.page import _Assets
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
 OUTSIDE = [

@@ -50,6 +50,13 @@ def test_a_token_that_is_refused_leaves_a_line(logging_node: Node) -> None:
     expired = logging_node.token("late", ttl_s=-60)
     refused(Person(logging_node, "late", expired).posts("/send", b"{}", FROM), 401, "unauthorized")
     assert [("/send", 401)] == [(line["route"], line["status"]) for line in seen(logging_node, "late")]
+    for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}):  # on the machine itself, past its proxy and through it
+        refused(
+            Person(logging_node, "near", logging_node.token("near", ttl_s=-60)).posts("/typing", b"{}", headers),
+            401,
+            "unauthorized",
+        )
+    assert ["127.0.0.1"] * 2 == [line["address"] for line in seen(logging_node, "near", 2)]
     for token in (forged, expired):
         assert not [part for part in token.split(".") if part in logging_node.output]
 

@@ -1,7 +1,7 @@
 """A real Chromium for the tests of the page.
 
-One browser for each module: Playwright's synchronous API keeps an event loop in this thread while it runs, which tests
-of other modules need for themselves. Each test has people of its own, in contexts (profiles) of their own.
+One browser for all of this folder: Playwright's synchronous API keeps an event loop in this thread while it runs, which
+tests elsewhere need for themselves. Each test has people of its own, in contexts (profiles) of their own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,20 @@ PATIENCE_MS = 30_000
 """How long a test waits for something that the page should show at once: as long as a busy machine may take."""
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The browser of a module; its console says what the page says."""
+@pytest.fixture(scope="package")
+def only_chromium() -> Iterator[Browser]:
+    """Started once: driver and browser take a second of a processor, for each of thirty files."""
     expect.set_options(timeout=PATIENCE_MS)
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def chromium(only_chromium: Browser) -> Iterator[Browser]:
+    """The browser; its console says what the page says. It has no window left when the module ends."""
+    yield only_chromium
+    for context in only_chromium.contexts:
+        context.close()
 
 
 @pytest.fixture

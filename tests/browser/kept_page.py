@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import httpx2
 from playwright.sync_api import BrowserContext, Route
 
+from lab import plain_http
+
 
 @dataclass(frozen=True)
 class KeptPage:
@@ -18,7 +20,7 @@ class KeptPage:
 
     @classmethod
     def of(cls, url: str) -> KeptPage:
-        with httpx2.Client(trust_env=False, base_url=url) as http:
+        with plain_http.client(base_url=url) as http:
             document = http.get("/")
             assets = re.findall(r'(?:src|href)="\.?(/assets/[^"]+)"', document.text)
             assert assets, document.text

@@ -15,4 +15,4 @@ node = Node(
     Config(db=os.environ.get("HOST_DB", "sqlite:///known.db"), secret=SECRET),
     people=lambda ids: {id: {"name": NAMES[id], "avatar_url": None} for id in ids if id in NAMES},
 )
-app = served(node, {"sign_in": "token"})
+app = served(node, {"sign_in": "token", "raw_ids": True})

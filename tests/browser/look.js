@@ -27,9 +27,11 @@
   };
   const COLOUR = /(?:rgba?|hsla?|hwb|lab|lch|oklab|oklch|color)\([^()]*\)|#[0-9a-f]{3,8}\b/gi;
   /** What may be behind the contents of an element: its colour, or any colour that a gradient of it has somewhere. */
+  /** The element around it, out of shadow roots too. */
+  const around = ({ parentElement, parentNode }) => parentElement ?? (parentNode instanceof ShadowRoot ? parentNode.host : null);
   const groundsOf = (element) => {
     let grounds = [[0, 0, 0, 0]];
-    for (let each = element; each && grounds.some((ground) => ground[3] < 1); each = each.parentElement) {
+    for (let each = element; each && grounds.some((ground) => ground[3] < 1); each = around(each)) {
       const style = getComputedStyle(each);
       const flat = rgba(style.backgroundColor);
       const stops = style.backgroundImage.match(COLOUR) ?? [];
@@ -41,7 +43,7 @@
   };
   const opacityOf = (element) => {
     let opacity = 1;
-    for (let each = element; each; each = each.parentElement) opacity *= Number(getComputedStyle(each).opacity);
+    for (let each = element; each; each = around(each)) opacity *= Number(getComputedStyle(each).opacity);
     return opacity;
   };
   const isHidden = (element) =>
@@ -49,11 +51,21 @@
   const isDisabled = (element) => element.closest(":disabled") !== null;
   const nameOf = (element) =>
     `${element.localName}.${[...element.classList].join(".")} “${(element.textContent || element.ariaLabel || "").trim().slice(0, 30)}”`;
-  const all = (selector) => [...document.querySelectorAll(selector)].filter((each) => !isHidden(each));
+  /** The document, and the shadow roots in it. */
+  const roots = () => {
+    const found = [document];
+    for (const root of found) found.push(...[...root.querySelectorAll("*")].flatMap((each) => each.shadowRoot ?? []));
+    return found;
+  };
+  const all = (selector) =>
+    roots()
+      .flatMap((root) => [...root.querySelectorAll(root === document ? selector : selector.replaceAll("body ", ""))])
+      .filter((each) => !isHidden(each));
 
-  /** Whatever glides from one colour to another has arrived. */
+  /** Whatever glides into its colour or its place has arrived. */
   const arrive = () => {
-    for (const each of document.getAnimations()) if (each instanceof CSSTransition) each.finish();
+    const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
+    roots().flatMap((root) => root.getAnimations()).filter(ends).forEach((each) => each.finish());
   };
 
   /** Text 4.5 to 1, drawings and edges that tell something 3 to 1. */
@@ -81,7 +93,7 @@
         const hint = getComputedStyle(element, "::placeholder");
         wants(`placeholder of ${nameOf(element)}`, seen(rgba(hint.color)), groundsOf(element), 4.5);
         if (element.closest(".tidings-search")) continue; // the drawing in it, looked at below, says what it is
-        wants(`edge of ${nameOf(element)}`, seen(rgba(style.borderTopColor)), groundsOf(element.parentElement), 3);
+        wants(`edge of ${nameOf(element)}`, seen(rgba(style.borderTopColor)), groundsOf(around(element)), 3);
       }
     }
     for (const svg of all("svg")) {
@@ -156,7 +168,7 @@
     for (const element of all(`${CONTROLS}, article`)) {
       if (isDisabled(element)) continue;
       element.focus();
-      if (document.activeElement !== element) continue;
+      if (element.getRootNode().activeElement !== element) continue;
       arrive();
       const ringed = element.closest(".tidings-composer-card:has(textarea:focus-visible)") ?? element; // one sees one field
       const style = getComputedStyle(ringed);
@@ -168,7 +180,7 @@
       }
       rings += 1;
       const inside = parseFloat(style.outlineOffset) < 0;
-      const grounds = groundsOf(inside ? ringed : ringed.parentElement);
+      const grounds = groundsOf(inside ? ringed : around(ringed));
       const is = least(rgba(hasLine ? line.backgroundColor : style.outlineColor), grounds);
       if (is < 3) found.push(`ring around ${nameOf(element)}: ${is.toFixed(2)}, not 3`);
       const box = element.getBoundingClientRect();

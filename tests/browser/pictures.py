@@ -1,4 +1,4 @@
-"""The pictures of the README, from the real page: ``make pictures`` writes docs/pictures/ anew.
+"""The pictures of the documents, from the real page: ``make pictures`` writes docs/pictures/ anew.
 
 Still ones in both themes, and a recording of a network that is cut under one of two people while both write.
 """
@@ -19,6 +19,8 @@ from playwright.sync_api import Browser, expect
 from lab.browser.chromium import launched
 from lab.demo import Demo
 from lab.proxy import Proxy
+from tests.browser.screenshots import ARRIVE
+from tests.browser.shop_window import ShopWindow, shop
 from tests.browser.window import Window
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -28,7 +30,20 @@ RECORDING_QUALITY = 45  # letters stay sharp, and the README loads 174 KiB for i
 FRAMES_PER_S = 5
 WINDOW = {"width": 400, "height": 520}
 PHONE = {"width": 360, "height": 640}
+DESK = {"width": 960, "height": 600}
+STAFF = [
+    {"id": "mara", "name": "Mara Lindqvist"},
+    {"id": "marek", "name": "Marek Kowal"},
+    {"id": "tom", "name": "Tomas Maas"},
+]
 CAPTION_PX = 34
+IN_THE_PAGE = """() => {
+    const place = document.getElementById("place");
+    const top = document.querySelector("header");
+    top.after(place);
+    place.style.height = `${innerHeight - top.getBoundingClientRect().bottom}px`;
+}"""
+"""The inbox as a page of the shop: below its header."""
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
 
 MORNING = [
@@ -57,7 +72,7 @@ def window(
     context.close()
 
 
-def picture(window: Window) -> Image.Image:
+def picture(window: Window | ShopWindow) -> Image.Image:
     return Image.open(io.BytesIO(window.page.screenshot(caret="hide"))).convert("RGB")
 
 
@@ -74,6 +89,51 @@ def still(browser: Browser, demo: Demo, size: dict[str, int], name: str) -> None
             ada.page.evaluate("document.activeElement.blur()")
             ada.page.wait_for_timeout(300)
             picture(ada).save(PICTURES / f"{name}-{scheme}.webp", quality=QUALITY, method=6)
+
+
+def in_a_shop(browser: Browser, directory: Path) -> None:
+    """The launcher of a shop, its picker, and the inbox in a page; on a desk and on a phone, in both themes."""
+    with shop(directory) as host:
+        seller, gallery, visitor = host.person("shop"), host.person("gallery"), host.person("ada")
+        seller.sends(
+            visitor, "Hi Ada, your mugs came out of the kiln this morning. The third one is a little darker: keep it?"
+        )
+        visitor.sends(seller, "Keep it, I like it!")
+        seller.sends(visitor, "Good. They leave tomorrow.")
+        visitor.receipts(seller, read_upto=3)
+        seller.receipts(visitor, read_upto=3)
+        for scheme in SCHEMES:
+            for size, suffix in ((DESK, ""), (PHONE, "-phone")):
+                with window(browser, size, scheme, scale=1.5) as ada:
+                    page = ShopWindow(ada.page, host, "ada")
+                    page.has_unread(0)
+                    page.opens()
+                    expect(page.panel.get_by_role("article").filter(has_text="They leave tomorrow")).to_be_visible()
+                    rests(page, f"launcher{suffix}-{scheme}")
+        gallery.sends(visitor, "The exhibition opens on Friday at seven.")
+        visitor.receipts(gallery, read_upto=1)
+        for scheme in SCHEMES:
+            for size, suffix in ((DESK, ""), (PHONE, "-phone")):
+                with window(browser, size, scheme, scale=1.5) as ada:
+                    page = ShopWindow(ada.page, host, "ada", {"people": STAFF})
+                    page.has_unread(0)
+                    page.opens()
+                    page.panel.get_by_role("button", name="New message").first.click()
+                    page.panel.get_by_role("combobox").fill("ma")
+                    expect(page.panel.get_by_role("option").filter(has_text="Mara")).to_be_visible()
+                    rests(page, f"picker{suffix}-{scheme}")
+                with window(browser, size, scheme, scale=1.5) as ada:
+                    page = ShopWindow(ada.page, host, "ada", {"view": "inbox", "with": "shop"})
+                    article = ada.page.get_by_role("article").filter(has_text="They leave tomorrow")
+                    expect(article).to_be_visible()
+                    ada.page.evaluate(IN_THE_PAGE)
+                    rests(page, f"embedded{suffix}-{scheme}")
+
+
+def rests(page: ShopWindow, name: str) -> None:
+    """Take the picture when nothing moves any more."""
+    page.page.evaluate(ARRIVE)
+    picture(page).save(PICTURES / f"{name}.webp", quality=QUALITY, method=6)
 
 
 class Recording:
@@ -187,9 +247,10 @@ def main() -> None:
                 ben.is_connected()
                 ben.page.locator(".tidings-scroll").evaluate("list => list.scrollTo(0, list.scrollHeight)")
                 ben.page.wait_for_timeout(2000)
-            still(browser, demo, {"width": 960, "height": 600}, "desktop")
+            still(browser, demo, DESK, "desktop")
             still(browser, demo, PHONE, "phone")
             cut_and_recovery(browser, demo)
+        in_a_shop(browser, Path(scratch))
     for path in sorted(PICTURES.glob("*.webp")):
         print(f"{path.stat().st_size / 1024:6.0f} KiB  {path.name}")
 

@@ -29,7 +29,8 @@ TURN = """direction => {
 
 ARRIVE = """() => {
     const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
-    document.getAnimations().filter(ends).forEach((each) => each.finish());
+    const roots = [document, ...[...document.querySelectorAll("*")].flatMap((each) => each.shadowRoot ?? [])];
+    roots.flatMap((root) => root.getAnimations()).filter(ends).forEach((each) => each.finish());
 }"""
 """What glides into its colour or its place is there."""
 

@@ -18,8 +18,11 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, expect
 
 from lab.demo import Demo
-from lab.node import Node
+from lab.host import Host
+from lab.node import Node, Person
 from lab.proxy import Proxy
+from tests.browser.people_host import BROKEN, GUEST
+from tests.browser.shop_window import ShopWindow, shop
 from tests.browser.window import Window
 
 Device = Literal["desktop", "phone"]
@@ -36,8 +39,31 @@ NAMES = [
 ]  # fmt: skip
 
 
+class Visitor(Person):
+    """Somebody whom the host's own session knows."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Cookie": f"session={quote(self.id)}"}
+
+    def opens_page(self, window: Window) -> None:
+        """The web chat of the host, in a browser that has the session."""
+        window.page.context.add_cookies([{"name": "session", "value": quote(self.id), "url": self.node.url}])
+        window.page.goto(f"{self.node.url}/messages/")
+
+
+class PeopleHost(Host):
+    """`people_host.py`: an application whose people find each other by name."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, "people_host:app", source=Path(__file__).parent)
+
+    def visitor(self, user_id: str) -> Visitor:
+        return Visitor(self, user_id, None)
+
+
 class Studio:
-    """One browser, a demo and a node of their own, and names that nobody else has there."""
+    """One browser, a demo, a node and a host of their own, and names that nobody else has there."""
 
     def __init__(self, browser: Browser, directory: Path) -> None:
         self.browser = browser
@@ -46,14 +72,25 @@ class Studio:
         self._named = 0
 
     def __enter__(self) -> Studio:
-        for name in ("demo", "node"):
+        for name in ("demo", "node", "host"):
             (self._directory / name).mkdir(parents=True)
+        self._shop: Host | None = None
         self.demo = self._open.enter_context(Demo(self._directory / "demo"))
         self.node = self._open.enter_context(Node(self._directory / "node"))
+        self.host = PeopleHost(self._directory / "host")
+        self.host.start()
+        self._open.callback(self.host.kill)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    @property
+    def shop(self) -> Host:
+        """Somebody's application with a launcher in its pages, for the states that are of it."""
+        if self._shop is None:
+            self._shop = self._open.enter_context(shop(self._directory))
+        return self._shop
 
     def person(self) -> str:
         """The id of somebody who has not written or read anything yet; it looks like a name."""
@@ -199,6 +236,14 @@ def sign_in(scene: Scene) -> None:
 
 
 @state
+def sign_in_of_the_host(scene: Scene) -> None:
+    """A link was followed that brought no token."""
+    scene.window.page.goto(f"{scene.studio.host.url}/messages/#token=hello")
+    expect(scene.window.page.get_by_role("link", name="Sign in")).to_be_visible()
+    expect(scene.window.page.get_by_role("alert")).to_contain_text("is not whole")
+
+
+@state
 def signed_out(scene: Scene) -> None:
     scene.window.page.goto(f"{scene.studio.node.url}/#token={scene.studio.node.token('late', ttl_s=-99)}")
     expect(scene.window.page.get_by_role("heading", name="This link is not valid any more.")).to_be_visible()
@@ -243,6 +288,31 @@ def new_message_chosen(scene: Scene) -> None:
     scene.window.conversations.get_by_role("button", name="New message").first.click()
     scene.window.page.get_by_role("combobox", name="To whom?").fill("o")
     expect(scene.window.page.get_by_role("option").first).to_be_visible()
+
+
+def finds(scene: Scene, text: str) -> None:
+    """In the host that has a search, somebody who has written with three."""
+    host, page = scene.studio.host, scene.window.page
+    ada = host.visitor(f"{GUEST} {scene.name}")
+    for peer in ("u3", "u2", "u1"):
+        host.visitor(peer).sends(ada, "Hello")
+    ada.opens_page(scene.window)
+    scene.window.conversations.get_by_role("button", name="New message").first.click()
+    page.get_by_role("combobox", name="To whom? Search by name").fill(text)
+
+
+@state
+def new_message_found(scene: Scene) -> None:
+    """Of one's conversations, and of everybody, with what was found marked in names and below them."""
+    finds(scene, "ma")
+    expect(scene.window.page.get_by_role("option")).to_have_count(7)
+
+
+@state
+def new_message_trouble(scene: Scene) -> None:
+    """The search fails; those of one's conversations are there."""
+    finds(scene, BROKEN)
+    expect(scene.window.page.get_by_role("status").filter(has_text="The search is busy.")).to_be_visible()
 
 
 @state
@@ -606,3 +676,41 @@ def list_in_arabic(scene: Scene) -> None:
     list_(scene)
     scene.window.page.goto(f"{scene.demo.url}/?as={quote(scene.me)}&lang=ar")
     expect(scene.window.page.locator(".tidings-entry")).to_have_count(4)
+
+
+# In the corner of somebody's page
+
+
+def in_the_shop(scene: Scene) -> ShopWindow:
+    """Four messages between the shop and a visitor of this state's, who has not read the last two."""
+    shop, me = scene.studio.shop, scene.studio.shop.person(f"visitor-{scene.name}")
+    seller = shop.person("shop")
+    seller.sends(me, "Hi, your mugs came out of the kiln this morning. The third one is a little darker: keep it?")
+    me.sends(seller, "Keep it, I like it!")
+    me.receipts(seller, read_upto=2)
+    for text in ("Good. They leave tomorrow.", "Here is the address of the parcel: https://parcel.example/4711"):
+        seller.sends(me, text)
+    return ShopWindow(scene.window.page, shop, me.id)
+
+
+@state
+def launcher(scene: Scene) -> None:
+    in_the_shop(scene).has_unread(2)
+
+
+@state
+def launcher_open(scene: Scene) -> None:
+    window = in_the_shop(scene)
+    window.has_unread(2)
+    window.opens()
+    expect(window.panel.get_by_text("They leave tomorrow")).to_be_visible()
+
+
+@state
+def launcher_list(scene: Scene) -> None:
+    window = in_the_shop(scene)
+    shop = scene.studio.shop
+    shop.person("gallery").sends(shop.person("visitor-launcher-list"), "Have you got the blue one, too?")
+    window.has_unread(3)
+    window.opens()
+    expect(window.panel.get_by_text("Have you got the blue one")).to_be_visible()

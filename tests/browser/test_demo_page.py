@@ -129,6 +129,11 @@ def test_a_narrow_window_shows_one_pane_and_a_way_back(demo: Demo, profile: Prof
         back()
         expect(window.conversations).to_be_visible()
         expect(window.composer).to_be_hidden()
+    window.page.get_by_role("button", name="New message").first.click()
+    expect(window.page.get_by_role("combobox")).to_be_visible()
+    window.page.evaluate("location.hash = '#/ben'")  # a link elsewhere: one sees where it leads
+    expect(window.composer).to_be_visible()
+    expect(window.page.get_by_role("combobox")).to_have_count(0)
     assert [] == window.complaints
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Locator, expect
 
 from lab.demo import Demo
 from lab.process import PATIENCE_S
-from tests.browser.window import Window
+from tests.browser.window import Window, box_of
 
 Profile = Callable[[], BrowserContext]
 
@@ -260,10 +260,8 @@ def test_on_a_phone_the_drawer_is_below_and_covers_nothing(broken: Demo, profile
     window.page.set_viewport_size({"width": 390, "height": 844})
     drawer = Drawer(window).open()
 
-    composer, panel = window.composer.bounding_box(), drawer.panel.bounding_box()
+    composer, panel = box_of(window.composer), box_of(drawer.panel)
 
-    assert composer is not None
-    assert panel is not None
     assert composer["y"] + composer["height"] <= panel["y"]
     assert (390, 844) == (panel["width"], panel["y"] + panel["height"])
     assert window.page.evaluate("document.documentElement.scrollWidth") <= 390

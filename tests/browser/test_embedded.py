@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from lab.host import Host
 from lab.node import Person
 from tests.browser.embedding import embedded
-from tests.browser.window import Window
+from tests.browser.window import Window, box_of
 
 DROPPED = """() => {
     const screen = document.querySelector(".tidings-screen");
@@ -88,9 +88,7 @@ def test_the_menu_of_a_message_opens_beside_it(
     window.page.keyboard.press("Enter")
     menu = window.page.get_by_role("menu")
     expect(menu.get_by_role("menuitem").first).to_be_focused()
-    at, bubble = menu.bounding_box(), message.locator(".tidings-bubble").bounding_box()
-    assert at is not None
-    assert bubble is not None
+    at, bubble = box_of(menu), box_of(message.locator(".tidings-bubble"))
     assert at["x"] == pytest.approx(bubble["x"], abs=2)
     beside = (bubble["y"] + bubble["height"], bubble["y"] - at["height"])
     assert min(abs(at["y"] - each) for each in beside) < 10
@@ -239,8 +237,8 @@ def test_with_seven_lines_messages_and_the_whole_button_remain(
     page.set_viewport_size({"width": width, "height": height})
     page.evaluate("document.getElementById('place').style.height = '100dvh'")
     window.composer.fill("\n".join("seven!!"))
-    boxes = [page.locator(each).bounding_box() for each in (".tidings-scroll", ".tidings-send", ".tidings-screen")]
-    thread, send, screen = [box for box in boxes if box is not None]
+    parts = (".tidings-scroll", ".tidings-send", ".tidings-screen")
+    thread, send, screen = (box_of(page.locator(part)) for part in parts)
     assert thread["height"] >= 60
     assert send["y"] + send["height"] <= screen["y"] + screen["height"] == height
 
@@ -252,9 +250,7 @@ def test_a_long_name_makes_an_empty_composer_no_higher(host: Host, profile: Call
     heights = []
     for peer in (ben, long):
         ada.sends(peer, "Hello Ben")
-        box = opened(profile(), host, (ada, peer)).composer.bounding_box()
-        assert box is not None
-        heights.append(box["height"])
+        heights.append(box_of(opened(profile(), host, (ada, peer)).composer)["height"])
     assert heights[0] == heights[1]
 
 
@@ -320,8 +316,7 @@ def test_text_that_scrolls_out_of_the_composer_ends_at_its_padding(
         """Return the upper 4 px of the field, where lines of this have been scrolled."""
         window.composer.fill(f"{line}\n" * 10)
         window.composer.evaluate("element => { element.scrollTop = 60 }")
-        box = window.composer.bounding_box()
-        assert box is not None
+        box = box_of(window.composer)
         return window.page.screenshot(clip={"x": box["x"], "y": box["y"], "width": 60, "height": 4})
 
     assert edge(".") == edge("\u2588\u2588")

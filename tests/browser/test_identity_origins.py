@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from lab.node import API, Node
+from tests.browser.window import Window
 
 FETCHES = """async ([url, options]) => {
     try {
@@ -55,7 +56,8 @@ def origins() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def node(start_node: Callable[..., Node], origins: tuple[str, str]) -> Node:
-    return start_node(cors_origins=origins[0], session_cookie="session", sends_burst=1, sends_per_s=0.01, query_token=1)
+    session = {"session_cookie": "session", "sign_in_url": "/login?next={here}"}
+    return start_node(cors_origins=origins[0], **session, sends_burst=1, sends_per_s=0.01, query_token=1)
 
 
 def fetched(page: Page, url: str, **options: Any) -> dict[str, Any]:
@@ -128,3 +130,22 @@ def test_the_cookie_counts_for_our_own_pages_alone(
         fetched(foreign, f"{api}/send", **post, body='{"recipientId": "lou", "text": "forged"}')
     assert 403 == send.value.status
     assert ["mine"] == [message["text"] for message in node.person("kim").history("lou")["messages"]]
+
+
+def test_the_page_of_the_server_is_used_with_the_cookie(node: Node, profile: Callable[[], BrowserContext]) -> None:
+    """Nobody pastes a token: without the cookie the page leads to the sign-in, with it somebody reads and writes."""
+    context = profile()
+    window = Window(context)
+    window.page.goto(f"{node.url}/#/tom")
+    sign_in = window.page.get_by_role("link", name="Sign in")
+    expect(sign_in).to_have_attribute("href", "/login?next=%2F%23%2Ftom")
+    expect(window.page.get_by_label("Token")).to_have_count(0)
+    context.add_cookies([{"name": "session", "value": node.token("kit"), "url": node.url, "sameSite": "Lax"}])
+    window.page.evaluate("dispatchEvent(new Event('focus'))")
+
+    window.is_connected()
+    window.says("by cookie")
+    window.is_acknowledged("by cookie")
+    node.person("tom").sends("kit", "seen")
+    window.shows("by cookie", "seen")
+    assert "kit" == node.person("tom").history("kit")["messages"][0]["sender_id"]

@@ -25,28 +25,6 @@ from tests.browser.window import Window
 BACK_MS = 20_000
 """How long what was broken may take: backoff included, which had time to grow."""
 
-ROWS = """async () => {
-    const rows = {};
-    for (const { name } of await indexedDB.databases()) {
-        const database = await new Promise((resolve) => {
-            const request = indexedDB.open(name);
-            // Deleted since it was listed: opening it must not make it anew.
-            request.onupgradeneeded = () => request.transaction.abort();
-            request.onsuccess = () => resolve(request.result);
-            request.onerror = (event) => (event.preventDefault(), resolve(null));
-        });
-        if (database === null) continue;
-        rows[name] = await new Promise((resolve) => {
-            if (database.objectStoreNames.length === 0) return resolve([]);
-            database.transaction("rows").objectStore("rows").getAllKeys().onsuccess = (event) =>
-                resolve(event.target.result.map(String));
-        });
-        database.close();
-    }
-    return rows;
-}"""
-"""The keys that this browser keeps for this page, by database."""
-
 
 @pytest.fixture(scope="module")
 def node(start_node: Callable[..., Node]) -> Node:
@@ -73,18 +51,6 @@ def browser(profile: Callable[[], BrowserContext], kept: KeptPage) -> BrowserCon
     return browser
 
 
-def rows(window: Window) -> dict[str, list[str]]:
-    kept: dict[str, list[str]] = window.page.evaluate(ROWS)
-    return kept
-
-
-def keeps(window: Window, key: str) -> None:
-    """Wait until a row that begins so is on the device: what changes is written at most every 250 ms."""
-    window.is_waiting_for(
-        lambda: any(each.startswith(key) for keys in rows(window).values() for each in keys), f"{key} is kept"
-    )
-
-
 # shows: behaviour/offline-send, reliability/sender-dies
 def test_twenty_messages_written_offline_survive_a_reload_and_arrive_in_order_once(
     proxy: Proxy, browser: BrowserContext, alice: Person, bob: Person
@@ -106,7 +72,7 @@ def test_twenty_messages_written_offline_survive_a_reload_and_arrive_in_order_on
     window.ticks(written[-1], "Sent", BACK_MS)
     window.shows(*written)
     assert NOTHING_LOST_OR_DOUBLED == tally(written, alice, bob.id, [window])
-    window.is_waiting_for(lambda: not any("outbox/" in key for keys in rows(window).values() for key in keys), "sent")
+    window.is_waiting_for(lambda: not any("outbox/" in key for keys in window.rows().values() for key in keys), "sent")
 
 
 # shows: behaviour/lost-answer
@@ -180,7 +146,7 @@ def test_a_browser_that_is_started_again_shows_what_it_had_at_once_and_goes_on_f
     proxy.refuse()
     window.says(written[2])
     window.composer.fill("a draft")
-    keeps(window, f"draft/{bob.id}/")
+    window.keeps(f"draft/{bob.id}/")
     window.ticks(written[2], "Waiting to be sent")
     first.close()
     written.insert(2, "while her browser was closed")
@@ -221,7 +187,7 @@ def test_drafts_survive_a_reload_each_in_its_conversation(
     window.goes_to(carol.id)
     expect(window.composer).to_have_value("")
     window.composer.fill("for Carol")
-    keeps(window, f"draft/{carol.id}/")
+    window.keeps(f"draft/{carol.id}/")
 
     window.page.reload()
 
@@ -242,7 +208,7 @@ def test_a_tab_that_sends_leaves_the_draft_of_another_one(
     """In the same conversation: after a reload the draft is there."""
     one, other = (Window.as_user(browser, proxy.url, alice, bob.id) for _ in range(2))
     one.composer.fill("half a sen")
-    keeps(one, f"draft/{bob.id}/")
+    one.keeps(f"draft/{bob.id}/")
     other.says("hello")
     one.is_acknowledged("hello")
     one.page.reload()
@@ -319,7 +285,7 @@ def test_after_signing_out_nothing_of_the_user_is_left_in_any_tab_or_on_the_devi
     window.says("never sent")
     window.composer.fill("a draft")
     expect(other.message("never sent")).to_have_count(1)
-    keeps(window, f"draft/{bob.id}/")
+    window.keeps(f"draft/{bob.id}/")
 
     window.signs_out(deleting="1 message and 1 draft were not sent. Sign out and delete them?")
 
@@ -327,7 +293,7 @@ def test_after_signing_out_nothing_of_the_user_is_left_in_any_tab_or_on_the_devi
         expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
         expect(tab.messages).to_have_count(0)
         assert 0 == tab.page.evaluate("sessionStorage.length + localStorage.length")
-    window.is_waiting_for(lambda: rows(window) == {}, "nothing is stored")
+    window.is_waiting_for(lambda: window.rows() == {}, "nothing is stored")
     proxy.restore()
     window.page.goto(f"{proxy.url}/#token={carol.token}")
     expect(window.conversations.get_by_text("No messages yet")).to_be_visible()
@@ -339,7 +305,7 @@ def test_after_signing_out_nothing_of_the_user_is_left_in_any_tab_or_on_the_devi
     window.shows("from Carol")
     assert ["from Carol"] == [message["text"] for message in bob.history(carol)["messages"]]
     assert ["sent"] == [message["text"] for message in bob.history(alice)["messages"]]
-    assert [carol.id] == [name.split(" ")[2] for name in rows(window)]
+    assert [carol.id] == [name.split(" ")[2] for name in window.rows()]
 
 
 # shows: behaviour/sign-out
@@ -362,5 +328,5 @@ def test_somebody_else_who_signs_in_in_the_same_tab_sees_nothing_of_the_one_befo
     window.is_connected(BACK_MS)
     expect(window.messages).to_have_count(0)
     expect(window.composer).to_have_value("")
-    window.is_waiting_for(lambda: [carol.id] == [name.split(" ")[2] for name in rows(window)], "hers is gone")
+    window.is_waiting_for(lambda: [carol.id] == [name.split(" ")[2] for name in window.rows()], "hers is gone")
     assert [] == carol.history(bob)["messages"]

@@ -8,8 +8,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
+from lab.browser.chromium import features_off
 from lab.demo import Demo
 from lab.host import Host
 from lab.node import Node
@@ -163,3 +164,10 @@ def test_the_page_is_served_with_a_policy_that_allows_nothing_foreign(demo: Demo
     [complaint] = attacked.complaints
     assert "Content Security Policy" in complaint
     attacked.complaints.clear()
+
+
+def test_what_playwright_switches_off_stays_off(chromium: Browser) -> None:
+    """Of two lists Chromium takes the last one, which is ours: it holds all of Playwright's."""
+    theirs, ours = features_off(chromium)
+    assert set() == theirs - ours
+    assert "WebUIOmniboxPopup" in ours - theirs

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from lab.node import Node, Person
-from tests.browser.window import Window
+from tests.browser.window import Window, box_of
 
 TYPE_AND_RELOAD = """([texts, gap]) => {
     const field = document.querySelector(".tidings-composer textarea");
@@ -50,9 +50,7 @@ def test_the_field_grows_with_its_lines_up_to_six_and_never_below_16_px(window: 
     field = window.composer
 
     def height() -> float:
-        box = field.bounding_box()
-        assert box is not None
-        return box["height"]
+        return box_of(field)["height"]
 
     def grown(lines: int) -> float:
         field.fill("\n".join("x" * lines))

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Locator, ViewportSize, expect
 from lab.host import Host
 from lab.node import Node, Person
 from tests.browser.known_host import SECRET
-from tests.browser.window import Window
+from tests.browser.window import Window, box_of
 
 PHONE: ViewportSize = {"width": 390, "height": 700}
 DESK: ViewportSize = {"width": 1280, "height": 700}
@@ -36,9 +36,7 @@ def list_pane(window: Window) -> Locator:
 
 
 def width(window: Window) -> int:
-    box = list_pane(window).bounding_box()
-    assert box is not None
-    return round(box["width"])
+    return round(box_of(list_pane(window))["width"])
 
 
 def is_wide(window: Window, least: int, most: int | None = None) -> None:
@@ -71,8 +69,7 @@ def test_the_list_is_as_wide_as_one_drags_it_or_moves_it_with_the_arrow_keys(
     is_wide(window, 384)
     page.evaluate("document.querySelector('.tidings-panes').dir = 'ltr'")
 
-    box = separator.bounding_box()
-    assert box is not None
+    box = box_of(separator)
     page.mouse.move(box["x"] + box["width"] / 2, 300)
     page.mouse.down()
     page.mouse.move(200, 300, steps=3)
@@ -212,9 +209,7 @@ def test_a_list_of_many_loads_on_as_one_scrolls_and_the_title_counts_what_it_has
     page.evaluate("location.hash = '#/'")
     expect(page.get_by_text("Your messages")).to_be_visible()
     page.emulate_media(media="print")
-    last = window.entry("fan 000").bounding_box()
-    assert last is not None
-    assert last["y"] > 120 * 60, "on paper the whole list stands, below one another"
+    assert box_of(window.entry("fan 000"))["y"] > 120 * 60, "on paper the whole list stands, below one another"
     assert page.evaluate("document.scrollingElement.scrollHeight") > 120 * 60
 
 
@@ -228,12 +223,8 @@ def test_a_preview_runs_below_the_time_to_the_end_of_the_row(
     window.page.set_viewport_size(DESK)
     expect(window.entry(alice.id)).to_be_visible()
     row, preview, time = (
-        window.entry(alice.id).locator(part).bounding_box()
-        for part in (".tidings-entry-body", ".tidings-entry-text", "time")
+        box_of(window.entry(alice.id).locator(part)) for part in (".tidings-entry-body", ".tidings-entry-text", "time")
     )
-    assert row is not None
-    assert preview is not None
-    assert time is not None
     assert preview["x"] + preview["width"] > time["x"] + time["width"] - 2
     assert abs(row["x"] + row["width"] - preview["x"] - preview["width"]) < 2
 

@@ -20,7 +20,7 @@ from lab.browser.list_app import ListApp, Written, write
 from lab.browser.list_view import DRIFT_MAX_PX, MEASURE, ListView
 from lab.node import Node, Person
 from lab.process import wait_for
-from tests.browser.window import Window
+from tests.browser.window import Window, box_of
 
 ROWS_MAX = 600
 LONG = 10_000
@@ -505,8 +505,6 @@ def test_arrows_and_page_keys_move_among_messages_and_bring_them_into_view(opens
     for key in ("PageUp", "PageUp", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"):
         window.page.keyboard.press(key)
     view.settled()
-    pill, bubble = window.page.locator(".tidings-pill").bounding_box(), focused.bounding_box()
-    assert pill is not None
-    assert bubble is not None
+    pill, bubble = box_of(window.page.locator(".tidings-pill")), box_of(focused)
     assert bubble["y"] + bubble["height"] <= pill["y"]
     expect(window.page.locator(".tidings-list article[tabindex='0']")).to_have_count(1)

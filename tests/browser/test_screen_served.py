@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from lab.node import Node, Person
-from tests.browser.test_outbox import keeps, rows
-from tests.browser.window import Window
+from tests.browser.window import Window, box_of
 
 LATIN = re.compile("[A-Za-z]{2}")
 
@@ -22,7 +21,7 @@ def node(start_node: Callable[..., Node]) -> Node:
 
 def kept_users(window: Window) -> list[str]:
     """Of whom this browser keeps something."""
-    return sorted(name.split(" ")[2] for name in rows(window))
+    return sorted(name.split(" ")[2] for name in window.rows())
 
 
 def test_in_a_browser_in_arabic_the_page_is_in_arabic_and_laid_out_from_the_right(
@@ -40,10 +39,7 @@ def test_in_a_browser_in_arabic_the_page_is_in_arabic_and_laid_out_from_the_righ
         expect(window.message("مرحبا")).to_be_visible()
         window.is_connected()
         expect(window.page.locator("html[lang=ar][dir=rtl]")).to_have_count(1)
-        listed = window.page.locator(".tidings-pane-list").bounding_box()
-        thread = window.page.locator(".tidings-pane-thread").bounding_box()
-        assert listed is not None
-        assert thread is not None
+        listed, thread = (box_of(window.page.locator(f".tidings-pane-{part}")) for part in ("list", "thread"))
         assert listed["x"] > thread["x"]
         shown = window.page.locator("body").inner_text()
         for name in ("Tidings", "Ctrl", alice.id, bob.id):
@@ -63,7 +59,7 @@ def test_somebody_else_who_signs_in_on_a_fresh_page_finds_nothing_of_who_left_wi
     browser = profile()
     window = Window.as_user(browser, node.url, alice, bob.id)
     window.composer.fill("a draft of Alice")
-    keeps(window, f"draft/{bob.id}/")
+    window.keeps(f"draft/{bob.id}/")
     beside = Window.as_user(browser, node.url, carol, bob.id, in_place_of=alice)
     assert sorted([alice.id, carol.id]) == kept_users(beside)
     beside.page.close()

@@ -9,10 +9,51 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
+from playwright.sync_api import BrowserContext, FloatRect, Locator, Page, Request, expect
 
 from lab.node import Person
 from lab.process import PATIENCE_S
+
+POLL_S = 0.05
+"""Between two looks at what is waited for: a look asks the page or the server, which have something to do."""
+
+AT_REST = """async (element) => {
+    const root = element.getRootNode();
+    await Promise.allSettled(root.getAnimations()
+        .filter((each) => each.effect.getComputedTiming().endTime < Infinity)
+        .map((each) => each.finished));
+}"""
+"""What appears or moves has come to its place; what shimmers or types for ever is not waited for."""
+
+ROWS = """async () => {
+    const rows = {};
+    for (const { name } of await indexedDB.databases()) {
+        const database = await new Promise((resolve) => {
+            const request = indexedDB.open(name);
+            // Deleted since it was listed: opening it must not make it anew.
+            request.onupgradeneeded = () => request.transaction.abort();
+            request.onsuccess = () => resolve(request.result);
+            request.onerror = (event) => (event.preventDefault(), resolve(null));
+        });
+        if (database === null) continue;
+        rows[name] = await new Promise((resolve) => {
+            if (database.objectStoreNames.length === 0) return resolve([]);
+            database.transaction("rows").objectStore("rows").getAllKeys().onsuccess = (event) =>
+                resolve(event.target.result.map(String));
+        });
+        database.close();
+    }
+    return rows;
+}"""
+"""The keys that this browser keeps for this page, by database."""
+
+
+def box_of(element: Locator) -> FloatRect:
+    """Where an element is in the window, px, once everything around it is at rest: it is smaller while it appears."""
+    element.evaluate(AT_REST)
+    box = element.bounding_box()
+    assert box is not None, "it is not shown"
+    return box
 
 
 class Window:
@@ -166,15 +207,26 @@ class Window:
         tick = self.message(text).locator(".tidings-tick")
         expect(tick).to_have_attribute("title", re.compile("^(Sent|Delivered|Read)$"))
 
+    def rows(self) -> dict[str, list[str]]:
+        """The keys of what this browser keeps for this page, by database."""
+        kept: dict[str, list[str]] = self.page.evaluate(ROWS)
+        return kept
+
+    def keeps(self, key: str) -> None:
+        """Wait until a row that begins so is on the device: what changes is written at most every 250 ms."""
+        self.is_waiting_for(
+            lambda: any(each.startswith(key) for keys in self.rows().values() for each in keys), f"{key} is kept"
+        )
+
     def is_connected(self, timeout_ms: float | None = None) -> None:
         self.connection_is("connected", timeout_ms)
 
     def is_waiting_for(self, condition: Callable[[], object], what: str, deadline_s: float = PATIENCE_S) -> None:
         """Wait until this holds, while the browser's events go on coming in."""
-        for _ in range(int(deadline_s / 0.02)):
+        for _ in range(int(deadline_s / POLL_S)):
             if condition():
                 return
-            self.page.wait_for_timeout(20)
+            self.page.wait_for_timeout(POLL_S * 1000)
         raise AssertionError(f"not within {deadline_s} s: {what}")
 
     def _console(self, kind: str, text: str) -> None:

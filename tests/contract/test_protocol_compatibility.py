@@ -57,6 +57,7 @@ def quick(start_node: Callable[..., Node]) -> Node:
     return start_node(heartbeat_interval_s=1, query_token=1)
 
 
+# shows: compatibility/readers
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS.keys())
 def test_a_reader_of_another_library_follows_and_resumes(
     quick: Node, read: Callable[[str, dict[str, str]], Iterator[Event]], request: pytest.FixtureRequest

@@ -6,7 +6,6 @@ served.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,11 +210,7 @@ def trimmed(tmp_path: Path) -> Any:
             ada.sends(ben, str(number))
         cursors = [start, *(event["id"] for event in ben.events(start)["events"])]
         node.stop()
-        with sqlite3.connect(node.database) as database:
-            ((uid,),) = database.execute("SELECT uid FROM users WHERE name = 'ben'")
-            database.execute("UPDATE users SET floor = 3 WHERE uid = ?", (uid,))
-            database.execute("DELETE FROM feed WHERE uid = ? AND cur <= 3", (uid,))
-        database.close()
+        assert "removed 6 events from 2 logs" in node.operates("retention", "--events-max", "3")
         node.restart()
         yield node, cursors
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lab.deployment import OF_SEVERAL_NODES
 from lab.node import API, Node, Person, Stream, refused
 from lab.process import wait_for
 
@@ -26,6 +27,7 @@ def test_sixty_sends_pass_however_fast(alice: Person, bob: Person) -> None:
 
 
 # shows: security/faster-than-typing
+@pytest.mark.not_on(*OF_SEVERAL_NODES, why="each node has rates of its own")
 def test_sends_over_the_rate_are_told_when_to_come_again(strict: Node) -> None:
     """And pass then; another user never noticed. PROTOCOL 14.0.1, 14.0.2, 14.0.3, 14.0.5, 5.0.4, 5.0.5"""
     ada, ben = strict.person("rate-ada"), strict.person("rate-ben")
@@ -91,6 +93,7 @@ def test_blocks_of_strangers_are_limited(start_node: Callable[..., Node]) -> Non
 
 
 # shows: security/lines, security/unread-streams
+@pytest.mark.not_on(*OF_SEVERAL_NODES, why="each node has rates of its own")
 def test_stream_openings_have_a_rate(start_node: Callable[..., Node]) -> None:
     """Each is two lines of the log, and a place for a moment; the burst passes, and so does another user.
     PROTOCOL 14.0.24, 14.0.5, 5.0.4"""
@@ -103,6 +106,7 @@ def test_stream_openings_have_a_rate(start_node: Callable[..., Node]) -> None:
     wait_for(lambda: 7 == node.output.count("stream opened"), what="a line for each")
 
 
+@pytest.mark.not_on(*OF_SEVERAL_NODES, why="each node counts its own streams")
 def test_the_oldest_stream_ends_at_the_cap_of_its_user(start_node: Callable[..., Node]) -> None:
     """With a wait long enough that two windows do not chase each other. PROTOCOL 14.0.8, 14.0.5, 7.9.1, 7.9.2, 7.9.3"""
     node = start_node(streams_per_user_max=3)
@@ -125,6 +129,7 @@ def test_the_oldest_stream_ends_at_the_cap_of_its_user(start_node: Callable[...,
         assert "goodbye" not in [frame.type for frame in untouched.frames]
 
 
+@pytest.mark.not_on(*OF_SEVERAL_NODES, why="each node counts its own streams")
 def test_twenty_streams_of_a_user_live_together(alice: Person, bob: Person) -> None:
     """The default cap. PROTOCOL 7.1.9, 14.0.8"""
     streams = [alice.opens_stream().live() for _ in range(20)]
@@ -152,6 +157,7 @@ def opened(person: Person) -> Stream | None:
     return None
 
 
+@pytest.mark.not_on(*OF_SEVERAL_NODES, why="each node counts its own streams")
 def test_a_node_has_a_cap_of_streams(start_node: Callable[..., Node]) -> None:
     """Over it nobody is thrown out, and everything else works. PROTOCOL 14.0.9, 5.0.4"""
     node = start_node(streams_max=2)

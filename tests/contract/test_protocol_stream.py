@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -391,9 +392,7 @@ def test_a_cut_is_told_apart_from_a_clean_end(tmp_path_factory: pytest.TempPathF
     """These tests would see a stream that is broken off. PROTOCOL 7.9.3"""
     with Node(tmp_path_factory.mktemp("node")) as node:
         stream = node.person("ada").opens_stream().live()
-        assert node.process is not None
-        node.process.kill()
-        node.process.wait()
+        node.signal_stop(signal.SIGKILL)
         with pytest.raises(StreamEnded):
             stream.until("goodbye")
         assert "cut" == stream.ended

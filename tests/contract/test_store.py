@@ -7,6 +7,7 @@ than the one before: what one process alone would know is not known then.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import os
 import random
@@ -18,12 +19,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from tidings.errors import Conflict, DatabaseInUse, Forbidden, NotFound, Problem, TooManyRequests
+from lab import postgres
+from tidings.errors import ConfigurationError, Conflict, DatabaseInUse, Forbidden, NotFound, Problem, TooManyRequests
 from tidings.protocol.cursor import Cursor, parse_cursor
 from tidings.protocol.events import LogEvent
 from tidings.protocol.shapes import Message, Receipt, Watermarks
 from tidings.protocol.user_id import UserId
-from tidings.server.store import Appended, Committed, NewMessage, Report, Store, Trimmed
+from tidings.server.store import Appended, Committed, NewMessage, Report, ServiceKey, Store, TokenProfile, Trimmed
 from tidings.server.store.export import export
 from tidings.server.store.maintenance import Erased, Maintenance
 from tidings.server.store.open import open_maintenance, open_store
@@ -40,10 +42,20 @@ class Engine(NamedTuple):
     takes_several_nodes: bool
 
 
-ENGINES = [Engine("sqlite", lambda folder: f"sqlite:///{folder}/tidings.db", takes_several_nodes=False)]
+def postgres_url(folder: Path) -> str:
+    """A schema of its own in the server of this run."""
+    return postgres.shared().url(schema="t_" + hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+
+
+ENGINES = [
+    Engine("sqlite", lambda folder: f"sqlite:///{folder}/tidings.db", takes_several_nodes=False),
+    Engine("postgresql", postgres_url, takes_several_nodes=True),
+]
 PLAYED = [(engine, nodes) for engine in ENGINES for nodes in ((1, 2) if engine.takes_several_nodes else (1,))]
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
+PICTURE = "https://pictures.example/alice.png"
+DAVE = TokenProfile("Dave", None)
 
 
 class Logs:
@@ -100,6 +112,12 @@ class Logs:
     def unread(self, user: UserId, peer: UserId) -> int:
         page = self.run(self.store.inbox(user, before=None, limit=100))
         return next(each.unread for each in page.conversations if each.peer == peer)
+
+    def unread_total(self, user: UserId) -> int:
+        """Return the number of the inbox; the call without conversations says the same."""
+        total = self.run(self.store.inbox(user, before=None, limit=1)).unread_total
+        assert total == self.run(self.store.unread(user))
+        return total
 
     def reads(self, reader: UserId, peer: UserId, upto: int) -> Watermarks:
         return self.run(self.store.advance(reader, peer, 0, upto))
@@ -318,7 +336,7 @@ def test_unread_counts_equal_a_count_of_the_messages(logs: Logs) -> None:
             logs.reads(one, other, upto)
             read[one] = max(read[one], upto)
         for me, peer in ((ALICE, BOB), (BOB, ALICE)):
-            assert sum(who == peer for who in sent[read[me] :]) == logs.unread(me, peer)
+            assert sum(who == peer for who in sent[read[me] :]) == logs.unread(me, peer) == logs.unread_total(me)
 
 
 def test_replayed_messages_carry_the_ticks_of_today(logs: Logs) -> None:
@@ -477,12 +495,13 @@ def test_a_limit_holds_exactly_when_sends_come_at_once(logs: Logs) -> None:
 
 
 def test_a_refused_send_harms_nobody_in_its_batch(logs: Logs) -> None:
-    """Its neighbours are stored, and it leaves nothing."""
+    """Its neighbours are stored, and it leaves nothing. A batch is one node's; of calls on two no order is promised."""
     logs.send(ALICE, BOB, "first", client_id="k1")
 
     async def mixed() -> list[Appended | BaseException]:
+        store = logs.store  # of one node: a batch is
         news = [NewMessage(ALICE, BOB, str(n), "text", "k1" if n == 5 else f"n{n}", None) for n in range(10)]
-        return await asyncio.gather(*(logs.store.append(new) for new in news), return_exceptions=True)
+        return await asyncio.gather(*(store.append(new) for new in news), return_exceptions=True)
 
     outcomes = logs.run(mixed())
     assert [n == 5 for n in range(10)] == [isinstance(outcome, Conflict) for outcome in outcomes]
@@ -527,12 +546,15 @@ def test_a_user_that_blocks_a_stranger_is_not_written_to(logs: Logs) -> None:
 
 
 def test_a_block_and_a_send_at_the_same_time_have_an_order(logs: Logs) -> None:
-    """A message is either before the block and in both logs, or after it and refused; none comes later."""
+    """A message is either before the block and in both logs, or after it and refused; none comes later. Calls on one
+    node have the order in which they came; of calls on two any is right, which test_protocol_block.py tries.
+    """
 
     async def race(number: int) -> tuple[bool, int]:
         peer = UserId(f"peer-{number}")
-        sends = [logs.store.append(NewMessage(ALICE, peer, f"{n}", "text", None, None)) for n in range(8)]
-        block = logs.store.block(peer, ALICE)
+        store = logs.store  # of one node: it has an order
+        sends = [store.append(NewMessage(ALICE, peer, f"{n}", "text", None, None)) for n in range(8)]
+        block = store.block(peer, ALICE)
         works: list[Coroutine[Any, Any, object]] = [*sends[:number], block, *sends[number:]]
         outcomes = await asyncio.gather(*works, return_exceptions=True)
         head = (await logs.store.start_position(peer, None)).head
@@ -559,10 +581,10 @@ def test_the_one_who_blocks_raises_no_watermark(logs: Logs) -> None:
 
     assert Watermarks() == logs.reads(BOB, ALICE, 1)
     assert heads == (logs.head(ALICE), logs.head(BOB))
-    assert 0 == logs.unread(BOB, ALICE)
+    assert 0 == logs.unread(BOB, ALICE) == logs.unread_total(BOB) == logs.unread_total(CAROL)
     assert 2 == logs.reads(ALICE, BOB, 2).read_upto
     logs.run(logs.store.unblock(BOB, ALICE))
-    assert 1 == logs.unread(BOB, ALICE)
+    assert 1 == logs.unread(BOB, ALICE) == logs.unread_total(BOB)
     assert 1 == logs.reads(BOB, ALICE, 1).read_upto
 
 
@@ -596,6 +618,47 @@ def test_revocations_are_kept_and_only_rise(logs: Logs) -> None:
     logs.restart()
 
     assert [(ALICE, 20.0), (BOB, 30.5), (CAROL, 40.25)] == list(logs.run(logs.store.revocations()).items())
+
+
+def test_service_keys_are_known_to_nodes_as_commands_make_and_revoke_them(logs: Logs) -> None:
+    """Beside them; one of a name at a time, and none but by the name. The day of use only rises."""
+    shop = ServiceKey("shop", b"1" * 32, UserId("shop"), True, 1_700_000_000_000)
+    jobs = ServiceKey("jobs", b"2" * 32, None, False, 1_700_000_000_001)
+    upkeep = logs.upkeep
+    assert [] == upkeep.service_keys() == logs.run(logs.store.service_keys())
+    upkeep.add_service_key(shop)
+    upkeep.add_service_key(jobs)
+    with pytest.raises(ConfigurationError, match="there is a key shop"):
+        upkeep.add_service_key(jobs._replace(name="shop", digest=b"3" * 32))
+    for day in (20_000, 19_999, 20_001, 20_000):
+        logs.run(logs.store.note_key_used(shop.digest, day))
+    logs.run(logs.store.note_key_used(b"4" * 32, 20_001))
+    logs.restart()
+    shop = shop._replace(used_day=20_001)
+    assert [jobs, shop] == upkeep.service_keys() == logs.run(logs.store.service_keys())
+    assert [False, True, False] == [upkeep.remove_service_key(name) for name in ("shop'--", "shop", "shop")]
+    assert [jobs] == logs.run(logs.store.service_keys())
+
+
+def test_a_database_has_so_many_service_keys(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes read all of them at once. The limit is lowered to one."""
+    for module in ("sqlite.service_keys", "postgres.maintenance"):
+        monkeypatch.setattr(f"tidings.server.store.{module}.SERVICE_KEYS_MAX", 1)
+    logs.upkeep.add_service_key(ServiceKey("shop", b"1" * 32, None, True, 1))
+    with pytest.raises(ConfigurationError, match="there are 1 keys, the most"):
+        logs.upkeep.add_service_key(ServiceKey("jobs", b"2" * 32, None, True, 1))
+
+
+def test_an_erased_user_s_service_keys_are_gone_and_those_for_anybody_stay(logs: Logs) -> None:
+    """Also of a user who never wrote: the name stands in them."""
+    for number, user in enumerate((ALICE, None, BOB)):
+        logs.upkeep.add_service_key(ServiceKey(f"key-{number}", b"%d" % number * 32, user, False, 1))
+    kept = [line["data"]["name"] for line in logs.exported(ALICE) if line["type"] == "service_key"]
+    assert ["key-0"] == kept
+    logs.stop()  # an erasure would wait for what a node has in memory
+    assert logs.upkeep.erase(ALICE).was_known
+    assert ["key-1", "key-2"] == [key.name for key in logs.upkeep.service_keys()]
+    assert not logs.upkeep.erase(ALICE).was_known
 
 
 def test_every_character_comes_back(logs: Logs) -> None:
@@ -674,7 +737,8 @@ def test_a_database_has_several_nodes_or_the_second_is_told_what_to_do(
         else:
             with pytest.raises(DatabaseInUse) as caught:
                 asyncio.run(open_store(first.url, lambda _: None).start())
-            assert f"database is served by process {os.getpid()}; use one process" == str(caught.value)
+            served, several = f"database is served by process {os.getpid()}; ", "set db (TIDINGS_DB) to postgresql://"
+            assert (True, True) == (served in str(caught.value), several in str(caught.value))
             assert 1 == first.send(ALICE, BOB).message.seq
     finally:
         first.close()
@@ -744,10 +808,46 @@ def test_an_erasure_beside_nodes_is_known_to_each_before_it_is_done(logs: Logs) 
     assert logs.send(ALICE, BOB, "another person of this name", client_id="k1").is_new
 
 
+# shows: nodes/hourly
+def test_what_is_done_too_often_within_an_hour_is_refused_by_every_node(logs: Logs) -> None:
+    """So many pass, also of those asked at once; each person and thing for itself. PROTOCOL 14.0.22, 20.0.5"""
+    for _ in range(3):
+        logs.run(logs.store.take_hourly("report", ALICE, 3))
+    for _ in range(2):
+        with pytest.raises(TooManyRequests) as caught:
+            logs.run(logs.store.take_hourly("report", ALICE, 3))
+        assert "rate_limited" == caught.value.code
+        assert 3_540 <= (caught.value.retry_after_s or 0) <= 3_600
+    logs.run(logs.store.take_hourly("report", BOB, 3))
+
+    async def at_once() -> list[BaseException | None]:
+        asked = (logs.store.take_hourly("block", ALICE, 5) for _ in range(12))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [5, 0] == [logs.run(at_once()).count(None) for _ in range(2)]
+
+
 def _first(logs: Logs) -> Message:
     (first, *_) = (event.data for event in logs.log(BOB))
     assert isinstance(first, Message)
     return first
+
+
+def test_a_profile_is_the_last_one_that_was_kept(logs: Logs) -> None:
+    """Of users who have a log and of those who have none; others are left out. An erasure takes it away."""
+    dave = UserId("dave")
+    logs.send(ALICE, BOB)
+    for user, profile in ((ALICE, TokenProfile("Al", None)), (ALICE, TokenProfile("Alice", PICTURE)), (dave, DAVE)):
+        logs.run(logs.store.keep_profile(user, profile))
+
+    assert {ALICE: TokenProfile("Alice", PICTURE), dave: DAVE} == logs.run(logs.store.profiles([ALICE, BOB, dave]))
+    assert ["profile"] == [line["type"] for line in logs.exported(dave)]
+    logs.stop()  # an erasure would wait for what a node has in memory
+    for user in (ALICE, dave):
+        assert logs.upkeep.erase(user).was_known
+    assert not logs.upkeep.erase(dave).was_known
+    logs.restart()
+    assert {} == logs.run(logs.store.profiles([ALICE, dave]))
 
 
 def test_an_export_has_all_that_is_kept_of_one_person(logs: Logs) -> None:
@@ -757,9 +857,13 @@ def test_an_export_has_all_that_is_kept_of_one_person(logs: Logs) -> None:
     logs.run(logs.store.block(BOB, CAROL))
     logs.run(logs.store.add_report(Report(BOB, ALICE, "unpleasant", 1, [sent])))
     logs.run(logs.store.revoke(BOB, 12.5))
+    logs.run(logs.store.keep_profile(BOB, TokenProfile("Bob", PICTURE)))
 
     lines = {line["type"]: line["data"] for line in logs.exported(BOB)}
-    assert ["user", "conversation", "message", "message_read", "block", "report", "revocation"] == list(lines)
+    assert ["user", "conversation", "message", "message_read", "block", "report", "profile", "revocation"] == list(
+        lines
+    )
+    assert {"name": "Bob", "avatar_url": PICTURE} == lines["profile"]
     assert (2, "hi", CAROL) == (lines["user"]["events"], lines["message"]["text"], lines["block"]["user_id"])
     assert (sent.id, "1970-01-01T00:00:12.500Z") == (
         lines["report"]["messages"][0]["_id"],

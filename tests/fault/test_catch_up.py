@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from lab.crowd import UNLIMITED, Letter, log_pages, position, until_acknowledged
+from lab.crowd import UNLIMITED, Letter, log_after, log_pages, position, until_acknowledged
 from lab.node import Node, Person, Stream, StreamEnded
 from lab.proxy import Proxy
 
@@ -124,7 +124,9 @@ def test_events_that_come_during_a_long_catch_up_follow_it(node: Node) -> None:
     """They are neither lost nor early: the stream is caught up, with them in their place. PROTOCOL 6.0.2"""
     reader, writer = node.person("late reader"), node.person("late writer")
     start = reader.head()
-    until_acknowledged([Letter(writer, reader, f"{number}", f"{number}") for number in range(1_000)], clients=1)
+    until_acknowledged([Letter(writer, reader, f"{number}", f"{number}") for number in range(1_000)], clients=24)
+    before = [event["data"]["text"] for event in log_after(reader, start)]
+    assert [*range(1_000)] == sorted(map(int, before))
     streams: list[Stream] = [reader.opens_stream(last_event_id=start) for _ in range(5)]
     until_acknowledged([Letter(writer, reader, f"{number}", f"{number}") for number in range(1_000, 1_200)], clients=1)
     for stream in streams:
@@ -134,7 +136,7 @@ def test_events_that_come_during_a_long_catch_up_follow_it(node: Node) -> None:
             frame = stream.next()
             if frame.type == "new_message":
                 texts.append(frame.data["text"])
-        assert [str(number) for number in range(1_200)] == texts
+        assert before + [str(number) for number in range(1_000, 1_200)] == texts
         stream.close()
 
 

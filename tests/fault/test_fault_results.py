@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.faults import results as fault_results
-from lab.faults.pages import notes, simulation, table, verdict
+from lab.faults.pages import notes, simulation, simulation_of_nodes, table, verdict
 from lab.faults.rounds import Outcome
 from lab.faults.scenes import SCENES
 
@@ -35,12 +35,13 @@ def test_a_scene_that_is_played_again_replaces_itself_and_no_other() -> None:
     """So that a part of the run can be repeated; nothing comes into the documents before it is taken."""
     fault_results.record_scene("second", 1, entry("two", acknowledged=2))
     fault_results.record_scene("first", 0, entry("one", acknowledged=1))
-    fault_results.take()
+    fault_results.take(["first", "second", "not played"])
+    fault_results.record_scene("gone", 2, entry("three"))
     fault_results.record_scene("first", 0, entry("one", acknowledged=7))
     before = fault_results.read(fault_results.PUBLISHED)["scenes"]
     fault_results.record("simulation", {"seeds": 2000})
 
-    assert ["first", "second", "simulation"] == fault_results.take()
+    assert ["first", "second", "simulation"] == fault_results.take(["first", "second", "not played"])
 
     after = fault_results.read(fault_results.PUBLISHED)
     assert ["first", "second"] == list(after["scenes"])
@@ -71,3 +72,17 @@ def test_a_planted_defect_that_nobody_found_is_said() -> None:
 
     assert "No run of 2,000 seeds" in told
     assert "Of 3 planted defects 2 were found: 1 by the first seed, the last by seed 17. **Not found**: c." in told
+
+
+def test_the_seeds_of_several_nodes_are_told_with_each_fault_and_each_planted_defect() -> None:
+    """The count of each kind of fault, and the seed that found each defect."""
+    around = fault_results.circumstances()
+    played = {"seeds": 1000, "operations": 85_000, "faults": 3, "faults_by_kind": {"lose_bus": 2, "kill": 1}}
+    least = {"operations_least": 70, "faults_least": 3, "commits": 9, "virtual_h": 1.5, "took_s": 2}
+    told = simulation_of_nodes(played | least | around, {"found_by_seed": {"a": 0, "b": None}, **around})
+
+    assert "1,000 seeds, all clean" in told
+    assert "Faults: lose bus 2, kill 1." in told
+    assert "**Not found**: b." in told
+    assert "| a | 0 |\n| b | - |\n" in told
+    assert "No run of 1,000 seeds" in simulation_of_nodes({}, {})

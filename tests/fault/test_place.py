@@ -12,7 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -28,6 +29,16 @@ NOTICED_S = 5.0  # until a server that lost its file takes nothing any more
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path / "node")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def refused_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node, Future[None]]]:
+    """A node, and a second one on another name of its file that waits to be refused while other tests here run."""
+    with Node(tmp_path_factory.mktemp("first")) as first, ThreadPoolExecutor(1) as pool:
+        second = Node(tmp_path_factory.mktemp("second"), database=tmp_path_factory.mktemp("elsewhere") / "other.db")
+        os.link(first.database, second.database)
+        yield first, second, pool.submit(second.start)
+        second.kill()
 
 
 def command(node: Node, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -300,33 +311,31 @@ def test_a_database_whose_directory_was_removed_is_put_there_when_there_is_one_a
         assert sent == texts(node.person("ben"), "ada")
 
 
-@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
 def test_one_file_has_one_server_whatever_it_is_called(
-    node: Node, tmp_path: Path, link: Callable[[Path, Path], None]
+    refused_node: tuple[Node, Node, Future[None]], tmp_path: Path
 ) -> None:
     """A second server under another name waits and is refused, and commands that need the server stopped, too."""
-    (tmp_path / "elsewhere").mkdir()
-    with node:
-        ada = node.person("ada")
-        ada.sends("ben", "hi")
-        second = Node(tmp_path / "second", database=tmp_path / "elsewhere" / "other.db")
-        link(node.database, second.database)
-        assert node.process is not None
-        for words in (["migrate"], ["restore", node.database]):
-            done = command(second, *words)
-            assert (2, True) == (done.returncode, f"process {node.process.pid}" in done.stderr), done.stderr
-        exported = command(second, "export", "--user", "ada")
-        if link is os.symlink:
-            assert '"text": "hi"' in exported.stdout
-        else:  # what was committed last is beside the other name
-            assert "served under another name" in exported.stderr
-            with pytest.raises(AssertionError, match="ended with 1 at start"):  # after its wait
-                second.start()
-            assert f"database is served by process {node.process.pid}" in second.stderr
-        ada.sends("ben", "and on")
-    assert 1 == len([path for path in tmp_path.rglob("*.db") if path.is_file() and not path.is_symlink()]) - (
-        link is os.link
-    )
+    first, second, starting = refused_node
+    assert first.process is not None
+    holder = f"process {first.process.pid}"
+    ada = first.person("ada")
+    ada.sends("ben", "hi")
+    linked = Node(tmp_path, database=tmp_path / "link.db")
+    linked.database.symlink_to(first.database)
+    for other in (linked, second):
+        for words in (["migrate"], ["restore", first.database]):
+            done = command(other, *words)
+            assert (2, True) == (done.returncode, holder in done.stderr), done.stderr
+    assert '"text": "hi"' in command(linked, "export", "--user", "ada").stdout
+    # What was committed last is beside the other name.
+    assert "served under another name" in command(second, "export", "--user", "ada").stderr
+    with pytest.raises(AssertionError, match="ended with 1 at start"):  # after its wait
+        starting.result(20)
+    assert f"database is served by {holder}" in second.stderr
+    ada.sends("ben", "and on")
+    places = {each.parent for each in (first.database, second.database, linked.database)}
+    files = {path for place in places for path in place.rglob("*.db") if not path.is_symlink()}
+    assert {first.database, second.database} == files
 
 
 def test_restoring_by_a_link_changes_the_file_and_leaves_the_link(node: Node, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Applications of other people for the tests of embedding."""
+"""Applications of other people for the tests of embedding, and commands that run for a while."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.host import Host
+from tests.server.shell import Tail
 
 
 @pytest.fixture
@@ -24,3 +25,20 @@ def start_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
     yield start
     for host in hosts:
         host.kill()
+
+
+@pytest.fixture
+def tails(tmp_path: Path) -> Iterator[Callable[..., Tail]]:
+    """Start `tidings tail` with an environment and options; it ends with the test."""
+    started: list[Tail] = []
+
+    def start(env: dict[str, str], *options: str) -> Tail:
+        directory = tmp_path / str(len(started))
+        directory.mkdir()
+        started.append(Tail(directory, env, *options))
+        return started[-1]
+
+    yield start
+    for tail in started:
+        tail.process.kill()
+        tail.process.wait()

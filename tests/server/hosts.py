@@ -37,9 +37,18 @@ async def may_send(sender: str, recipient: str) -> bool:
     return recipient != "hermit"
 
 
+names = {"ben": "Ben Example"}
+
+
 def people(ids: object) -> dict[str, dict[str, str | None]]:
     """One of them has told a name."""
-    return {"ben": {"name": "Ben Example", "avatar_url": "https://example.org/ben.png"}}
+    return {id: {"name": name, "avatar_url": f"https://example.org/{id}.png"} for id, name in names.items()}
+
+
+async def search_people(user: str, text: str) -> list[dict[str, str | None]]:
+    """Everybody with the text in their name, the user included."""
+    everybody = {"ada": "Ada Example", "ben": "Ben Example"}
+    return [{"id": id, "name": name} for id, name in everybody.items() if text.casefold() in name.casefold()]
 
 
 tidings = Tidings(
@@ -47,6 +56,7 @@ tidings = Tidings(
     user=current_user,
     may_send=may_send,
     people=people,
+    search_people=search_people,
 )
 
 
@@ -54,6 +64,14 @@ async def order(request: Request) -> JSONResponse:
     """A page of the host's that sends a message by itself."""
     message = await tidings.send("shop", request.path_params["buyer"], "Your parcel has left.", type="system")
     return JSONResponse({"_id": message.id})
+
+
+def rename(request: Request) -> Response:
+    """A page on which somebody gives another name; a ``def`` endpoint."""
+    user, name = request.path_params["user"], request.path_params["name"]
+    names[user] = name
+    tidings.profile_changed_now(user)
+    return Response()
 
 
 async def note(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -90,7 +108,13 @@ guarded = Starlette(
 )
 unguarded = Starlette(routes=[Mount("/dm", routes=members_only.routes())])
 
-mounted = Starlette(routes=[Route("/order/{buyer}", order), Mount(PREFIX, routes=tidings.routes())])
+mounted = Starlette(
+    routes=[
+        Route("/order/{buyer}", order),
+        Route("/rename/{user}/{name}", rename),
+        Mount(PREFIX, routes=tidings.routes()),
+    ]
+)
 
 with_lifespan = Starlette(
     routes=[Route("/order/{buyer}", order), *tidings.routes(PREFIX)], lifespan=lambda app: tidings.lifespan(app)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,108 +22,11 @@ import pytest
 
 from lab.node import SECRET, Node, Person
 from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
+from tests.server.shell import PROGRAM, Tail, assert_fails, environment, of, tidings
+from tidings.cli import main
 
-PROGRAM = str(Path(sys.executable).with_name("tidings"))
 NOWHERE = "http://127.0.0.1:9"
 """Port 9 (discard) is not served by anybody here."""
-
-
-def environment(**variables: str | None) -> dict[str, str]:
-    """Ours without any TIDINGS_*, and what is given."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
-    return inherited | {name: value for name, value in variables.items() if value is not None}
-
-
-def of(person: Person) -> dict[str, str]:
-    """The environment of one who uses the node as this person."""
-    assert person.token is not None
-    return environment(TIDINGS_URL=person.node.url, TIDINGS_TOKEN=person.token)
-
-
-def tidings(
-    *arguments: str, env: dict[str, str] | None = None, timeout_s: float = 30
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        env=environment() if env is None else env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=timeout_s,
-        check=False,
-    )
-
-
-def assert_fails(result: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
-    """The exit code, nothing on stdout, and one line on stderr with these words."""
-    assert (code, "") == (result.returncode, result.stdout), result.stderr
-    assert 1 == len(result.stderr.splitlines()), result.stderr
-    assert result.stderr.startswith("tidings: ")
-    for words in said:
-        assert words in result.stderr
-
-
-class Tail:
-    """A running `tidings tail` whose output is kept in files."""
-
-    def __init__(self, directory: Path, env: dict[str, str], *options: str) -> None:
-        self._stdout, self._stderr = directory / "tail.out", directory / "tail.err"
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [PROGRAM, "tail", *options], env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
-            )
-
-    @property
-    def lines(self) -> list[str]:
-        """Return the whole lines that it printed."""
-        return self._stdout.read_text(encoding="utf-8").split("\n")[:-1]
-
-    @property
-    def notes(self) -> list[str]:
-        return self._stderr.read_text(encoding="utf-8").split("\n")[:-1]
-
-    @property
-    def texts(self) -> list[str]:
-        return [line.split(": ", 1)[1] for line in self.lines]
-
-    def is_connected(self, times: int = 1) -> None:
-        self.waits_for(lambda: sum(note.startswith("connected") for note in self.notes) >= times)
-
-    def has(self, count: int) -> None:
-        self.waits_for(lambda: len(self.lines) >= count)
-
-    def waits_for(self, condition: Callable[[], bool], deadline_s: float = PATIENCE_S) -> None:
-        def holds() -> bool:
-            assert self.process.poll() is None, f"tail ended with {self.process.returncode}: {self.notes}"
-            return condition()
-
-        wait_for(holds, deadline_s, f"tail printed {self.lines[-5:]} and noted {self.notes[-5:]}")
-
-    def interrupts(self) -> str:
-        """Ctrl-C: the cursor that it printed."""
-        self.process.send_signal(signal.SIGINT)
-        assert 130 == self.process.wait(PATIENCE_S)
-        note = self.notes[-1]
-        assert note.startswith("cursor: "), self.notes
-        return note.removeprefix("cursor: ")
-
-
-@pytest.fixture
-def tails(tmp_path: Path) -> Iterator[Callable[..., Tail]]:
-    """Start `tidings tail` with an environment and options; it ends with the test."""
-    started: list[Tail] = []
-
-    def start(env: dict[str, str], *options: str) -> Tail:
-        directory = tmp_path / str(len(started))
-        directory.mkdir()
-        started.append(Tail(directory, env, *options))
-        return started[-1]
-
-    yield start
-    for tail in started:
-        tail.process.kill()
-        tail.process.wait()
 
 
 # token
@@ -144,6 +47,54 @@ def test_a_token_lives_an_hour_or_as_long_as_asked() -> None:
         claims = jwt.decode(result.stdout.strip(), SECRET, ["HS256"])
         assert ("dora", ttl_s) == (claims["sub"], claims["exp"] - claims["iat"])
         assert abs(claims["iat"] - time.time()) < 60
+
+
+def test_a_printed_token_tells_the_name_and_the_picture_that_others_see(node: Node) -> None:
+    """`--name` and `--picture`, for the person with whom one writes."""
+    env = environment(TIDINGS_SECRET=SECRET)
+    picture = "https://example.org/dora.png"
+    result = tidings("token", "named-dora", "--name", "Dora, the explorer", "--picture", picture, env=env)
+    assert (0, "") == (result.returncode, result.stderr)
+    dora, reader = Person(node, "named-dora", result.stdout.strip()), node.person("reader-of-dora")
+    dora.sends(reader.id, "hi")
+    (conversation,) = reader.inbox()["conversations"]
+    assert {"id": dora.id, "name": "Dora, the explorer", "avatar_url": picture, "online": None} == conversation["user"]
+
+
+def test_a_name_goes_where_the_settings_look_for_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claims are those of the server; one that says something else is not overwritten."""
+    monkeypatch.setenv("TIDINGS_SECRET", SECRET)
+    monkeypatch.setenv("TIDINGS_NAME_CLAIM", "nickname")
+    assert 0 == main(["token", "dora", "--name", "Dora"])
+    claims = jwt.decode(capsys.readouterr().out.strip(), SECRET, ["HS256"])
+    assert {"sub": "dora", "nickname": "Dora"} == {name: claims[name] for name in claims.keys() - {"iat", "exp"}}
+    for taken in ("sub", "exp"):
+        monkeypatch.setenv("TIDINGS_NAME_CLAIM", taken)
+        assert 2 == main(["token", "dora", "--name", "Dora"])
+        out, said = capsys.readouterr()
+        assert ("", True) == (out, f"TIDINGS_NAME_CLAIM is '{taken}'" in said)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--name", "two\nlines"),
+        ("--name", " "),
+        ("--name", "x" * 129),
+        ("--picture", "http://example.org/a.png"),
+        ("--picture", "https://example.org/" + "a" * 2048),
+    ],
+)
+def test_what_the_server_would_not_show_of_somebody_is_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be ignored without a word, and the id would stand there."""
+    monkeypatch.setenv("TIDINGS_SECRET", SECRET)
+    assert 2 == main(["token", "dora", option, value])
+    out, said = capsys.readouterr()
+    assert ("", True) == (out, said.startswith(f"tidings: {option} is nothing that the server shows: it takes "))
 
 
 @pytest.mark.parametrize("user", ["", "me", ".", "..", "a/b", "a\\b", "a\nb", "x" * 129, "e\u0301"])
@@ -456,6 +407,30 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments: tuple[str | bytes, ...]) 
     assert 1 == len(result.stderr.splitlines()), result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        *(
+            (arguments.split(), "it is -, which is standard input in the place of a text and no user id")
+            for arguments in (
+                *("send - hi", "chat -", "history -", "token -", "export --user -", "erase --user -"),
+                *("send ben hi --as -", "key create shop --as -"),
+            )
+        ),
+        *((arguments.split(), "it is -, and a copy is a file of its own") for arguments in ("backup -", "restore -")),
+        (["serve", "--host", ""], "it is empty"),
+    ],
+)
+def test_a_dash_is_standard_input_where_that_is_read_and_nothing_else(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, in the words of the argument: no message to somebody called -, no file of that name; an empty address is
+    not every one."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [(), ("serve",), ("demo",), ("token",), ("send",), ("tail",)])
 def test_help_tells_the_exit_codes(command: tuple[str, ...]) -> None:
     """`--help` of every command, and the document, have the same codes."""
@@ -503,7 +478,7 @@ def test_serve_says_that_a_port_is_taken(tmp_path: Path) -> None:
 def test_serve_listens_on_every_address_of_a_host(tmp_path: Path) -> None:
     """Of IPv4 and of IPv6, as names such as localhost may have both; those that this machine lacks are left out."""
     node = Node(tmp_path)
-    node.host = ""  # every address there is
+    node.host = "*"
     with node:
         for here in ("127.0.0.1", *(["::1"] if has_address("::1") else [])):
             with socket.create_connection((here, node.port), 5) as client:

@@ -100,6 +100,7 @@ def test_a_message_sent_is_returned_as_committed(alice: Person, bob: Person) -> 
     assert ["hi", "there"] == [message["text"] for message in bob.history(alice)["messages"]]
 
 
+# shows: compatibility/present
 def test_history_inbox_and_receipts_are_typed(alice: Person, bob: Person) -> None:
     """The server's answers are values with their names."""
     with client_of(alice) as a, client_of(bob) as b:

@@ -17,9 +17,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from lab import plain_http
 from lab.demo import EXIT_DEADLINE_S, Demo
 from lab.node import API, Node
-from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
+from lab.process import PATIENCE_S, START_DEADLINE_S, is_gone, wait_for
 
 GIVEN_UP_S = 1.0
 """After this a request that is stalled is looked at; it must not have been answered, however long it waits."""
@@ -38,17 +39,9 @@ def broken(demo: Demo) -> Iterator[Demo]:
     demo.restores()
 
 
-def is_gone(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
 def inbox(demo: Demo, user: str, headers: dict[str, str], timeout_s: float = PATIENCE_S) -> httpx2.Response:
     """A request of this person, on a connection of its own."""
-    with httpx2.Client(trust_env=False, timeout=timeout_s) as http:
+    with plain_http.client(timeout=timeout_s) as http:
         return http.get(f"{demo.url}{API}/inbox/me", headers=headers)
 
 
@@ -66,7 +59,7 @@ def later(call: Callable[[], httpx2.Response]) -> tuple[threading.Thread, list[h
 def test_a_signal_ends_the_demo_and_its_server_with_exit_0(number: signal.Signals, tmp_path: Path) -> None:
     """Also while everything is broken: the goodbyes pass."""
     with Demo(tmp_path) as demo:
-        server = demo.state["server"]["process_id"]
+        server = demo.server["process_id"]
         demo.breaks("stall")
         assert demo.process is not None
         demo.process.send_signal(number)
@@ -80,7 +73,7 @@ def test_a_signal_ends_the_demo_and_its_server_with_exit_0(number: signal.Signal
 def test_no_server_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
     """The server notices that its parent has gone, drains and ends by itself."""
     with Demo(tmp_path) as demo:
-        server = demo.state["server"]["process_id"]
+        server = demo.server["process_id"]
         assert demo.process is not None
         demo.process.kill()
         demo.process.wait()
@@ -115,13 +108,55 @@ def test_a_server_that_cannot_start_is_a_sentence_of_its_own(tmp_path: Path) -> 
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--nodes", "3", "--db", "sqlite:///x.db"], "several nodes share a PostgreSQL database"),
+        (["--nodes", "9"], "--nodes: the demo has at most 8"),
+    ],
+)
+def test_nodes_that_the_demo_cannot_have_are_a_sentence(options: list[str], sentence: str, tmp_path: Path) -> None:
+    """Exit 2, and nothing was made."""
+    program = Path(sys.executable).with_name("tidings")
+    ended = subprocess.run(
+        [program, "demo", "--port", "0", *options],
+        capture_output=True, text=True, timeout=START_DEADLINE_S, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert 2 == ended.returncode
+    assert sentence in ended.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_without_postgresql_the_demo_of_several_nodes_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence with both ways out, exit 2, and no folder is left."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = (
+        "import shutil, sys, tidings.server.demo.database as database\n"
+        "shutil.which = lambda *_, **__: None\n"
+        "sys.exit(database.main())"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, text=True) as keeper:
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        keeper.stdin.write("{}\n")
+        keeper.stdin.flush()  # and it stays open, as that of a demo that lives
+        said = keeper.stdout.read()
+        assert 2 == keeper.wait(START_DEADLINE_S)
+    assert said.startswith("failed several nodes share a PostgreSQL database")
+    assert "apt-get install postgresql, or name a database with --db postgresql://" in said
+    assert [] == list(tmp_path.iterdir())
+
+
 # shows: demo/kill
 def test_a_killed_server_refuses_connections_until_it_is_started_again(broken: Demo) -> None:
     """SIGKILL, and the port is closed as long as nobody listens; what was acknowledged is there afterwards."""
     broken.sends("kate", "karl", "before")
-    before = broken.state["server"]
+    before = broken.server
 
-    killed = broken.orders("server", do="kill")["server"]
+    [killed] = broken.orders("node", number=1, do="kill")["nodes"]
 
     assert "dead" == killed["state"]
     assert killed["starts_in_s"] is None or 0 < killed["starts_in_s"] <= 20
@@ -129,21 +164,21 @@ def test_a_killed_server_refuses_connections_until_it_is_started_again(broken: D
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", broken.port))
 
-    wait_for(lambda: broken.state["server"]["starts_in_s"] is not None, PATIENCE_S, "it will be started again")
+    wait_for(lambda: broken.server["starts_in_s"] is not None, PATIENCE_S, "it will be started again")
     broken.restores()
 
-    assert before["process_id"] != broken.state["server"]["process_id"]
+    assert before["process_id"] != broken.server["process_id"]
     assert ["before"] == broken.texts("kate", "karl")
 
 
 def test_a_server_that_dies_by_itself_is_started_again(broken: Demo) -> None:
     """The demo starts it again, whatever killed it: within a second or so, and it is said in the log."""
-    before = broken.state["server"]["process_id"]
+    before = broken.server["process_id"]
 
     os.kill(before, signal.SIGKILL)
 
     def is_another() -> bool:
-        server = broken.state["server"]
+        server = broken.server
         return bool(server["state"] == "running" and server["process_id"] != before)
 
     wait_for(is_another, START_DEADLINE_S, "another server runs")
@@ -181,7 +216,7 @@ def test_one_persons_connections_are_reset_and_anothers_pass(broken: Demo) -> No
 
 def test_an_open_stream_is_cut_at_once_for_the_one_and_not_the_other(broken: Demo) -> None:
     """A reset in the middle of the body, as a network's."""
-    with httpx2.Client(trust_env=False, timeout=PATIENCE_S) as http:
+    with plain_http.client(timeout=PATIENCE_S) as http:
         cut, kept = broken.headers("cut"), broken.headers("kept")
         with (
             http.stream("GET", f"{broken.url}{API}/sse/me", headers=cut) as hers,
@@ -250,7 +285,7 @@ def test_a_buffered_stream_shows_nothing_until_it_is_let_go(broken: Demo) -> Non
 
     def read() -> None:
         address = f"{broken.url}{API}/sse/me"
-        with httpx2.Client(trust_env=False, timeout=60) as http, http.stream("GET", address, headers=headers) as stream:
+        with plain_http.client(timeout=60) as http, http.stream("GET", address, headers=headers) as stream:
             for part in stream.iter_raw():
                 parts.append(part)
                 if b"held back" in b"".join(parts):
@@ -281,7 +316,8 @@ def test_a_buffered_stream_shows_nothing_until_it_is_let_go(broken: Demo) -> Non
         ("fault", {"kind": "earthquake", "on": True}),
         ("fault", {"kind": "refuse", "on": True, "user": "ada"}),
         ("fault", {"kind": "delay", "on": True, "delay_ms": 5001}),
-        ("server", {"do": "dance"}),
+        ("node", {"number": 1, "do": "dance"}),
+        ("node", {"number": 2, "do": "kill"}),
         ("traffic", {"per_second": 11, "people": ["ada", "ben"]}),
         ("traffic", {"per_second": 1, "people": ["ada", "ada"]}),
     ],
@@ -331,7 +367,7 @@ def test_no_fault_reaches_the_control(broken: Demo) -> None:
     """Every fault can be restored."""
     for kind in ("stall", "buffer", "lose_replies", "refuse"):
         broken.breaks(kind)
-    broken.orders("server", do="kill")
+    broken.kills()
 
     broken.restores()
 
@@ -356,7 +392,7 @@ def test_the_drawer_is_a_chunk_that_only_the_page_of_a_demo_asks_for(node: Node)
 def test_serve_has_nothing_of_it(node: Node, demo: Demo) -> None:
     """No token for the asking, no control, no origin but its own in the policy of its page."""
     assert 404 == node.http.post(f"{node.url}/demo/token", json={"as": "ada"}).status_code
-    assert {"api", "sign_in"} == node.http.get(f"{node.url}/page.json").json().keys()
+    assert {"api", "sign_in", "raw_ids", "people_search"} == node.http.get(f"{node.url}/page.json").json().keys()
     policies = [
         get(f"{url}/").headers["content-security-policy"]
         for get, url in ((demo.http.get, demo.url), (node.http.get, node.url))

@@ -56,6 +56,7 @@ def assert_fault(result: tuple[int, str], name: str, *said: str, code: int = 1) 
     assert 1 == len(faults), result[1]
     assert faults[0].startswith(f"FAULT {name}: "), result[1]
     assert ". Do: " in faults[0]
+    assert ".. Do: " not in faults[0]
     for words in said:
         assert words in faults[0]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -20,11 +22,13 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import Message
 
+from lab import postgres
 from lab.host import HOSTS, Host
 from lab.node import Person, refused
 from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
 from tidings import Config, Tidings, create_app
-from tidings.errors import BadRequest, ConfigurationError, Problem
+from tidings.client import AsyncClient, Client, FoundPerson
+from tidings.errors import BadRequest, ConfigurationError, Problem, ServerProblem
 
 
 @pytest.mark.parametrize("app", ["mounted", "with_lifespan", "fast", "fast_mounted", "behind_middleware"])
@@ -48,7 +52,7 @@ def test_messages_arrive_in_a_host_application(start_host: Callable[..., Host], 
 
 
 def test_the_hosts_functions_decide(start_host: Callable[..., Host]) -> None:
-    """They say the caller, the permission to write, and the names of people."""
+    """They say the caller, the permission to write, the names of people, and who is found by a part of a name."""
     host = start_host("mounted")
     ada, nobody = host.person("ada"), Person(host, "nobody", None)
 
@@ -59,6 +63,19 @@ def test_the_hosts_functions_decide(start_host: Callable[..., Host]) -> None:
     assert ben == ada.history("ben")["user"]
     assert {"id": "zoe", "name": "zoe", "avatar_url": None, "online": None} == ada.history("zoe")["user"]
     assert ["ben"] == [each["user"]["id"] for each in ada.inbox()["conversations"]]
+
+    found = [FoundPerson("ben", "Ben Example")]
+    with Client(f"{host.url}/api/message", "ada") as client:
+        assert found == client.people(" exaMPLE")
+        assert [] == client.people("Zoe\u0308")
+        with pytest.raises(ServerProblem, match="422 bad_query"):
+            client.people("")
+
+    async def finds() -> list[FoundPerson]:
+        async with AsyncClient(f"{host.url}/api/message", "ada") as client:
+            return await client.people("example")
+
+    assert found == asyncio.run(finds())
 
 
 def test_the_hosts_own_code_sends(start_host: Callable[..., Host]) -> None:
@@ -71,6 +88,54 @@ def test_the_hosts_own_code_sends(start_host: Callable[..., Host]) -> None:
         assert "system" == stream.until("new_message").data["message_type"]
     assert first == buyer.history("shop")["messages"][0]["_id"]
     refused(buyer.posts("/send", {"recipientId": "shop", "text": "x", "message_type": "system"}), 422, "reserved_type")
+
+
+def test_a_new_name_is_told_to_those_who_write_with_its_user(start_host: Callable[..., Host]) -> None:
+    """At once, by a frame that is in no log; nobody else hears of it. PROTOCOL 7.10.1, 7.10.2, 7.2.9"""
+    host = start_host("mounted")
+    ada, ben, zoe = (host.person(name) for name in ("ada", "ben", "zoe"))
+    ada.sends(ben, "hi")
+    with ada.opens_stream().live() as hers, zoe.opens_stream().live() as of_nobody:
+        assert 200 == host.http.get(f"{host.url}/rename/ben/Benjamin").status_code
+        frame = hers.until("profile")
+        told = {"chat_user_id": "ben", "name": "Benjamin", "avatar_url": "https://example.org/ben.png"}
+        assert (told, None) == (frame.data, frame.id)
+        of_nobody.until("heartbeat")
+        assert "profile" not in [each.type for each in of_nobody.frames]
+    assert "Benjamin" == ada.history(ben)["user"]["name"]
+    assert "Benjamin" == ada.inbox()["conversations"][0]["user"]["name"]
+
+
+class OnPostgres(Host):
+    """On a database that another process has, too."""
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"HOST_DB": postgres.shared().url(schema=f"embedded_{os.getpid()}")}
+
+
+def test_a_new_name_and_an_import_reach_the_streams_of_another_process(tmp_path: Path) -> None:
+    """The one by the bus between them, the other by the database, within seconds. PROTOCOL 7.10.2"""
+    here, there = (OnPostgres(tmp_path / name, "hosts:mounted") for name in ("here", "there"))
+    with here, there:
+        here.person("ada").sends("ben", "hi")
+        before = there.person("ada").head()
+        with there.person("ada").opens_stream().live() as stream:
+
+            def is_told() -> bool:
+                here.http.get(f"{here.url}/rename/ben/Benjamin")
+                with contextlib.suppress(TimeoutError):
+                    return bool("Benjamin" == stream.until("profile", 1).data["name"])
+                return False
+
+            wait_for(is_told, what="the name is told, once the two have met")
+            older = {"sender_id": "ada", "recipient_id": "zoe", "text": "old", "createdAt": "2020-05-01T08:00:00Z"}
+            (tmp_path / "older.jsonl").write_text(json.dumps(older))
+            url = here.environment()["HOST_DB"]
+            command = [sys.executable, "-m", "tidings", "import", str(tmp_path / "older.jsonl"), "--db", url]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            stream.until("goodbye")
+        with there.person("ada").opens_stream(last_event_id=before) as again:
+            assert "expired" == again.until("reset").data["reason"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +299,7 @@ def test_reload_comes_back_with_streams_open(start_host: Callable[..., Host], tm
 def test_with_two_workers_the_second_refuses_with_the_sentence(start_host: Callable[..., Host]) -> None:
     """One process serves a database: the other says so in its log, and answers 503."""
     host = start_host("mounted", "--workers", "2")
-    sentence = "; use one process"
+    sentence = "PostgreSQL several: set db (TIDINGS_DB) to postgresql://user@host/database"
 
     def said() -> bool:
         host.http.get(f"{host.url}/api/message/inbox/me", headers={**host.person("ada").headers, "Connection": "close"})

@@ -6,11 +6,13 @@ import ast
 import asyncio
 import inspect
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab import postgres
 from lab.host import Host
 from lab.node import Person
 
@@ -46,6 +48,37 @@ def test_two_people_of_an_example_write_to_each_other(tmp_path: Path, module: st
     assert ["hi"] == [message["text"] for message in ada.history(ben)["messages"]]
     assert 401 == Visitor(host, "nobody", None).gets("/inbox/me").status_code
     host.stop()
+
+
+class Shop(Host):
+    """An example on a PostgreSQL database of its own, which its messages share."""
+
+    def environment(self) -> dict[str, str]:
+        name = f"{self.app.partition(':')[0]}_{os.getpid()}"
+        postgres.shared().run(f"CREATE DATABASE {name}")
+        return super().environment() | {"HOST_DB": postgres.shared().url().rpartition("/")[0] + f"/{name}"}
+
+
+@pytest.mark.parametrize(("module", "application"), [("fastapi_orders", "app"), ("django_orders", "application")])
+def test_a_customer_is_told_of_an_order_that_was_paid_and_of_no_other(
+    tmp_path: Path, module: str, application: str
+) -> None:
+    """The message is in the order's transaction: it comes with the commit, and not at all where that is undone."""
+    shop = Shop(tmp_path, f"{module}:{application}", source=EXAMPLES)
+    shop.start()
+    ada = Visitor(shop, "ada", "customer=ada")
+    with ada.opens_stream().live() as stream:
+        for number in (1, 2):
+            assert 200 == shop.http.post(f"{shop.url}/orders/{number}?customer=ada").status_code
+        assert 402 == shop.http.post(f"{shop.url}/orders/1/pay?card=empty").status_code
+        paid = shop.http.post(f"{shop.url}/orders/2/pay?card=full")
+        assert 200 == paid.status_code, paid.text
+        assert "Order 2 is paid." == stream.until("new_message").data["text"]
+        for number in (2, 1):  # the other one a second time
+            assert 200 == shop.http.post(f"{shop.url}/orders/{number}/pay?card=full").status_code
+        assert "Order 1 is paid." == stream.until("new_message").data["text"]
+    assert "paid-2" == paid.text.strip('"')
+    shop.stop()
 
 
 @pytest.mark.parametrize("module", APPLICATIONS)

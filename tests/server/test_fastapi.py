@@ -152,6 +152,7 @@ def test_openapi_has_our_routes_with_their_shapes_and_the_host_s_security(start_
         ("POST", "/api/message/block"),
         ("POST", "/api/message/unblock"),
         ("GET", "/api/message/blocked/{me}"),
+        ("GET", "/api/message/people"),
         ("POST", "/api/message/report"),
         ("GET", "/pool"),
     } == routes

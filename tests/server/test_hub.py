@@ -12,19 +12,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import jwt
+import msgspec
 import pytest
+from starlette.routing import Router
 
-from tidings.protocol.cursor import Cursor
+from tidings.protocol.cursor import Cursor, format_cursor
+from tidings.protocol.events import LogEvent
 from tidings.protocol.sse import Event, EventStreamDecoder
 from tidings.protocol.user_id import UserId
+from tidings.server.app import API_PREFIX, routes
 from tidings.server.config import Config
 from tidings.server.live import frame
+from tidings.server.live.bus import Hint
 from tidings.server.live.frame import Frame
 from tidings.server.live.hub import Hub, UserLog
 from tidings.server.live.stream import Stream
 from tidings.server.metrics import Metrics
+from tidings.server.node import Node
 from tidings.server.store import Committed, NewMessage, Store
 from tidings.server.store.open import open_maintenance
+from tidings.server.store.sqlite import maintenance
 from tidings.server.store.sqlite.store import SqliteStore
 
 PEOPLE = [UserId(f"u{number}") for number in range(4)]
@@ -196,6 +205,33 @@ def test_an_event_that_every_hint_missed_comes_with_the_sweep(tmp_path: Path) ->
     with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
 
 
+def test_a_hint_that_comes_while_the_log_is_read_is_followed_by_another_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page that is under way may be of before its commit, and the next sweep is far (I3)."""
+
+    async def play(world: World) -> None:
+        reader = Reader(world.rng, 0.0)
+        _, log = await opens(world, PEOPLE[0], None, reader)
+        read_after, has_read, is_answered = world.store.read_after, asyncio.Event(), asyncio.Event()
+
+        async def read_after_slowly(user: UserId, position: int, limit: int) -> list[LogEvent]:
+            page = await read_after(user, position, limit)
+            has_read.set()
+            await is_answered.wait()
+            return page
+
+        monkeypatch.setattr(world.store, "read_after", read_after_slowly)
+        log.kick()
+        await has_read.wait()
+        await world.send(PEOPLE[1], PEOPLE[0])
+        world.hub.heard(world.hub.epoch, [Hint(PEOPLE[0], 1, 0, None, msgspec.Raw(b"null"))])
+        is_answered.set()
+        await until(lambda: [1] == reader.ids(), "the message")
+
+    with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
+
+
 def test_a_log_whose_tail_retention_has_passed_goes_on(tmp_path: Path) -> None:
     """A reader that stands there is sent away, to be told `expired`; a reader that comes after has the events that are
     written from then on (I3)."""
@@ -237,8 +273,9 @@ def test_a_reader_that_joins_a_log_behind_its_head_is_caught_up_at_the_head(tmp_
     with_world(tmp_path / "x.db", play, signals=lambda _world, _events: None)
 
 
-def test_the_readers_of_an_erased_log_are_cut_by_the_sweep(tmp_path: Path) -> None:
+def test_the_readers_of_an_erased_log_are_cut_by_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their place is one in a log that is gone: they return, and are told to reload. Others go on."""
+    monkeypatch.setattr(maintenance, "FORGET_WAIT_MAX_S", 0.0)  # nobody here looks for an erasure, and tells of it
 
     async def play(world: World) -> None:
         erased, other = Reader(world.rng, 0.0), Reader(world.rng, 0.0)
@@ -256,6 +293,66 @@ def test_the_readers_of_an_erased_log_are_cut_by_the_sweep(tmp_path: Path) -> No
         await until(lambda: [1, 2] == other.ids(), "what comes after")
 
     with_world(tmp_path / "x.db", play)
+
+
+@pytest.mark.parametrize("is_of_another_node", [False, True])
+def test_a_hint_of_another_event_than_was_handed_out_cuts_the_readers(tmp_path: Path, is_of_another_node: bool) -> None:
+    """The database went back and grew again, and the node whose commit is gone is gone with it: nobody else knows. A
+    reader that returns is compared with what is there. A duplicate of what was handed out cuts nobody.
+    """
+
+    async def play(world: World) -> None:
+        reader = Reader(world.rng, 0.0)
+        stream, log = await asyncio.create_task(opens(world, PEOPLE[0], None, reader))
+        for _ in range(2):
+            await world.send(PEOPLE[1], PEOPLE[0])
+        await until(lambda: [1, 2] == reader.ids(), "the messages")
+        (event,) = await world.store.read_after(PEOPLE[0], 1, 1)
+
+        def hints(tag: int) -> None:
+            if is_of_another_node:
+                world.hub.heard("former", [Hint(PEOPLE[0], 2, tag ^ 2, None, msgspec.Raw(b"null"))])
+                world.hub.heard(world.hub.epoch, [Hint(PEOPLE[0], 2, tag, None, msgspec.Raw(b"null"))])
+            else:
+                world.hub.committed([Committed(PEOPLE[0], LogEvent(2, tag, event.data, event.type))])
+
+        hints(event.tag)
+        assert (False, 2) == (stream.is_ending, log.tail)
+        hints(event.tag ^ 1)
+        assert (True, None) == (stream.is_ending, log.tail)
+
+    with_world(tmp_path / "x.db", play)
+
+
+def test_a_poll_that_waits_while_its_log_begins_anew_is_told_to_ask_again(tmp_path: Path) -> None:
+    """Its place was one in what is no more: an answer from there on would pass by what stands there now."""
+    reader, writer = PEOPLE[:2]
+    config = Config(db=f"sqlite:///{tmp_path / 'x.db'}", secret="s" * 32)
+    token = jwt.encode({"sub": reader, "exp": 4_000_000_000}, config.secret, "HS256")
+
+    async def play() -> None:
+        node = Node(config)
+        await node.start()
+        await node.store.append(NewMessage(writer, reader, "x", "text", None, None))
+        start = await node.store.start_position(reader, None)
+        transport = httpx2.ASGITransport(app=Router(routes(node, API_PREFIX)))
+        cursor = format_cursor(node.store.epoch, start.head, start.head_tag)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=headers) as client:
+            path = f"{API_PREFIX}/events/me?cursor={cursor}&wait="
+            user_log = node.hub.hold(reader)
+            user_log.join_at(0)
+            user_log.kick()
+            await until(lambda: user_log.tail == start.head, "the message")
+            polling = asyncio.create_task(client.get(f"{path}20"))
+            await until(lambda: bool(user_log.waiters), "the poll")
+            other = Hint(reader, start.head, start.head_tag + 1, None, msgspec.Raw(b"null"))
+            user_log.hint_of_another(node.store.epoch, other)
+            assert 503 == (await polling).status_code
+            assert 200 == (await client.get(f"{path}0")).status_code
+        await node.stop()
+
+    asyncio.run(play())
 
 
 def test_a_stuck_reader_delays_nobody_and_goes_on_from_the_log(tmp_path: Path) -> None:

@@ -339,10 +339,14 @@ def test_a_server_that_cannot_know_anybody_does_not_start(tmp_path: Path, provid
     """One sentence says what to set: nothing is configured (2), or a key server has no keys for us, or none yet (1)."""
     nobody = "http://127.0.0.1:9/jwks.json"
     cases: list[tuple[dict[str, str], str]] = [
-        ({}, "set TIDINGS_SECRET (make one with: openssl rand -hex 32) for tokens of your own, or TIDINGS_ISSUER"),
+        (
+            {},
+            "set secret (TIDINGS_SECRET; make one with: openssl rand -hex 32) for tokens of your own, or issuer"
+            " (TIDINGS_ISSUER)",
+        ),
         ({"jwks_url": nobody, "issuer": "x", "audience": "y"}, f"no keys from {nobody}"),
         ({"jwks_url": provider.issuer + DISCOVERY_PATH, "issuer": "x", "audience": "y"}, "no key for RS256 or ES256"),
-        ({"issuer": provider.issuer + "/", "audience": "y"}, "TIDINGS_ISSUER is"),
+        ({"issuer": provider.issuer + "/", "audience": "y"}, "issuer (TIDINGS_ISSUER) is"),
     ]
     for settings, said in cases:
         code, stderr = serve(tmp_path, **settings)
@@ -356,7 +360,8 @@ def test_a_server_that_cannot_know_anybody_does_not_start(tmp_path: Path, provid
     [
         (
             {"jwks_url": "https://x.example/keys"},
-            "set TIDINGS_ISSUER, and TIDINGS_AUDIENCE or TIDINGS_AUTHORIZED_PARTIES",
+            "set issuer (TIDINGS_ISSUER), and audience (TIDINGS_AUDIENCE) or authorized_parties"
+            " (TIDINGS_AUTHORIZED_PARTIES)",
         ),
         (
             {"jwks_url": "ftp://x/keys", "issuer": "x"},

@@ -1,4 +1,4 @@
-"""The recipes of docs/embed/access.md and docs/embed/identity.md do what they say, as they stand there."""
+"""The recipes of docs/embed/access.md, identity.md and people.md do what they say, as they stand there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from lab import postgres
 from lab.node import Node, Person, refused
 from tidings.server.identity import jwks, tokens
 
@@ -20,13 +21,17 @@ DOCS = Path(__file__).parents[2] / "docs" / "embed"
 SECRET = "at-least-32-bytes-from-your-configuration"
 
 
-def recipe(document: str, heading: str, names: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the names that the first Python snippet below this heading defines."""
+def recipe(document: str, heading: str, places: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the names that the first Python snippet below this heading defines, with these texts in place of those."""
     text = (DOCS / document).read_text(encoding="utf-8").split(f"# {heading}\n", 1)[1]
     found = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert found is not None
-    defined = names if names is not None else {}
-    exec(found[1], defined)
+    code = found[1]
+    for name, place in (places or {}).items():
+        assert name in code
+        code = code.replace(name, place)
+    defined: dict[str, Any] = {"__name__": "recipe"}
+    exec(compile(code, document, "exec", dont_inherit=True), defined)
     return defined
 
 
@@ -98,13 +103,44 @@ def test_a_message_request_opens_when_it_is_answered() -> None:
         assert [201] * 5 == [application.outcome("ada", "ben") for _ in range(5)]
 
 
+def test_members_are_found_by_a_query_of_sqlalchemy() -> None:
+    """A part of a name in any case, of those who want to be found; ``%`` is a letter; the caller is not found."""
+    database = postgres.shared().url().replace("postgresql:", "postgresql+asyncpg:")
+    defined = recipe("people.md", "SQLAlchemy", {"postgresql+asyncpg://app@localhost/app": database})
+    people = [("Ada", None, True), ("Mary Moe", "Bergen", True), ("Max 100%", None, True), ("Mallory", None, False)]
+
+    async def begin() -> None:
+        async with defined["engine"].begin() as connection:
+            await connection.run_sync(defined["Base"].metadata.drop_all)
+            await connection.run_sync(defined["Base"].metadata.create_all)
+        async with defined["new_session"].begin() as session:
+            for name, town, is_listed in people:
+                session.add(defined["Member"](name=name, town=town, picture=None, is_listed=is_listed))
+
+    with Application(defined["tidings"]) as application:
+        portal = application.client.portal
+        assert portal is not None
+        portal.call(begin)
+
+        def found(text: str) -> list[tuple[str, str | None]]:
+            answer = application.client.get("/chat/people", params={"q": text}, headers=application.headers("1"))
+            return [(person["name"], person["about"]) for person in answer.json()["people"]]
+
+        assert [("Mary Moe", "Bergen")] == found("mary")
+        assert [("Mary Moe", "Bergen"), ("Max 100%", None)] == found("m")
+        assert [("Max 100%", None)] == found("%")
+        assert [("Mary Moe", "Bergen"), ("Max 100%", None)] == found("a")
+        portal.call(defined["engine"].dispose)
+
+
 def test_a_token_of_ones_own_is_taken(start_node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the identity page signs it."""
+    """As the identity page signs it; the name is shown."""
     node = start_node()
     monkeypatch.setenv("TIDINGS_SECRET", node.environment()["TIDINGS_SECRET"])
-    token = recipe("identity.md", "Tokens of your own")["chat_token"]("ada")
+    token = recipe("identity.md", "Tokens of your own")["chat_token"]("ada", "Ada Lovelace")
 
-    assert 200 == Person(node, "ada", token).gets("/inbox/ada").status_code
+    Person(node, "ada", token).sends("ben", "hi")
+    assert ["Ada Lovelace"] == [each["user"]["name"] for each in node.person("ben").inbox()["conversations"]]
 
 
 def test_the_hosts_own_code_signs_somebody_out() -> None:

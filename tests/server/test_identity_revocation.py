@@ -35,12 +35,14 @@ from tidings.server.store.sqlite.store import SqliteStore
 FORMER, OLDEST = "the secret of last year: 32 bytes or more", "the secret of the year before: 32 bytes too"
 
 HOST = """
-import asyncio, os
+import asyncio, logging, os
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from tidings import Config, Tidings
+
+logging.basicConfig(level=logging.INFO)
 
 def signed_in(request):
     return request.headers.get("x-user") if request.app.state.is_open else None

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
+from lab import plain_http
 from lab.host import Host
 from lab.key_server import JWKS_PATH, KeyServer
 from lab.node import SECRET, Node, Person
@@ -47,7 +47,7 @@ def test_a_key_server_is_shown_without_what_opens_it(start_node: Callable[..., N
         assert 200 == Person(node, "ada", provider.token("k1", aud="chat", sub="ada")).gets("/inbox/me").status_code
         provider.status = 500
         Person(node, "ada", provider.token("k2", aud="chat", sub="ada")).gets("/inbox/me")
-        told = httpx2.get(f"{node.url}/readyz", trust_env=False).text
+        told = plain_http.get(f"{node.url}/readyz").text
         assert f"127.0.0.1:{provider.port}" in told
         assert "it answered 500" in told
         wait_for(lambda: "keys not fetched" in node.stderr)
@@ -115,7 +115,7 @@ asyncio.run(main())
         {"TIDINGS_JWKS_URL": "ldap://operator:p4ss/w0rd@p4ssw0rd@127.0.0.1/jwks?apikey=k3y", "TIDINGS_AUDIENCE": "x"},
         {"TIDINGS_ISSUER": "http://operator:p4ssw0rd@127.0.0.1:9?apikey=k3y", "TIDINGS_AUDIENCE": "chat"},
         {"TIDINGS_ISSUER": "operator:p4ssw0rd@127.0.0.1", "TIDINGS_AUDIENCE": "chat"},
-        {"TIDINGS_SECRET": SECRET, "TIDINGS_DB": "postgresql://operator:p4ssw0rd@db.example.org/chat?sslkey=k3y"},
+        {"TIDINGS_SECRET": SECRET, "TIDINGS_DB": "postgresql://operator:p4ssw0rd@127.0.0.1:port/chat?sslkey=k3y"},
     ],
     ids=["keys that cannot be had", "another scheme", "an issuer", "an issuer without a scheme", "a database"],
 )
@@ -137,7 +137,7 @@ def test_a_sentence_at_the_start_shows_no_password(settings: dict[str, str], tmp
 def test_the_settings_show_no_secret() -> None:
     """As they are printed, in a traceback with locals for instance."""
     config = Config(
-        db="postgresql://operator:p4ssw0rd@db.example.org/chat",
+        db="mysql://operator:p4ssw0rd@db.example.org/chat",
         secret="k3y" * 20,
         former_secrets=("p4ssw0rd" * 5,),
         jwks_url="https://operator:p4ssw0rd@keys.example.org",
@@ -221,6 +221,6 @@ def test_embedded_no_token_of_an_address_is_in_the_access_log(
 ) -> None:
     """Where it is not configured, too: that it is refused does not make it a bad one. PROTOCOL 2.1.5"""
     host = start_host(application)
-    httpx2.get(f"{host.url}/api/message/sse/me?token=a-good-token", trust_env=False)
+    plain_http.get(f"{host.url}/api/message/sse/me?token=a-good-token")
     wait_for(lambda: "token=hidden" in host.output)
     assert "a-good-token" not in host.output

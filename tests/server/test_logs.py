@@ -22,6 +22,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as of_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as of_text
 
+from lab import plain_http
 from lab.host import Host
 from lab.node import SECRET, Node, Person, refused
 from lab.process import PATIENCE_S, START_DEADLINE_S, wait_for
@@ -35,7 +36,7 @@ def lines(node: Node) -> list[dict[str, Any]]:
 
 def metrics(url: str) -> dict[str, float]:
     """Every sample by its name and labels."""
-    answer = httpx2.get(f"{url}/metrics", trust_env=False)
+    answer = plain_http.get(f"{url}/metrics")
     assert 200 == answer.status_code, answer.text
     samples = (line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#"))
     return {name: float(value) for name, _, value in samples}
@@ -72,8 +73,8 @@ def test_neither_texts_nor_tokens_are_in_any_log(start_node: Callable[..., Node]
         node = start_node(log_format=log_format, log_level="debug", query_token=1)
         alice, bob = node.person("alice"), node.person("bob")
         use_everything(alice, bob, "a private text")
-        httpx2.get(f"{node.url}/api/message/events/me?token={alice.token}", trust_env=False).raise_for_status()
-        httpx2.get(f"{node.url}/api/message/nothing/here?token={alice.token}", trust_env=False)
+        plain_http.get(f"{node.url}/api/message/events/me?token={alice.token}").raise_for_status()
+        plain_http.get(f"{node.url}/api/message/nothing/here?token={alice.token}")
         node.stop()
         written = node.output
         node.restart()
@@ -166,7 +167,7 @@ def test_requests_commits_and_resumes_are_measured(start_node: Callable[..., Nod
 def test_buckets_are_cumulative_and_every_metric_is_described(node: Node, alice: Person, bob: Person) -> None:
     """As Prometheus' text format 0.0.4 wants it."""
     alice.sends(bob, "x")
-    text = httpx2.get(f"{node.url}/metrics", trust_env=False).text
+    text = plain_http.get(f"{node.url}/metrics").text
     described = set(re.findall(r"^# TYPE (\S+) (?:counter|gauge|histogram)$", text, re.MULTILINE))
     assert described == set(re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE))
     named = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"^(\w+)[ {]", text, re.MULTILINE)}
@@ -188,7 +189,7 @@ def test_buckets_are_cumulative_and_every_metric_is_described(node: Node, alice:
 def test_a_reader_gets_openmetrics_if_it_takes_it(node: Node, accept: str, is_openmetrics: bool) -> None:
     """Else Prometheus' text format 0.0.4; the same samples in both, and no header is an error."""
     node.person("ada").inbox()
-    answer = httpx2.get(f"{node.url}/metrics", headers={b"Accept": accept.encode()}, trust_env=False)
+    answer = plain_http.get(f"{node.url}/metrics", headers={b"Accept": accept.encode()})
     wanted = "application/openmetrics-text; version=1.0.0" if is_openmetrics else "text/plain; version=0.0.4"
     assert (200, f"{wanted}; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
     families = list((of_openmetrics if is_openmetrics else of_text)(answer.text))
@@ -236,9 +237,9 @@ def test_metrics_can_have_a_port_of_their_own(start_node: Callable[..., Node]) -
     node = start_node(metrics_port=port)
 
     assert "tidings_streams_open" in metrics(f"http://127.0.0.1:{port}")
-    assert 404 == httpx2.get(f"{node.url}/metrics", trust_env=False).status_code
+    assert 404 == plain_http.get(f"{node.url}/metrics").status_code
     for path in ("/", "/healthz", "/api/message/events/me"):
-        assert 404 == httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code
+        assert 404 == plain_http.get(f"http://127.0.0.1:{port}{path}").status_code
     assert [] == node.person("ada").inbox()["conversations"]
 
 
@@ -289,7 +290,7 @@ def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, command: str) -> 
 
 def is_up(url: str) -> bool:
     try:
-        return httpx2.get(url, trust_env=False).status_code == 200
+        return plain_http.get(url).status_code == 200
     except httpx2.TransportError:
         return False
 

@@ -139,7 +139,8 @@ connection.set_trace_callback(None)
 
 
 def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new(path: Path) -> None:
-    """Before each of its statements, and after the last: the version is one of both, and everything is there."""
+    """Before each of its statements, and after the last: the version is one of both, or one on the way to it, and
+    everything of it is there."""
     seen, statements, is_whole = set(), 0, False
     original = path.read_bytes()
     while not is_whole:
@@ -157,7 +158,7 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new(path: Pat
         connection.close()
         assert ("ok", version > 5) == (fault, "chat" in columns)
         seen.add(version)
-    assert {5, open_maintenance(f"sqlite:///{path}").schema().known} == seen
+    assert set(range(5, open_maintenance(f"sqlite:///{path}").schema().known + 1)) == seen
     assert statements > 5
     assert ANSWERS == answers(path)
 

@@ -24,6 +24,7 @@ import pytest
 from lab.node import Node, Person, refused
 from lab.process import wait_for
 from tidings.cli import main
+from tidings.protocol.service_key import is_service_key
 from tidings.server.store.open import open_maintenance
 
 PROGRAM = str(Path(sys.executable).with_name("tidings"))
@@ -113,6 +114,39 @@ def test_a_database_of_version_1_is_migrated_with_what_is_in_it(tmp_path: Path) 
     assert 3 == sum(
         json.loads(line)["type"] == "message" for line in tidings("export", "--user", "other", db=database).splitlines()
     )
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "x" * 65, "sh\u00f6p", "a/b", 'x"y'])
+def test_a_key_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    """It stands in lines of logs and in labels of metrics."""
+    with pytest.raises(SystemExit, match="2"):
+        tidings("key", "create", "--", name, db=tmp_path / "t.db")
+
+
+def test_keys_are_made_listed_and_revoked_without_a_server_too(tmp_path: Path) -> None:
+    """A user whom nobody could be is refused; a key for the user ``any`` is one for anybody."""
+    db = tmp_path / "t.db"
+    assert "there is no database" in tidings("key", "create", "shop", code=2, db=db)
+    tidings("migrate", db=db)
+    assert "" == tidings("key", "list", db=db)
+    keys = {
+        name: tidings("key", "create", name, *options, db=db).strip()
+        for name, options in {"shop": [], "bot": ["--as", "any"], "a.b-c_1": ["--as", "Ada L", "--system"]}.items()
+    }
+    assert 3 == len(set(filter(is_service_key, keys.values())))
+    assert "--as: A user id contains no slash" in tidings("key", "create", "x", "--as", "a/b", code=2, db=db)
+    assert "there is a key shop" in tidings("key", "create", "shop", code=2, db=db)
+    listed = tidings("key", "list", db=db)
+    assert not any(key in listed for key in keys.values())
+    head, *rows = (line.split() for line in listed.splitlines())
+    assert ["NAME", "AS", "SYSTEM", "CREATED", "LAST", "USED"] == head
+    assert [["a.b-c_1", "Ada", "L", "yes"], ["bot", "(any)", "no"], ["shop", "shop", "no"]] == [
+        row[:-2] for row in rows
+    ]
+    assert ["never"] * 3 == [row[-1] for row in rows]
+    assert "" == tidings("key", "revoke", "bot", db=db)
+    assert "there is no key bot" in tidings("key", "revoke", "bot", code=1, db=db)
+    assert "bot" not in tidings("key", "list", db=db)
 
 
 def test_a_newer_database_is_refused_by_every_command(tmp_path: Path) -> None:

@@ -81,6 +81,18 @@ def test_an_absence_is_told_after_the_grace_and_a_return_at_once() -> None:
     assert [(ADA, BEN, False)] == room.turn(2).new()
 
 
+def test_a_watch_that_goes_on_elsewhere_ends_here_unless_it_began_later() -> None:
+    """The news of another node may be older than the question that came here since."""
+    room = Room().settled()
+    room.presence.watch(ADA, BEN)
+    room.presence.unwatch(ADA, BEN, room.now - 0.001)
+    room.comes(BEN)
+    assert [(ADA, BEN, True)] == room.turn(3).new()
+    room.presence.unwatch(ADA, BEN, room.now)
+    room.goes(BEN)
+    assert [] == room.turn(2 * GRACE_S).new()
+
+
 def test_changes_within_a_tick_are_told_as_one_or_not_at_all() -> None:
     """Only what differs from what the watcher knows."""
     room = Room().settled()

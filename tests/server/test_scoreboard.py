@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.client_build import ROOT
 from lab.scoreboard.faults import FAULTS, Fault, Lengths
 from lab.scoreboard.scene import Measure, Outcome, Scene, play
 from lab.scoreboard.table import tables
@@ -19,6 +21,7 @@ from lab.systems import ROWS
 from lab.systems.event_source import Event, EventSource, Parser, ReconnectingEventSource, StreamRequest
 from lab.systems.reader import Reader, until
 from lab.systems.system import Publication, Row, System
+from lab.systems.tidings_readers import built_client
 
 SHORT = Measure(readers=2, rate_per_s=50, before_s=0.2, after_s=0.2, settle_s=1)
 DEADLINE_S = 30.0
@@ -187,10 +190,29 @@ def test_a_reader_that_gives_up_is_told_of() -> None:
     assert "EventSource stops for good on 503 text/plain" == reader.gave_up
 
 
-@pytest.mark.parametrize("fault", ["cut", "lost replies", "kill"])
-def test_tidings_loses_doubles_and_reorders_nothing_on_the_scoreboard(fault: str) -> None:
-    """Its Python client, in a short round: the connection is cut, replies are lost, the server is killed."""
-    (row,) = [row for row in ROWS if row.name == "Tidings, Python client"]
+def test_the_processes_that_play_the_scenes_have_the_browser_s_client() -> None:
+    """It is built once for a run: a process that is started then finds the module."""
+    built = built_client()
+    asks = "from lab.systems.tidings_readers import built_client; print(built_client())"
+
+    told = subprocess.run([sys.executable, "-c", asks], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert f"{built}\n" == told
+    assert (built / "index.js").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("Tidings, Python client", "cut"),
+        ("Tidings, Python client", "lost replies"),
+        ("Tidings, Python client", "kill"),
+        ("Tidings, three nodes, browser client", "kill"),
+    ],
+)
+def test_tidings_loses_doubles_and_reorders_nothing_on_the_scoreboard(name: str, fault: str) -> None:
+    """In a short round: the connection is cut, replies are lost, the server is killed, or all nodes of one database."""
+    (row,) = [row for row in ROWS if row.name == name]
     (found,) = [each for each in FAULTS if each.name == fault]
     lengths = Lengths(lost_replies_s=0.5, down_s=0)
     outcome = played(row, found, replace(SHORT, rate_per_s=10, settle_s=30, lengths=lengths))

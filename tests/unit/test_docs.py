@@ -6,16 +6,21 @@ import runpy
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
+import jwt
 import pytest
+from starlette.testclient import TestClient
 
 from tidings import errors
 from tidings.server.config import Config, environment_name
+from tidings.server.http.siblings import SharedMetrics
 from tidings.server.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -24,14 +29,25 @@ DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "web" / "client").glob("*.md")])
 }
-SNIPPET = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CLIENT_VARIABLES = {"TIDINGS_URL", "TIDINGS_TOKEN"}  # read by `tidings send` and `tail`; not settings of a server
+SNIPPET = re.compile(r"^```(\w+)(?: [\w.]+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CLIENT_VARIABLES = {  # read by the commands that talk with a server; not settings of one
+    "TIDINGS_URL",
+    "TIDINGS_TOKEN",
+    "TIDINGS_KEY",
+    "TIDINGS_USER",
+    "TIDINGS_COOKIE",
+    "TIDINGS_HEADER",
+}
 PROGRAMS = {
     "/opt/tidings/bin/pip",
     "cp",
+    "createdb",
+    "kubectl",
     "make",
     "echo",
+    "nginx",
     "install",
+    "docker",
     "podman",
     "systemctl",
     "cat",
@@ -64,7 +80,8 @@ def simple_commands(code: str) -> list[list[str]]:
         within = re.findall(r"\$\(([^)]*)\)", line)
         outer = re.sub(r"\$\([^)]*\)", "X", line).split("#")[0]
         for part in [*within, *re.split(r" && | \| |; ", outer)]:
-            words = [word for word in part.removeprefix("$ ").split() if not re.match(r"(export|[A-Z_]+=)", word)]
+            words = part.removeprefix("$ ").removeprefix("export ").split()
+            words = [word for word in words if not re.match(r"[A-Z_]+=", word)]
             found += [words] if words else []
     return found
 
@@ -120,6 +137,14 @@ def test_the_page_of_the_clients_states_is_that_of_the_table() -> None:
     text = DOCUMENTS["docs/understand/client-states.md"]
 
     assert page(text) == text
+
+
+def test_the_list_of_documents_for_programs_is_that_of_the_index() -> None:
+    """llms.txt is written from docs/README.md; `make docs` writes it. Each of its links leads to a file."""
+    text = (ROOT / "llms.txt").read_text(encoding="utf-8")
+
+    assert runpy.run_path(str(ROOT / "docs" / "write_llms.py"))["llms"]() == text
+    assert [] == [path for path in re.findall(r"\]\(([^)]+)\)", text) if not (ROOT / path).exists()]
 
 
 def test_the_types_of_the_browser_client_are_those_of_the_shapes() -> None:
@@ -207,9 +232,9 @@ def test_every_variable_in_the_documents_exists() -> None:
     assert set() == named - known
 
 
-def test_every_metric_is_documented_and_every_one_in_the_documents_exists() -> None:
+def test_every_metric_is_documented_and_every_one_in_the_documents_exists(tmp_path: Path) -> None:
     """docs/run/operate.md names all, with their labels."""
-    text = Metrics().render("")[0].decode()
+    text = (Metrics().render("")[0] + SharedMetrics(tmp_path, 0).render("")[0]).decode()
     given = {
         name for name in re.findall(r"^# TYPE (tidings_\w+) ", text, re.MULTILINE) if not name.endswith("_created")
     }
@@ -308,15 +333,38 @@ def test_the_embedding_example_of_the_readme_works(tmp_path: Path) -> None:
         assert server.stderr is not None
         (url,) = next(found for line in server.stderr if (found := re.findall(r"running on (http://\S+)", line)))
         shipped = httpx.post(f"{url}/orders/ada/shipped").raise_for_status().json()
-        page = httpx.get(f"{url}/api/message/shop", cookies={"session": "cookie-of-ada"}).raise_for_status().json()
+        (cookie,) = re.findall(r'document\.cookie = "(\S+); path=/"', DOCUMENTS["README.md"])
+        page = httpx.get(f"{url}/api/message/shop", headers={"Cookie": cookie}).raise_for_status().json()
 
         assert [(shipped["message"], "Your parcel is on its way.")] == [
             (message["_id"], message["text"]) for message in page["messages"]
         ]
         assert 401 == httpx.get(f"{url}/api/message/shop").status_code
+        assert "session" == httpx.get(f"{url}/messages/page.json").raise_for_status().json()["sign_in"]
     finally:
         server.terminate()
         server.communicate(timeout=30)
+
+
+def test_the_server_of_the_page_on_frameworks_finds_people_for_the_tokens_of_a_next_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pasted as it stands: the token's user finds somebody by a part of the name, and writes to nobody unknown."""
+    (code,) = [match[2] for match in SNIPPET.finditer(DOCUMENTS["docs/embed/frameworks.md"]) if match[1] == "python"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDINGS_SECRET", "s" * 32)
+    pasted: dict[str, Any] = {}
+    exec(code, pasted)
+    token = jwt.encode({"sub": "ada", "exp": time.time() + 60}, "s" * 32, "HS256")
+    with TestClient(pasted["app"], headers={"Authorization": f"Bearer {token}"}) as ada:
+        found = ada.get("/api/message/people", params={"q": "oKr"}).json()["people"]
+        assert [("ben", "Ben Okri")] == [(person["id"], person["name"]) for person in found]
+        sent = [
+            ada.post("/api/message/send", json={"recipientId": user, "text": "Hello", "client_id": user})
+            for user in ("ben", "nobody")
+        ]
+        assert [(201, None), (404, "unknown_person")] == [(each.status_code, each.json().get("code")) for each in sent]
+        assert 401 == ada.get("/api/message/people?q=b", headers={"Authorization": "Bearer x"}).status_code
 
 
 def test_the_readme_installs_an_extra_of_the_installed_package_for_its_example() -> None:
@@ -326,7 +374,7 @@ def test_the_readme_installs_an_extra_of_the_installed_package_for_its_example()
     (package,) = re.findall(r"^install 'tidings\[(\w+)\]'$", installs)
     assert f"from {package} import" in code
     extra = [each for each in requires("tidings") or [] if f'extra == "{package}"' in each.replace("'", '"')]
-    assert [package] == [re.split(r"[^\w-]", each)[0] for each in extra]
+    assert {package, "starlette", "pyjwt", "prometheus-client"} == {re.split(r"[^\w-]", each)[0] for each in extra}
     found = subprocess.run(
         [sys.executable, "-m", "pip", *shlex.split(installs), "--dry-run", "--no-index", "--quiet"],
         capture_output=True, text=True, timeout=60, check=False,
@@ -342,6 +390,7 @@ def test_a_typescript_snippet_imports_what_the_package_exports(document: str, co
         "tidings/react": "react/index.ts",
         "tidings/react/words/ar": "react/words/ar.ts",
         "tidings/guide": "guide.ts",
+        "tidings/embed": "embed/index.tsx",
     }
     for names, package in re.findall(r"import \{([^}]+)\} from \"(tidings[\w/]*)\"", code):
         text = (ROOT / "web" / "client" / "src" / entries[package]).read_text(encoding="utf-8")

@@ -18,17 +18,24 @@ SOURCE = ROOT / "src"
 # First part of a module's name below tidings → the parts it may import from.
 MAY_IMPORT = {
     "errors": {"errors"},
+    "extra": {"errors"},
     "protocol": {"protocol", "errors"},
-    "server": {"server", "protocol", "errors"},
+    "server": {"server", "protocol", "errors", "extra"},
     "client": {"client", "protocol", "errors"},
     "bench": {"bench", "protocol", "errors"},
-    "fastapi": {"fastapi", "server", "protocol", "errors"},  # integrations know the server, which knows nothing of them
-    "django": {"server", "protocol", "errors"},
+    "fastapi": {
+        "fastapi",
+        "server",
+        "protocol",
+        "errors",
+        "extra",
+    },  # integrations know the server, which knows nothing of them
+    "django": {"server", "protocol", "errors", "extra"},
     "terminal_text": {"terminal_text"},
     "chat_terminal": {"chat_terminal", "client", "terminal_text", "protocol", "errors"},
-    "cli": {"cli", "server", "client", "bench", "chat_terminal", "terminal_text", "protocol", "errors"},
+    "cli": {"cli", "server", "client", "bench", "chat_terminal", "terminal_text", "protocol", "errors", "extra"},
     "__main__": {"cli"},
-    "": {"server", "client", "protocol", "errors"},  # tidings/__init__.py: public names
+    "": {"server", "client", "protocol", "errors", "extra"},  # tidings/__init__.py: public names
 }
 # Room of src/tidings/server → the rooms that it imports from, all of which stand above it in this table. The ground
 # floor is open to every room but the store.
@@ -36,20 +43,33 @@ GROUND_FLOOR = {"config", "logs", "metrics", "own_connection"}
 ROOMS: dict[str, set[str]] = {
     "store": set(),
     "host": {"store"},
-    "identity": {"host"},
+    "identity": {"host", "store"},
     "live": {"store"},
     "node": {"host", "identity", "live", "store"},
     "api": {"host", "identity", "live", "node", "store"},
-    "app": {"api", "host", "identity", "node"},
-    "http": {"api", "app", "identity", "live", "node"},
+    "calls": {"api", "node", "store"},
+    "calls_now": {"api", "calls", "host", "node", "store"},
+    "page": {"api", "identity", "node"},
+    "app": {"api", "calls_now", "host", "identity", "node", "page"},
+    "http": {"api", "app", "identity", "live", "node", "page"},
     "demo": {"api", "http", "identity", "node", "store"},
 }
-ENTRY_POINTS = {"tidings.cli", "tidings.__main__", "tidings.django", "tidings.fastapi", "tidings.server.demo.child"}
+ENTRY_POINTS = {
+    "tidings.cli",
+    "tidings.__main__",
+    "tidings.django",
+    "tidings.fastapi",
+    "tidings.server.demo.child",
+    "tidings.server.demo.database",
+    "tidings.server.http.worker",
+}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl", "sqlite3", "threading", "time"}
 NAMELESS = {"utils", "util", "helpers", "common", "misc", "core", "models", "services", "interfaces"}
 LOCK_FILES = [
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "locks").iterdir()),
     *("web/package-lock.json", "lab/systems/package-lock.json", "tests/wide/jest/package-lock.json"),
+    *("lab/release/vite/package-lock.json", "lab/release/next/package-lock.json"),
+    "tests/wide/frameworks/package-lock.json",
 ]
 
 
@@ -197,6 +217,20 @@ def test_a_limit_stands_beside_its_use() -> None:
     others = [text_of(path) for path in MODULES.values() if path != config]
 
     assert [] == [limit for limit in limits - kept_here if sum(limit in text for text in others) < 2]
+
+
+def test_a_sentence_names_a_setting_as_both_of_its_readers_write_it() -> None:
+    """``db (TIDINGS_DB)``: who embeds gives ``Config(db=...)``, and no variable is read."""
+    named = [
+        (path.name, found)
+        for path in [SOURCE / "tidings" / "errors.py", *(SOURCE / "tidings" / "server").rglob("*.py")]
+        for node in ast.walk(ast.parse(text_of(path)))
+        # A text without a space is a variable that is read.
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+        for found in re.finditer(r"(\w*) ?\(?TIDINGS_([A-Z_]+)", node.value)
+    ]
+    assert len(named) > 40
+    assert [] == [(name, found[0]) for name, found in named if found[1] != found[2].lower()]
 
 
 def test_every_module_is_used() -> None:

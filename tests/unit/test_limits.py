@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tidings.errors import TooManyRequests
+from tidings.protocol.user_id import UserId
 from tidings.server.identity.rates import RATE_USERS_MAX, RateLimit
+from tidings.server.store import hourly
+from tidings.server.store.hourly import HOUR_S, Hourly
+
+ADA = UserId("ada")
 
 
 class Clock:
@@ -69,3 +74,36 @@ def test_the_most_recent_half_is_remembered_and_no_more_than_all() -> None:
         assert len(limit._young) + len(limit._old) <= RATE_USERS_MAX + 1
     assert 0 == passes(limit, f"stranger {3 * RATE_USERS_MAX - RATE_USERS_MAX // 3}")
     assert 1 == passes(limit, "stranger 0")
+
+
+def test_an_hour_after_the_first_one_more_may_be_done() -> None:
+    """Never more than so many within any hour; a refusal counts for nothing, and tells when. PROTOCOL 20.0.5"""
+    clock = Clock()
+    hour = Hourly(clock)
+    for _ in range(3):
+        hour.take("report", ADA, 3)
+        clock.now += 600
+    for _ in range(2):
+        with pytest.raises(TooManyRequests) as refusal:
+            hour.take("report", ADA, 3)
+        assert HOUR_S - 1800 == refusal.value.retry_after_s
+    clock.now += HOUR_S - 1800
+    hour.take("report", ADA, 3)
+    with pytest.raises(TooManyRequests):
+        hour.take("report", ADA, 3)
+
+
+def test_those_who_did_nothing_for_an_hour_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory has a bound: beyond it, the one that did nothing for longest goes first."""
+    monkeypatch.setattr(hourly, "REMEMBERED_MAX", 3)
+    clock = Clock()
+    hour = Hourly(clock)
+    for name in ("ada", "ben", "eve"):
+        hour.take("report", UserId(name), 1)
+    hour.take("report", UserId("flo"), 1)
+    hour.take("report", ADA, 1)  # forgotten
+    with pytest.raises(TooManyRequests):
+        hour.take("report", UserId("eve"), 1)
+    clock.now += HOUR_S
+    hour.take("report", ADA, 1)
+    assert 1 == len(hour._done_at)

@@ -16,8 +16,10 @@ VECTORS = Path(__file__).parents[2] / "vectors"
 TABLE: dict[str, Any] = json.loads((VECTORS / "connection.json").read_text("utf-8"))
 CASES: list[dict[str, Any]] = json.loads((VECTORS / "polling.json").read_text("utf-8"))["cases"]
 HEARTBEAT_MS = 15_000
+NONE = Outcome("status", status=503, retry_after_s=60)
 LOST: list[OutcomeKind] = ["network", "timeout", "violation", "end"]
 OF_PAGES = {"reconnect", "visible", "hidden", "frozen", "restored", "online", "offline"}
+OF_PAGES |= {"request: 401"}  # by cookie: whoever has a token replaces it
 
 
 def shown(machine: Machine) -> str:
@@ -74,6 +76,8 @@ class Rig:
                 return self.sees(machine.stream_bytes(stream, now))
             case ["stream", "lost"]:
                 return self.sees(machine.stream_ended(stream, Outcome("network"), "network", now))
+            case ["no", "streams"]:
+                return self.sees(machine.stream_ended(stream, NONE, "no_streams", now))
             case ["goodbye", wait_ms]:
                 return self.sees(machine.stream_goodbye(stream, float(wait_ms), "draining", now))
             case ["poll", "answered", *more]:
@@ -126,6 +130,8 @@ def walk(runs: int, chance: random.Random) -> set[tuple[str, str, str]]:
                 is_live = machine.status == "connected"
                 ended = chance.choice(lost if is_live else outcomes)
                 moves.append((cause_of("stream", ended), "stream_ended", (stream, ended, "r")))
+                if not is_live and chance.random() < (0.5 if before == "unauthorized" else 0.1):
+                    moves[-1] = ("stream: no streams", "stream_ended", (stream, NONE, "no_streams"))
                 if not rig.is_requested:
                     rig.is_requested = True
                     moves.append(("bytes", "stream_requested", (stream,)))
@@ -136,7 +142,7 @@ def walk(runs: int, chance: random.Random) -> set[tuple[str, str, str]]:
                 else:
                     moves.append(("connected frame", "stream_connected", (stream, HEARTBEAT_MS)))
             if (poll := rig.poll) is not None:
-                failed = chance.choice(outcomes)
+                failed = chance.choice(statuses if before == "unauthorized" else outcomes)
                 moves += [("poll answered", "poll_done", (poll, False))] * 2
                 moves.append((cause_of("poll", failed), "poll_failed", (poll, failed, "r")))
             if moves:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from lab.client_build import install_packages, node_program, pack_client
 
 ROOT = Path(__file__).parents[2]
-PAGE = {"index.html", ".build-hash"}
+PAGE = {"index.html", "embed.js", ".build-hash"}
 
 
 def hatchling(project: Path, *arguments: str, path: str | None = None) -> None:
@@ -57,8 +58,9 @@ def project(tmp_path: Path) -> Path:
     (project / "src" / "tidings" / "__init__.py").touch()
     (project / "web" / "chat").mkdir(parents=True)
     (project / "web" / "chat" / "page.ts").write_text("export const page = 1;\n")
-    for name in ["pyproject.toml", "hatch_build.py", "locks/requirements-node.lock", "README.md", "LICENSE"]:
-        (project / name).parent.mkdir(exist_ok=True)
+    files = ["pyproject.toml", "hatch_build.py", "locks/requirements-node.lock", "README.md", "LICENSE"]
+    for name in [*files, "docs/start/install.md"]:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, project / name)
     return project
 
@@ -76,10 +78,17 @@ def pretend_built(project: Path) -> None:
     subprocess.run([sys.executable, "-c", script], cwd=project, check=True, timeout=30)
 
 
-def test_a_wheel_holds_the_page_the_migrations_and_the_types_marker(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    directory = tmp_path_factory.mktemp("wheel")
+    hatchling(ROOT, "-t", "wheel", "-d", str(directory))
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+def test_a_wheel_holds_the_page_the_migrations_and_the_types_marker(wheel: Path) -> None:
     """An installed wheel serves the chat and creates its database."""
-    hatchling(ROOT, "-t", "wheel", "-d", str(tmp_path))
-    (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
 
     assert set() == {f"tidings/static/{name}" for name in PAGE} - names
@@ -88,14 +97,36 @@ def test_a_wheel_holds_the_page_the_migrations_and_the_types_marker(tmp_path: Pa
     assert [] != [name for name in names if name.startswith("tidings/static/assets/") and name.endswith(".js")]
 
 
-def test_a_wheel_holds_the_licence_of_every_package_that_its_page_bundles(tmp_path: Path) -> None:
+def test_a_wheel_holds_the_licence_of_every_package_that_its_page_bundles(wheel: Path) -> None:
     """React's licence asks for its notice in every copy; the page is one."""
-    hatchling(ROOT, "-t", "wheel", "-d", str(tmp_path))
-    (wheel,) = tmp_path.glob("*.whl")
     licenses = zipfile.ZipFile(wheel).read("tidings/static/licenses.md").decode()
 
     assert [] == [name for name in ("react", "react-dom", "scheduler") if f"## {name} - " not in licenses]
     assert licenses.count("Permission is hereby granted") >= 3
+    script = zipfile.ZipFile(wheel).read("tidings/static/embed.js").decode()
+    assert script.startswith("/*!\ntidings\n")
+    assert "\nreact, react-dom, scheduler\n" in script
+
+
+@pytest.mark.parametrize(
+    "config", sorted((ROOT / "web").glob("*/vite[.-]*config.ts")), ids=lambda path: path.parent.name
+)
+def test_a_bundle_comes_with_the_licences_of_all_that_is_in_it(tmp_path: Path, config: Path) -> None:
+    """By the source maps of the same build: the whole text of each, beside the page or in the script; all are MIT."""
+    build = [node_program(), str(ROOT / "web/node_modules/vite/bin/vite.js"), "build", "--config", str(config)]
+    options = ["--sourcemap", "--outDir", str(tmp_path), "--emptyOutDir", "--logLevel", "warn"]
+    subprocess.run([*build, *options], cwd=config.parent, check=True, timeout=100)
+    sources = {source for path in tmp_path.rglob("*.map") for source in json.loads(path.read_text())["sources"]}
+    bundled = {
+        re.findall(r"node_modules/((?:@[^/]+/)?[^/]+)/", each)[-1] for each in sources if "node_modules/" in each
+    }
+    packages = [ROOT / "web" / "node_modules" / name for name in bundled]
+    (carrier,) = [*tmp_path.glob("licenses.md"), *tmp_path.glob("embed.js")]
+    carried = " ".join(carrier.read_text().split())
+
+    assert {"react", "react-dom", "scheduler"} == bundled
+    assert {"MIT"} == {json.loads((path / "package.json").read_text())["license"] for path in packages}
+    assert [] == [path.name for path in packages if " ".join((path / "LICENSE").read_text().split()) not in carried]
 
 
 def test_npm_pack_of_a_clone_holds_the_compiled_package_its_types_and_its_licence(tmp_path: Path) -> None:
@@ -113,6 +144,13 @@ def test_npm_pack_of_a_clone_holds_the_compiled_package_its_types_and_its_licenc
     assert set() == targets - names
     assert "LICENSE" in names
     assert [] == [name for name in names if ".test." in name]
+    # But for the script, it has nothing of others within: React is the application's.
+    imported = set()
+    for path in (web / "client" / name for name in names if name.endswith(".js") and name != "dist/embed.js"):
+        imported |= set(
+            re.findall(r"""^(?:import|export)\b(?:[^"';=]*\bfrom)? *["']([^"'.][^"']*)["']""", path.read_text(), re.M)
+        )
+    assert {"react", "react/jsx-runtime"} == imported
 
 
 def test_an_sdist_becomes_a_wheel_where_there_is_no_node(tmp_path: Path, no_programs: str) -> None:

@@ -120,3 +120,26 @@ def test_the_address_of_a_client_is_the_one_that_the_proxies_saw(
     told = ",".join([written, str(client), *proxies]).encode("latin-1", "replace")
     scope = {"client": ("10.0.0.2", 1), "headers": [(b"x-forwarded-for", told)]}
     assert str(client) == Addresses(["127.0.0.1", "10.0.0.0/8"]).of(scope)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("127.0.0.1", None, "127.0.0.1"),
+        ("127.0.0.1", b"127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", b"unknown", "127.0.0.1"),
+        ("127.0.0.1", b"10.0.0.7", "10.0.0.7"),
+        ("127.0.0.1", b"203.0.113.7, 10.0.0.7", "203.0.113.7"),
+        ("198.51.100.1", b"203.0.113.7", "198.51.100.1"),
+        (None, b"203.0.113.7", ""),
+    ],
+)
+def test_a_log_names_a_proxy_where_it_knows_nobody_behind_it(
+    peer: str | None, forwarded: bytes | None, address: str
+) -> None:
+    """Those who ask on the machine of the proxy have its address; a socket file has none."""
+    scope = {
+        "client": None if peer is None else (peer, 1),
+        "headers": [] if forwarded is None else [(b"x-forwarded-for", forwarded)],
+    }
+    assert address == Addresses(["127.0.0.1", "10.0.0.0/8"]).told(scope)

@@ -101,7 +101,7 @@ class Tab(ABC):
         end = time.monotonic() + deadline_s
         while (shown := self.texts) != list(texts) and time.monotonic() < end:
             time.sleep(POLL_S)
-        assert list(texts) == shown
+        assert list(texts) == shown, f"not {texts} within {deadline_s} s, but {shown}"
 
 
 TEXTS = "return [...document.querySelectorAll('.tidings-message .tidings-words')].map((each) => each.textContent)"

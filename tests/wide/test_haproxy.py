@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +27,10 @@ from tests.server.test_deploy import (
     test_pages_for_operators_are_not_public,
     test_the_doctor_finds_no_fault_behind_the_shipped_proxy,
 )
+from tests.server.test_deploy_nodes import nodes, one_may_be_away
 
 __all__ = [
+    "nodes",
     "test_a_drain_passes_and_no_token_is_in_the_proxys_logs",
     "test_a_message_passes_to_an_open_stream_at_once",
     "test_a_page_of_ours_writes_with_its_cookie",
@@ -68,3 +71,10 @@ def test_its_plain_check_finds_the_server_and_that_it_drains(tmp_path_factory: p
         node.signal_stop()
         wait_for(lambda: "DOWN" in front.logs, what="a check that fails")
         node.kill()
+
+
+# shows: nodes/proxies
+def test_behind_haproxy_any_node_serves_anybody_and_one_may_be_away(nodes: list[Node], tmp_path: Path) -> None:
+    """As behind nginx and Caddy (tests/server/test_deploy_nodes.py)."""
+    with Front("haproxy", nodes[0], tmp_path, others=nodes[1:]) as front:
+        one_may_be_away(front, nodes)
