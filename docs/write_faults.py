@@ -12,18 +12,33 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lab.faults.pages import notes, simulation, table, verdict  # noqa: E402 - the path comes first
+from lab.faults.pages import (  # noqa: E402 - the path comes first
+    notes,
+    of_nodes,
+    of_one_node,
+    simulation,
+    simulation_of_nodes,
+    table,
+    table_of_nodes,
+    verdict,
+)
 from lab.faults.results import PUBLISHED, read, take  # noqa: E402
 
 
 def parts() -> dict[str, str]:
     """Return the text between the two marks, by document."""
     results = read(PUBLISHED)
-    scenes = results["scenes"]
+    alone, several = of_one_node(results["scenes"]), of_nodes(results["scenes"])
     return {
-        "docs/proof/fault-runs.md": f"{verdict(scenes)}\n{table(scenes)}\n{notes(scenes)}",
-        "docs/proof/simulation.md": simulation(results["simulation"], results["mutants"]),
-        "docs/proof/reliability.md": verdict(scenes),
+        "docs/proof/fault-runs.md": (
+            f"{verdict(alone)}\n{table(alone)}\n{notes(alone)}\n### Several nodes\n\n"
+            f"{verdict(several)}\n{table_of_nodes(several)}\n{notes(several)}"
+        ),
+        "docs/proof/simulation.md": (
+            f"{simulation(results['simulation'], results['mutants'])}\n### Several nodes\n\n"
+            f"{simulation_of_nodes(results['nodes_simulation'], results['nodes_mutants'])}"
+        ),
+        "docs/proof/reliability.md": f"{verdict(alone)}\nSeveral nodes. {verdict(several)}",
     }
 
 
@@ -36,7 +51,10 @@ def page(document: str, text: str) -> str:
 
 if __name__ == "__main__":
     if "--take" in sys.argv[1:]:
-        print(f"taken: {', '.join(take()) or 'nothing; make fault comes first'}")
+        from lab.faults.scenes import SCENES
+
+        taken = take([scene.__name__ for scene in SCENES])
+        print(f"taken: {', '.join(taken) or 'nothing; make fault comes first'}")
     for name in parts():
         path = ROOT / name
         path.write_text(page(name, path.read_text(encoding="utf-8")), encoding="utf-8")
