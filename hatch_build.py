@@ -33,6 +33,7 @@ STATIC = ROOT / "src" / "tidings" / "static"
 BUILD_HASH = STATIC / ".build-hash"
 PACKAGES_HASH = WEB / "node_modules" / ".packages-hash"
 NODE_LOCK = ROOT / "locks" / "requirements-node.lock"
+BUILT = ("index.html", "embed.js")  # the page, and the script for pages of other people
 GENERATED = {"node_modules", "dist", "coverage"}
 
 
@@ -71,8 +72,10 @@ def build_page() -> None:
         wanted = _hash_of(_sources())
         shutil.rmtree(STATIC, ignore_errors=True)
         _npm(["run", "build", "--workspace=chat"], environment)
-    if not (STATIC / "index.html").is_file():
-        raise RuntimeError(f"the build of web/ left no {STATIC.relative_to(ROOT)}/index.html")
+        _npm(["run", "script", "--workspace=client", "--", "--outDir", str(STATIC)], environment)
+    for name in BUILT:
+        if not (STATIC / name).is_file():
+            raise RuntimeError(f"the build of web/ left no {STATIC.relative_to(ROOT)}/{name}")
     BUILD_HASH.write_text(wanted)
 
 

@@ -40,7 +40,8 @@ async def token(request: Request) -> JSONResponse:
     user = SESSIONS.get(request.cookies.get("session", ""))
     if user is None:
         return JSONResponse({"userId": None, "token": None})
-    claims = {"sub": user, "exp": int(time.time()) + TOKEN_TTL_S}
+    now = int(time.time())
+    claims = {"sub": user, "iat": now, "exp": now + TOKEN_TTL_S}
     return JSONResponse({"userId": user, "token": jwt.encode(claims, SECRET, "HS256")})
 
 

@@ -3,5 +3,5 @@ import { defineConfig } from "vite";
 
 export default defineConfig({
   plugins: [react()],
-  server: { proxy: { "^/(api|auth)/": "http://127.0.0.1:8000" } },
+  server: { proxy: { "^/(api|auth)/": { target: "http://127.0.0.1:8000" } } },
 });

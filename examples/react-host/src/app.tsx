@@ -1,7 +1,8 @@
-import { useEffect, useState, type ReactNode } from "react";
+import { useEffect, type ReactNode } from "react";
 import { RealtimeService } from "tidings";
 import { ChatScreen, TidingsProvider } from "tidings/react";
 import "tidings/styles.css";
+import { close, open, usePerson } from "./address";
 import "./app.css";
 import { getToken, signIn, signOut, useAuth } from "./auth";
 import { useToasts } from "./toasts";
@@ -30,16 +31,20 @@ function SignIn(): ReactNode {
   );
 }
 
-/** Nothing of theirs stays on the device. */
+/** Nothing of theirs stays on the device, nor in the address. */
 async function leave(): Promise<void> {
+  close();
   await chat.signOut();
   await signOut();
 }
 
 const MATCHES = { ada: "Ada Lovelace", ben: "Ben Okri", hermit: "The Hermit" };
+type Match = keyof typeof MATCHES;
+/** The address may say anything. */
+const isMatch = (id: string | null): id is Match => id !== null && Object.hasOwn(MATCHES, id);
 
 function Matches({ userId }: { userId: string }): ReactNode {
-  const [match, setMatch] = useState<keyof typeof MATCHES | null>(null);
+  const match = usePerson();
   const { toast, toasts } = useToasts();
   return (
     <main>
@@ -49,20 +54,21 @@ function Matches({ userId }: { userId: string }): ReactNode {
       </header>
       <nav>
         {Object.keys(MATCHES)
-          .filter((id): id is keyof typeof MATCHES => id !== userId)
+          .filter((id): id is Match => id !== userId)
           .map((id) => (
-            <button key={id} onClick={() => setMatch(id)}>
+            <button key={id} onClick={() => open(id)}>
               {MATCHES[id]}
             </button>
           ))}
       </nav>
       <section>
-        {match !== null && (
+        {isMatch(match) && (
           <ChatScreen
             chatUserId={match}
             chatUserName={MATCHES[match]}
+            onBack={close}
             onNotice={(notice) => toast(notice.message)}
-            onSignIn={() => void leave()}
+            onSignIn={() => void signOut()} // what is unsent stays, for the same user
           />
         )}
       </section>
