@@ -94,6 +94,11 @@ def test_the_python_client_of_before_does_all_it_did(node: Node, tmp_path: Path)
     ] == ran.stdout.splitlines()  # fmt: skip
 
 
+def came(told: list[dict[str, Any]]) -> list[str]:
+    """The texts of the messages that the program told of, in the order of telling."""
+    return [each["text"] for each in list(told) if each["is"] == "message"]
+
+
 # shows: compatibility/browser
 def test_the_browser_client_of_before_goes_on_after_a_cut(node: Node, tmp_path: Path) -> None:
     """Its stream is cut while messages come and one of its own waits: each is there once, on both sides, in order."""
@@ -114,7 +119,9 @@ def test_the_browser_client_of_before_goes_on_after_a_cut(node: Node, tmp_path: 
             proxy.restore()
             whole = ["from ben", "one", "two"]
             wait_for(lambda: {"is": "shown", "texts": whole, "pending": 0} in list(told), what="all of it is shown")
+            # It shows a message before it tells of it, so that the program could be ended between the two.
+            wait_for(lambda: "two" in came(told), what="it has told of the last one")
         finally:
             program.close()
 
-    assert ["one", "two"] == [each["text"] for each in told if each["is"] == "message" and each["text"] != "from ben"]
+    assert ["one", "two"] == [text for text in came(told) if text != "from ben"]
