@@ -97,7 +97,8 @@ def _name_of(user: Any) -> str:
 async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
     """The names of the users with these primary keys; an address of e-mail, by which some sign in, is none.
 
-    An id that cannot be a key of the model, such as the project's own sender, is somebody without a name.
+    An id that cannot be a key of the model, such as the project's own sender, is somebody without a name. Another
+    spelling of a key (``01``, a UUID in capitals) is nobody: a message to it would reach no user.
     """
 
     def load() -> dict[str, Profile]:
@@ -111,10 +112,8 @@ async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
             except ValidationError:
                 found[user_id] = {}
                 continue
-            if str(key) == user_id:
+            if str(key) == user_id:  # else it is nobody: 01, or a UUID in capitals, which no user is signed in as
                 by_key[key] = user_id
-            else:
-                found[user_id] = {}  # 01 and +1 are read as 1, and are others
         for user in model._default_manager.filter(pk__in=by_key):
             found[by_key[user.pk]] = {"name": name} if (name := _name_of(user)) else {}
         return found
