@@ -219,12 +219,12 @@ def test_ten_thousand_reconnections_cost_no_frame_and_little_time(tmp_path: Path
             hub.release(log)
 
         async def until(condition: Callable[[], bool]) -> float:
-            """Wait; the longest time that the loop did not turn, in seconds."""
-            worst, last = 0.0, time.perf_counter()
+            """Wait; the longest that the loop worked without a turn, s of its CPU: a machine that stands still is not it."""
+            worst, last = 0.0, time.thread_time()
             async with asyncio.timeout(60):
                 while not condition():
                     await asyncio.sleep(0.002)
-                    now = time.perf_counter()
+                    now = time.thread_time()
                     worst, last = max(worst, now - last), now
             return worst
 
@@ -246,7 +246,7 @@ def test_ten_thousand_reconnections_cost_no_frame_and_little_time(tmp_path: Path
         for user in people[::10]:
             closes(user)
         worst_s = await until(lambda: len(told) >= CROWD // 10)
-        assert worst_s < 0.5
+        assert worst_s < 0.5, f"{worst_s:.2f} s of CPU without a turn"
         assert {False} == {each["online"] for each in told}
         assert sorted(people[::10]) == sorted(each["chat_user_id"] for each in told)
 
