@@ -218,15 +218,14 @@ def test_ten_thousand_reconnections_cost_no_frame_and_little_time(tmp_path: Path
             log.streams.remove(stream)
             hub.release(log)
 
-        async def until(condition: Callable[[], bool]) -> float:
-            """Wait; the longest that the loop worked without a turn, s of its CPU: a machine that stands still is not it."""
-            worst, last = 0.0, time.thread_time()
+        async def until(condition: Callable[[], bool]) -> int:
+            """Wait; the most frames that came in one turn of the loop, however long the machine takes for it."""
+            most, before = 0, len(told)
             async with asyncio.timeout(60):
                 while not condition():
-                    await asyncio.sleep(0.002)
-                    now = time.thread_time()
-                    worst, last = max(worst, now - last), now
-            return worst
+                    await asyncio.sleep(0)
+                    most, before = max(most, len(told) - before), len(told)
+            return most
 
         for user in people:
             await opens(user)
@@ -245,8 +244,7 @@ def test_ten_thousand_reconnections_cost_no_frame_and_little_time(tmp_path: Path
 
         for user in people[::10]:
             closes(user)
-        worst_s = await until(lambda: len(told) >= CROWD // 10)
-        assert worst_s < 0.5, f"{worst_s:.2f} s of CPU without a turn"
+        assert 0 < await until(lambda: len(told) >= CROWD // 10) <= PRESENCE_TOLD_AT_ONCE
         assert {False} == {each["online"] for each in told}
         assert sorted(people[::10]) == sorted(each["chat_user_id"] for each in told)
 
