@@ -97,26 +97,23 @@ def _name_of(user: Any) -> str:
 async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
     """The names of the users with these primary keys; an address of e-mail, by which some sign in, is none.
 
-    An id that cannot be a key of the model, such as the project's own sender, is somebody without a name. Another
-    spelling of a key (``01``, a UUID in capitals) is nobody: a message to it would reach no user.
+    Whatever no user is signed in as is nobody: what cannot be a key of the model, and another spelling of one (``01``,
+    a UUID in capitals). A message to it would reach no user.
     """
 
     def load() -> dict[str, Profile]:
         model = get_user_model()
-        found: dict[str, Profile] = {}
         by_key = {}
         for user_id in ids:
             try:
                 key = model._meta.pk.to_python(user_id)
                 model._meta.pk.run_validators(key)  # a number beyond those of the database would fail in it
             except ValidationError:
-                found[user_id] = {}
                 continue
-            if str(key) == user_id:  # else it is nobody: 01, or a UUID in capitals, which no user is signed in as
+            if str(key) == user_id:
                 by_key[key] = user_id
-        for user in model._default_manager.filter(pk__in=by_key):
-            found[by_key[user.pk]] = {"name": name} if (name := _name_of(user)) else {}
-        return found
+        users = model._default_manager.filter(pk__in=by_key)
+        return {by_key[user.pk]: {"name": name} if (name := _name_of(user)) else {} for user in users}
 
     return await _with_database(load)
 

@@ -113,7 +113,7 @@ def test_nobody_is_refused_in_our_words(project: Project) -> None:
 def test_a_page_of_another_site_cannot_use_the_session(project: Project) -> None:
     """In place of a CSRF token, which our clients do not know; a listed origin may."""
     ada = project.member("ada")
-    body = {"recipientId": "x", "text": "hi"}
+    body = {"recipientId": project.member("ben").id, "text": "hi"}
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         refused(ada.posts("/send", body, headers), 403, "cross_site")
     for headers in ({"Origin": project.url}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "https://app.example.org"}):
@@ -122,20 +122,24 @@ def test_a_page_of_another_site_cannot_use_the_session(project: Project) -> None
     assert 204 == project.http.request("OPTIONS", f"{project.url}{API}/send", headers=asks).status_code
 
 
-def test_another_spelling_of_a_key_is_nobody(project: Project) -> None:
-    """``01`` and ``+1`` are read as 1, and no user is signed in as them: a message would be lost. PROTOCOL 9.0.20"""
+def test_what_no_user_is_signed_in_as_is_nobody(project: Project) -> None:
+    """``01`` and ``+1`` are read as 1, half a UUID is no key: a message would be lost. PROTOCOL 9.0.20"""
     ada, ben = project.member("ada"), project.member("ben")
-    for alias in (f"0{ada.id}", f"+{ada.id}"):
+    for alias in (f"0{ada.id}", f"+{ada.id}", "6f1c2a9e-1b7d", "shop"):
         refused(ben.posts("/send", {"recipientId": alias, "text": "is it you?"}), 404, "unknown_person")
     ben.sends(ada, "it is")
     assert "Ada Example" == ben.history(ada)["user"]["name"]
 
 
 def test_a_first_message_to_a_primary_key_of_nobody_is_refused(project: Project) -> None:
-    """A mistyped id is nobody; an id that can be no key is the project's own. One beyond all numbers of the database
-    takes nobody's name away. PROTOCOL 9.0.20, 4.3.1"""
+    """A mistyped id is nobody. Senders of the project's own take nobody's name away, be they numbers beyond all those
+    of the database, and are answered. PROTOCOL 9.0.20, 4.3.1"""
     ada, ben, beyond = project.member("ada"), project.member("ben"), "9" * 25
-    refused(ada.posts("/send", {"recipientId": "987654", "text": "hi"}), 404, "unknown_person")
+    for mistyped in ("987654", beyond):
+        refused(ada.posts("/send", {"recipientId": mistyped, "text": "hi"}), 404, "unknown_person")
+    key = project.makes_key("desk", "--as", "any")
+    for sender in ("shop", beyond):
+        Keyed(project, key, sender).sends(ada, "Your parcel has left.")
     for recipient in ("shop", beyond, ben.id):
         ada.sends(recipient, "hi")
     names = {each["user"]["id"]: each["user"]["name"] for each in ada.inbox()["conversations"]}
