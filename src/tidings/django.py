@@ -97,8 +97,8 @@ def _name_of(user: Any) -> str:
 async def model_people(ids: Sequence[str]) -> dict[str, Profile]:
     """The names of the users with these primary keys; an address of e-mail, by which some sign in, is none.
 
-    Whatever no user is signed in as is nobody: what cannot be a key of the model, and another spelling of one (``01``,
-    a UUID in capitals). A message to it would reach no user.
+    An id that no user is signed in as is nobody: one that cannot be a key of the model, and another spelling of a key
+    (``01``, a UUID in capitals). A message to it would reach no user.
     """
 
     def load() -> dict[str, Profile]:

@@ -113,6 +113,57 @@ def test_on_a_phone_there_is_one_pane_and_the_browsers_back_leads_to_the_list(
     expect(window.entry(bob.id)).to_be_visible()
 
 
+def test_on_a_phone_back_closes_what_covers_the_list_and_then_leaves_it(
+    node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person, talk: None
+) -> None:
+    """New message and the settings, and somebody chosen there is one step from the list; so it is after a reload."""
+    window = Window.as_user(profile(), node.url, alice)
+    page = window.page
+    page.set_viewport_size(PHONE)
+    new_message = page.get_by_role("button", name="New message").first
+    picker = page.get_by_role("combobox")
+    settings = page.get_by_role("dialog", name="Settings")
+    list_is = page.url
+
+    new_message.click()
+    expect(picker).to_be_visible()
+    page.go_back()
+    expect(picker).to_have_count(0)
+    expect(window.entry(bob.id)).to_be_visible()
+
+    opener = page.get_by_role("button", name="Settings")
+    opener.click()
+    expect(settings).to_be_visible()
+    page.go_back()
+    expect(settings).to_have_count(0)
+    expect(opener).to_be_focused()
+
+    opener.click()
+    page.get_by_role("button", name="Close").click()
+    new_message.click()
+    picker.fill(bob.id)
+    page.get_by_role("option").first.click()
+    expect(window.composer).to_be_visible()
+    page.go_back()
+    expect(window.entry(bob.id)).to_be_visible()
+    window.is_waiting_for(
+        lambda: "tidingsDepth" not in page.evaluate("JSON.stringify(history.state)"), "one is at the list"
+    )
+    window.chooses(bob.id)
+    page.get_by_role("button", name="Back to conversations").click()
+    expect(window.entry(bob.id)).to_be_visible()
+
+    new_message.click()
+    expect(picker).to_be_visible()
+    page.reload()
+    window.is_waiting_for(
+        lambda: "tidingsDepth" not in page.evaluate("JSON.stringify(history.state)"), "nothing is open"
+    )
+    assert list_is == page.url
+    page.go_back()
+    expect(page).to_have_url("about:blank")
+
+
 def test_everything_goes_by_keyboard_alone(
     node: Node, profile: Callable[[], BrowserContext], alice: Person, bob: Person, carol: Person, talk: None
 ) -> None:

@@ -113,6 +113,7 @@ function Chat({ now }: { now: SignedIn }): ReactNode {
         {...(name === undefined ? {} : { chatUserName: name })}
         onOpen={openConversation}
         onClose={openList}
+        backCloses="list"
         hrefFor={hrefOf}
         {...now.finding}
         account={

@@ -1,7 +1,7 @@
 /** Who one is, what one likes of this page, and the way out: a picture at the head of the list opens it. */
 import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import type { Person } from "tidings";
-import { Avatar, useInbox, useOutbox } from "tidings/react";
+import { Avatar, useBackCloses, useInbox, useOutbox } from "tidings/react";
 import { inLanguage } from "./language.js";
 import { allowNotifications, notificationPermission } from "./notifications.js";
 import { keepTheme, keptTheme, THEMES, type Theme } from "./preference.js";
@@ -50,6 +50,7 @@ function Settings({ onClose, ...props }: AccountProps & { onClose: () => void })
     // The browser keeps the focus in it, and gives it back to what opened it.
     dialog.current?.showModal();
   }, []);
+  useBackCloses(true, () => dialog.current?.close());
 
   return (
     <dialog

@@ -18,6 +18,7 @@ export { InboxList } from "./inbox/inbox-list.js";
 export type { InboxListProps } from "./inbox/inbox-list.js";
 export { nameInSentence } from "./words/name-in-sentence.js";
 export { useSound, useUnread, useUnreadTitle } from "./attention.js";
+export { useBackCloses } from "./parts/back-closes.js";
 export { Avatar } from "./parts/avatar.js";
 export { english } from "./words/en.js";
 export type { Words } from "./words/en.js";

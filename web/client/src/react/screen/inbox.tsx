@@ -2,14 +2,14 @@ import { Fragment, useEffect, useRef, useState, type ReactNode } from "react";
 import type { Notice } from "../../types.js";
 import { EmptyArt } from "../parts/art.js";
 import { ChatScreen, type ChatScreenProps } from "./chat-screen.js";
-import { useConnection, useInbox, useLatest, useLayoutEffectOnClient } from "../hooks.js";
+import { useConnection, useInbox, useLayoutEffectOnClient } from "../hooks.js";
 import { InboxList } from "../inbox/inbox-list.js";
 import type { FindingProps } from "../inbox/new-message.js";
 import { useReach } from "../inbox/reach.js";
 import { LIST_WIDTH, listWidth, Separator } from "./separator.js";
 import { PenIcon } from "../icons.js";
-import { closesOnBack, watchesBack } from "../parts/back.js";
-import { useMedia } from "../parts/media.js";
+import { watchesBack } from "../parts/back.js";
+import { useBackCloses } from "../parts/back-closes.js";
 import { focusedIn, focusOn, isFocusNowhere } from "../parts/focus.js";
 import { useKeptFocus } from "../parts/kept-focus.js";
 import { focusThread } from "./thread-focus.js";
@@ -34,10 +34,10 @@ export interface InboxProps extends FindingProps {
   /** Stands at the end of the list's head: who one is, a way out. */
   account?: ReactNode;
   /**
-   * Back closes the conversation, or "New message", in a window that has room for one pane alone. For a page that does not keep the
-   * open conversation in its address, by which Back works anyway.
+   * In a window that has room for one pane alone, Back closes the conversation, and "New message" and the list's search where they cover
+   * it. `"list"`: it closes the latter two, for a page that keeps the open conversation in its address, by which Back leaves it anyway.
    */
-  backCloses?: boolean;
+  backCloses?: boolean | "list";
   /** The page has nothing but this: its keys work also while the focus is nowhere in particular. */
   isPage?: boolean;
   /** Where the separator stands at first, px; and where it was moved to. */
@@ -48,9 +48,6 @@ export interface InboxProps extends FindingProps {
   /** Passed on to the `ChatScreen`. */
   screen?: Omit<ChatScreenProps, "chatUserId" | "chatUserName" | "onBack" | "onNotice" | "onSignIn">;
 }
-
-/** A window in which there is room for one pane, wherever in it this stands: see panes.css. */
-const NARROW = "(width < 600px)";
 
 /** List and conversation side by side, or one at a time where there is no room for two. */
 export function Inbox(props: InboxProps): ReactNode {
@@ -144,16 +141,12 @@ export function Inbox(props: InboxProps): ReactNode {
     setWriting(false);
     setFinding(0);
   }, [chatUserId]);
-  /** Whether Back has something to close before it leaves. */
-  const isOver = useMedia(NARROW) && backCloses;
-  const layers = {
-    thread: isOver && chatUserId !== null,
-    list: isOver && (isWriting || (finding > 0 && chatUserId !== null)),
-  };
-  const act = useLatest({ leave: onClose, cancel: () => (isWriting ? write(false) : setFinding(0)) });
-  useEffect(() => (backCloses ? watchesBack() : undefined), [backCloses]);
-  useEffect(() => (layers.thread ? closesOnBack(() => act.current.leave()) : undefined), [layers.thread, act]);
-  useEffect(() => (layers.list ? closesOnBack(() => act.current.cancel()) : undefined), [layers.list, act]);
+  const watches = backCloses !== false;
+  useEffect(() => (watches ? watchesBack() : undefined), [watches]);
+  useBackCloses(backCloses === true && chatUserId !== null, onClose);
+  useBackCloses(watches && (isWriting || (finding > 0 && chatUserId !== null)), () =>
+    isWriting ? write(false) : setFinding(0),
+  );
   const isThread = chatUserId !== null && !isWriting && finding === 0;
   useEffect(() => {
     const isAwaited = chatUserId !== null && chatUserId === awaited.current;
