@@ -31,13 +31,13 @@ KEY_MS = """(element) => new Promise((resolve) => {
         element.getBoundingClientRect();
         requestAnimationFrame(() => setTimeout(() => {
             times.push(performance.now() - from);
-            if (times.length < 5) key();
-            else resolve(times.sort((a, b) => a - b)[2]);
+            if (times.length < 9) key();
+            else resolve(Math.min(...times));
         }));
     };
     key();
 })"""
-"""A key until it is drawn: the median of five."""
+"""A key until it is drawn: the fastest of nine, which a busy machine has left alone."""
 
 
 PASTE_MS = """(element) => {
@@ -45,13 +45,18 @@ PASTE_MS = """(element) => {
     const clipboardData = new DataTransfer();
     clipboardData.setData("text/plain", text);
     element.focus();
-    const from = performance.now();
-    element.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
-    document.execCommand("insertText", false, text);
-    element.getBoundingClientRect();
-    return performance.now() - from;
+    const times = [1, 2, 3].map(() => {
+        document.execCommand("selectAll");
+        document.execCommand("delete");
+        const from = performance.now();
+        element.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        document.execCommand("insertText", false, text);
+        element.getBoundingClientRect();
+        return performance.now() - from;
+    });
+    return Math.min(...times);
 }"""
-"""A megabyte is pasted: the page is told, then the browser puts it in."""
+"""A megabyte is pasted: the page is told, then the browser puts it in; the fastest of three."""
 
 
 @pytest.fixture(scope="module")
