@@ -30,7 +30,8 @@ class Tail:
         self.process = self._start()
 
     def starts_again(self) -> None:
-        """Ctrl-C, and a new one from the cursor that it printed."""
+        """Ctrl-C once it has said something, and a new one from the cursor that it printed."""
+        wait_for(lambda: self.err.stat().st_size > self._begins_at, 15, "the tail says something")
         self.process.send_signal(signal.SIGINT)
         assert 130 == self.process.wait(10)
         last_note = self.err.read_text().splitlines()[-1]
@@ -41,6 +42,7 @@ class Tail:
         program = Path(sys.executable).with_name("tidings")
         env = {**os.environ, "TIDINGS_URL": self._person.node.url, "TIDINGS_TOKEN": str(self._person.token)}
         with self.out.open("ab") as out, self.err.open("ab") as err:
+            self._begins_at = err.tell()  # before it says something a signal ends an interpreter that only begins
             command = [str(program), "tail", "--json", *options]
             return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
